@@ -36,6 +36,16 @@ pub enum Error {
         /// What is wrong, and what would be accepted.
         message: String,
     },
+    /// Template text cannot be read. The author fixes it at the place named.
+    #[error("line {line}, column {column}: {message}")]
+    Syntax {
+        /// The line, from 1.
+        line: usize,
+        /// The column in characters, from 1.
+        column: usize,
+        /// What is wrong, and what would be accepted.
+        message: String,
+    },
     /// The assembly was written by a newer tool than this one can follow.
     #[error(
         "{} has cloud assembly version {found}; this program reads up to {supported}.x.x",

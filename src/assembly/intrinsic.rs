@@ -50,89 +50,175 @@ pub struct Found {
 /// Every reference inside `value`, in reading order.
 pub fn references(value: &Value) -> Vec<Found> {
     let mut found = Vec::new();
-    visit(value, &mut Vec::new(), &mut found);
+    each_reference(value, &Trail::Root, &mut |target, trail| {
+        let reference = match target {
+            Target::Name(name) => Reference::Name(name.into()),
+            Target::Attribute(id, attribute) => Reference::Attribute(id.into(), attribute.into()),
+            Target::Condition(name) => Reference::Condition(name.into()),
+            Target::Mapping(name) => Reference::Mapping(name.into()),
+        };
+        found.push(Found { reference, path: trail.to_path() });
+    });
     found
 }
 
-fn visit(value: &Value, path: &mut Vec<String>, found: &mut Vec<Found>) {
-    if let Some(function) = Function::of(value) {
-        path.push(function.name.to_owned());
-        visit_function(function, path, found);
-        path.pop();
-        return;
+/// What a reference points at, borrowed from the template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// See [`Reference::Name`].
+    Name(&'a str),
+    /// See [`Reference::Attribute`]. The attribute is empty where it is not literal.
+    Attribute(&'a str, &'a str),
+    /// See [`Reference::Condition`].
+    Condition(&'a str),
+    /// See [`Reference::Mapping`].
+    Mapping(&'a str),
+}
+
+impl<'a> Target<'a> {
+    /// The logical id or parameter that is pointed at, if it is one of these.
+    pub fn id(self) -> Option<&'a str> {
+        match self {
+            Target::Name(id) | Target::Attribute(id, _) => Some(id),
+            Target::Condition(_) | Target::Mapping(_) => None,
+        }
     }
+}
+
+/// The keys that lead to a value, linked from the inside to the outside, so that
+/// walking a template costs no memory.
+#[derive(Debug, Clone, Copy)]
+pub enum Trail<'a> {
+    /// Where the walk began.
+    Root,
+    /// A key of the object at the first trail.
+    Key(&'a Trail<'a>, &'a str),
+    /// An item of the list at the first trail.
+    Item(&'a Trail<'a>, usize),
+}
+
+impl<'a> Trail<'a> {
+    /// The place of a key below this one.
+    pub fn key(&'a self, key: &'a str) -> Trail<'a> {
+        Trail::Key(self, key)
+    }
+
+    /// The place of an item below this one.
+    pub fn item(&'a self, index: usize) -> Trail<'a> {
+        Trail::Item(self, index)
+    }
+
+    /// The keys and list positions from the outside to the inside.
+    pub fn to_path(&self) -> Vec<String> {
+        let mut path = Vec::new();
+        let mut trail = self;
+        loop {
+            trail = match trail {
+                Trail::Root => break,
+                Trail::Key(outer, key) => {
+                    path.push((*key).to_owned());
+                    outer
+                }
+                Trail::Item(outer, index) => {
+                    path.push(index.to_string());
+                    outer
+                }
+            };
+        }
+        path.reverse();
+        path
+    }
+}
+
+/// Calls `found` for every reference inside `value`, in reading order, with its place
+/// below `trail`. Nothing is allocated.
+pub fn each_reference<'v>(
+    value: &'v Value,
+    trail: &Trail<'_>,
+    found: &mut dyn FnMut(Target<'v>, &Trail<'_>),
+) {
     match value {
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                path.push(index.to_string());
-                visit(item, path, found);
-                path.pop();
+                each_reference(item, &trail.item(index), found);
             }
         }
-        Value::Object(map) => {
-            for (key, item) in map {
-                path.push(key.clone());
-                visit(item, path, found);
-                path.pop();
+        Value::Object(map) => match Function::of(value) {
+            Some(function) => each_in_function(function, &trail.key(function.name), found),
+            None => {
+                for (key, item) in map {
+                    each_reference(item, &trail.key(key), found);
+                }
             }
-        }
+        },
         _ => {}
     }
 }
 
-fn visit_function(function: Function<'_>, path: &mut Vec<String>, found: &mut Vec<Found>) {
-    let mut add = |reference| found.push(Found { reference, path: path.clone() });
+fn each_in_function<'v>(
+    function: Function<'v>,
+    trail: &Trail<'_>,
+    found: &mut dyn FnMut(Target<'v>, &Trail<'_>),
+) {
     match (function.name, function.argument) {
-        ("Ref", Value::String(name)) => add(Reference::Name(name.clone())),
-        ("Fn::GetAtt", argument) => {
-            if let Some((id, attribute)) = attribute_of(argument) {
-                add(Reference::Attribute(id, attribute));
+        ("Ref", Value::String(name)) => found(Target::Name(name), trail),
+        ("Fn::GetAtt", Value::String(text)) => {
+            if let Some((id, attribute)) = text.split_once('.') {
+                found(Target::Attribute(id, attribute), trail);
+            }
+        }
+        ("Fn::GetAtt", Value::Array(parts)) => {
+            if let Some(Value::String(id)) = parts.first() {
+                let attribute = parts.get(1).and_then(Value::as_str).unwrap_or_default();
+                found(Target::Attribute(id, attribute), trail);
             }
             // The attribute's name may itself be a `Ref`.
-            if let Value::Array(parts) = argument {
-                parts.iter().skip(1).for_each(|part| visit(part, path, found));
+            for (index, part) in parts.iter().enumerate().skip(1) {
+                each_reference(part, &trail.item(index), found);
             }
         }
         ("Fn::Sub", argument) => {
             let (text, variables) = match argument {
-                Value::String(text) => (Some(text), None),
-                Value::Array(parts) => (
-                    parts.first().and_then(|part| match part {
-                        Value::String(text) => Some(text),
-                        _ => None,
-                    }),
-                    parts.get(1),
-                ),
-                _ => (None, None),
+                Value::String(text) => (text.as_str(), None),
+                Value::Array(parts) => {
+                    (parts.first().and_then(Value::as_str).unwrap_or_default(), parts.get(1))
+                }
+                _ => ("", None),
             };
-            for name in text.into_iter().flat_map(|text| substitutions(text)) {
-                let given = variables.and_then(|map| map.get(name)).is_some();
-                if !given {
-                    add(match name.split_once('.') {
-                        Some((id, attribute)) => Reference::Attribute(id.into(), attribute.into()),
-                        None => Reference::Name(name.into()),
-                    });
+            for name in substitutions(text) {
+                let is_given = variables.and_then(|map| map.get(name)).is_some();
+                if !is_given {
+                    let target = match name.split_once('.') {
+                        Some((id, attribute)) => Target::Attribute(id, attribute),
+                        None => Target::Name(name),
+                    };
+                    found(target, trail);
                 }
             }
-            variables.into_iter().for_each(|map| visit(map, path, found));
+            if let Some(Value::Object(variables)) = variables {
+                let trail = trail.item(1);
+                for (key, item) in variables {
+                    each_reference(item, &trail.key(key), found);
+                }
+            }
         }
         ("Fn::If", Value::Array(parts)) => {
             if let Some(Value::String(condition)) = parts.first() {
-                add(Reference::Condition(condition.clone()));
+                found(Target::Condition(condition), trail);
             }
             for (index, part) in parts.iter().enumerate().skip(1) {
-                path.push(index.to_string());
-                visit(part, path, found);
-                path.pop();
+                each_reference(part, &trail.item(index), found);
             }
         }
         ("Fn::FindInMap", Value::Array(parts)) => {
             if let Some(Value::String(mapping)) = parts.first() {
-                add(Reference::Mapping(mapping.clone()));
+                found(Target::Mapping(mapping), trail);
             }
-            parts.iter().for_each(|part| visit(part, path, found));
+            for (index, part) in parts.iter().enumerate() {
+                each_reference(part, &trail.item(index), found);
+            }
         }
-        (_, argument) => visit(argument, path, found),
+        (_, argument) => each_reference(argument, trail, found),
     }
 }
 

@@ -12,11 +12,15 @@
 pub mod asset;
 pub mod cloud_assembly;
 pub mod diagnostic;
+pub mod diff;
 pub mod environment;
 pub mod error;
+pub mod graph;
 pub mod intrinsic;
 pub mod manifest;
+pub mod parse;
 pub mod template;
+pub mod yaml;
 
 pub use cloud_assembly::{CloudAssembly, StackArtifact};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};

@@ -31,6 +31,9 @@ pub struct Template {
     pub conditions: IndexMap<String, Value>,
     /// `Resources` by logical id.
     pub resources: IndexMap<String, Resource>,
+    /// Entries of `Resources` that a transform turns into resources, such as
+    /// `Fn::ForEach::Name`, as they were. They are written after the resources.
+    pub generators: Map<String, Value>,
     /// `Outputs` by name.
     pub outputs: IndexMap<String, Value>,
     /// Sections with other names, as they were.
@@ -83,10 +86,15 @@ impl Template {
             mappings: take_named(&mut sections, "Mappings")?,
             conditions: take_named(&mut sections, "Conditions")?,
             resources: IndexMap::new(),
+            generators: Map::new(),
             outputs: take_named(&mut sections, "Outputs")?,
             other: Map::new(),
         };
         for (id, value) in take_object(&mut sections, "Resources", "")? {
+            if id.starts_with("Fn::") {
+                template.generators.insert(id, value);
+                continue;
+            }
             let resource = Resource::from_value(value, &format!("Resources/{id}"))?;
             template.resources.insert(id, resource);
         }
@@ -107,8 +115,9 @@ impl Template {
         put_named(&mut sections, "Rules", &self.rules);
         put_named(&mut sections, "Mappings", &self.mappings);
         put_named(&mut sections, "Conditions", &self.conditions);
-        let resources: Map<String, Value> =
+        let mut resources: Map<String, Value> =
             self.resources.iter().map(|(id, resource)| (id.clone(), resource.to_value())).collect();
+        resources.extend(self.generators.clone());
         put_map(&mut sections, "Resources", &resources);
         put_named(&mut sections, "Outputs", &self.outputs);
         sections.extend(self.other.clone());
@@ -152,8 +161,8 @@ impl Resource {
             depends_on,
             properties: take_object(&mut fields, "Properties", place)?,
             condition: take_text(&mut fields, "Condition", place)?,
-            deletion_policy: take_text(&mut fields, "DeletionPolicy", place)?,
-            update_replace_policy: take_text(&mut fields, "UpdateReplacePolicy", place)?,
+            deletion_policy: take_text_or_call(&mut fields, "DeletionPolicy", place)?,
+            update_replace_policy: take_text_or_call(&mut fields, "UpdateReplacePolicy", place)?,
             creation_policy: fields.shift_remove("CreationPolicy"),
             update_policy: fields.shift_remove("UpdatePolicy"),
             metadata: take_object(&mut fields, "Metadata", place)?,
@@ -223,6 +232,18 @@ fn take_text(fields: &mut Map<String, Value>, name: &str, place: &str) -> Result
     fields.shift_remove(name).map(|value| text(value, &join(place, name))).transpose()
 }
 
+/// Takes text. A function, which a transform may resolve, stays among the fields.
+fn take_text_or_call(
+    fields: &mut Map<String, Value>,
+    name: &str,
+    place: &str,
+) -> Result<Option<String>> {
+    match fields.get(name) {
+        Some(Value::Object(_)) => Ok(None),
+        _ => take_text(fields, name, place),
+    }
+}
+
 fn object(value: Value, place: &str) -> Result<Map<String, Value>> {
     match value {
         Value::Object(map) => Ok(map),
@@ -289,7 +310,9 @@ mod tests {
         let source = json!({
             "Description": "d", "Hooks": {"x": 1},
             "Resources": {"B": {"Type": "AWS::S3::Bucket", "DependsOn": ["A"], "Future": true,
-                "Properties": {"BucketName": {"Ref": "N"}}}}
+                "DeletionPolicy": {"Fn::If": ["P", "Retain", "Delete"]},
+                "Properties": {"BucketName": {"Ref": "N"}}},
+                "Fn::ForEach::Topics": ["T", ["a"], {}]}
         });
         assert_eq!(Template::from_value(source.clone()).unwrap().to_value(), source);
     }
