@@ -17,6 +17,9 @@ pub trait Resource: 'static {
     /// The type's name, such as `AWS::S3::Bucket`.
     const TYPE: &'static str;
 
+    /// Where and how the type takes tags.
+    const TAGGING: Tagging = Tagging::None;
+
     /// The resource over properties that were taken out of another one of its type.
     fn from_properties(properties: Props) -> Self;
 
@@ -25,6 +28,49 @@ pub trait Resource: 'static {
 
     /// The properties, by value.
     fn into_properties(self) -> Props;
+}
+
+/// How a resource type takes tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tagging {
+    /// Not at all.
+    #[default]
+    None,
+    /// As a list of `Key` and `Value` in this property.
+    List(&'static str),
+    /// As a map in this property.
+    Map(&'static str),
+}
+
+/// An untyped resource, for types that the generated tables do not hold: `Custom::…`,
+/// types of the registry, types newer than this version. Still checked and diffed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Untyped(Props);
+
+impl Untyped {
+    /// Sets a property.
+    #[must_use]
+    pub fn set(mut self, name: impl Into<Text>, value: impl Into<Expr>) -> Self {
+        self.0.set(name, value);
+        self
+    }
+}
+
+impl Resource for Untyped {
+    // Placed by `Scope::untyped`, which is told the real type.
+    const TYPE: &'static str = "";
+
+    fn from_properties(properties: Props) -> Self {
+        Untyped(properties)
+    }
+
+    fn properties(&self) -> &Props {
+        &self.0
+    }
+
+    fn into_properties(self) -> Props {
+        self.0
+    }
 }
 
 /// The name of an attribute that `Fn::GetAtt` can read from an `R`.

@@ -1,0 +1,104 @@
+//! Assets: files that a stack brings along.
+//!
+//! An asset is hashed when it is added, so that it has its place before anything is
+//! rendered; it is packed and published by whoever deploys. A file that is missing is a
+//! finding of the scope that asked for it.
+
+use std::path::{Path, PathBuf};
+
+use iotstack_assembly::asset::{Packaging, fingerprint};
+
+use crate::token::Pseudo;
+use crate::value::Expr;
+use crate::{stack, text};
+
+/// A file or a folder to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asset {
+    /// Where it is now.
+    pub(crate) source: PathBuf,
+    /// Its name inside the packed folder, if a single file is packed under another name.
+    pub(crate) rename: Option<String>,
+    pub(crate) packaging: Packaging,
+    pub(crate) hash: String,
+    pub(crate) display_name: String,
+    pub(crate) qualifier: String,
+}
+
+impl Asset {
+    /// One file, published as it is.
+    pub fn file(path: impl AsRef<Path>) -> Result<Self, iotstack_assembly::Error> {
+        Self::new(path.as_ref(), Packaging::File)
+    }
+
+    /// A folder, published as a zip.
+    pub fn folder(path: impl AsRef<Path>) -> Result<Self, iotstack_assembly::Error> {
+        Self::new(path.as_ref(), Packaging::Zip)
+    }
+
+    /// One file, published as a zip that holds it under the name `inside`; Lambda's
+    /// custom runtimes want their program as `bootstrap`.
+    pub fn program(
+        path: impl AsRef<Path>,
+        inside: impl Into<String>,
+    ) -> Result<Self, iotstack_assembly::Error> {
+        let mut asset = Self::new(path.as_ref(), Packaging::Zip)?;
+        asset.rename = Some(inside.into());
+        Ok(asset)
+    }
+
+    fn new(path: &Path, packaging: Packaging) -> Result<Self, iotstack_assembly::Error> {
+        Ok(Asset {
+            hash: fingerprint(path)?,
+            source: path.to_owned(),
+            rename: None,
+            packaging,
+            display_name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            qualifier: stack::DEFAULT_QUALIFIER.into(),
+        })
+    }
+
+    /// Publishes to the bucket of another bootstrap.
+    #[must_use]
+    pub fn qualifier(mut self, qualifier: impl Into<String>) -> Self {
+        self.qualifier = qualifier.into();
+        self
+    }
+
+    /// The content's identity.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    pub(crate) fn location(&self) -> AssetLocation {
+        AssetLocation {
+            bucket: text!(
+                "cdk-{}-assets-{}-{}",
+                self.qualifier.clone(),
+                Pseudo::AccountId,
+                Pseudo::Region
+            ),
+            key: self.object_key(),
+        }
+    }
+
+    pub(crate) fn object_key(&self) -> String {
+        let extension = match self.packaging {
+            Packaging::Zip => Some("zip".into()),
+            Packaging::File => self.source.extension().map(|extension| extension.to_string_lossy()),
+        };
+        match extension {
+            Some(extension) => format!("{}.{extension}", self.hash),
+            None => self.hash.clone(),
+        }
+    }
+}
+
+/// Where an asset is once it is published.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AssetLocation {
+    /// The bucket's name.
+    pub bucket: Expr,
+    /// The key in the bucket.
+    pub key: String,
+}

@@ -1,0 +1,255 @@
+use serde_json::json;
+
+use crate::testing::Template;
+use crate::{
+    App, Asset, DeletionPolicy, Environment, Error, Expr, Parameter, Props, Pseudo, Resource,
+    Stack, Stage, Tagging, intrinsic, text,
+};
+
+fn bucket(name: impl Into<Expr>) -> Props {
+    let mut properties = Props::new();
+    properties.set("BucketName", name);
+    properties
+}
+
+fn errors(app: &App) -> Vec<String> {
+    app.diagnostics()
+        .iter()
+        .map(|finding| format!("{}: {}", finding.code, finding.message))
+        .collect()
+}
+
+#[test]
+fn a_reference_into_another_stack_becomes_export_and_import() {
+    let app = App::new();
+    let producer = app.add("storage", Stack::default());
+    let firmware = producer.child("Firmware").untyped("Resource", "AWS::S3::Bucket", bucket("a"));
+    let consumer = app.add("updates", Stack::default());
+    consumer.untyped("Copy", "AWS::S3::Bucket", bucket(firmware.attribute_named("Arn")));
+
+    let exported = Template::from(&producer).to_json();
+    // The names are those that CDK gives, so deployed pairs can be taken over.
+    let key = output_key(&exported);
+    assert!(key.starts_with("ExportsOutputFnGetAttFirmware"), "{key}");
+    assert_eq!(
+        exported["Outputs"][&key],
+        json!({
+            "Value": {"Fn::GetAtt": [logical_id(&exported), "Arn"]},
+            "Export": {"Name": format!("storage:{key}")}
+        })
+    );
+    let imported = Template::from(&consumer).to_json();
+    assert_eq!(
+        imported["Resources"]["Copy"]["Properties"]["BucketName"],
+        json!({"Fn::ImportValue": format!("storage:{}", output_key(&exported))})
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let assembly = app.synth(folder.path()).unwrap();
+    assert_eq!(assembly.stacks()[1].dependencies, ["storage"]);
+}
+
+fn output_key(template: &serde_json::Value) -> String {
+    template["Outputs"].as_object().unwrap().keys().next().unwrap().clone()
+}
+
+fn logical_id(template: &serde_json::Value) -> String {
+    template["Resources"].as_object().unwrap().keys().next().unwrap().clone()
+}
+
+#[test]
+fn stacks_that_need_each_other_are_named() {
+    let app = App::new();
+    let (a, b) = (app.add("a", Stack::default()), app.add("b", Stack::default()));
+    let first = a.untyped("First", "AWS::S3::Bucket", Props::new());
+    let second = b.untyped("Second", "AWS::S3::Bucket", bucket(first.reference()));
+    a.untyped("Third", "AWS::S3::Bucket", bucket(second.reference()));
+    assert_eq!(
+        errors(&app),
+        ["stack-circle: the stacks a → b → a depend on each other in a circle"]
+    );
+    assert!(matches!(app.synth_to("/nonexistent"), Err(Error::Invalid(_))));
+}
+
+#[test]
+fn a_reference_does_not_reach_into_another_region() {
+    let app = App::new();
+    let stack = |region: &str| Stack {
+        environment: Environment::new("123456789012", region),
+        ..Stack::default()
+    };
+    let (a, b) = (app.add("a", stack("eu-west-1")), app.add("b", stack("us-east-1")));
+    let first = a.untyped("First", "AWS::S3::Bucket", Props::new());
+    b.untyped("Second", "AWS::S3::Bucket", bucket(first.reference()));
+    assert_eq!(
+        errors(&app),
+        ["cross-environment-reference: `a/First` is in another account or region \
+          (aws://123456789012/eu-west-1); CloudFormation exports do not reach that far"]
+    );
+}
+
+#[test]
+fn ids_that_collide_are_findings_and_not_silent() {
+    let app = App::new();
+    let stack = app.add("a", Stack::default());
+    stack.untyped("Pump-1", "AWS::IoT::Thing", Props::new());
+    stack.untyped("Pump1", "AWS::IoT::Thing", Props::new());
+    stack.untyped("Pump1", "AWS::IoT::Thing", Props::new());
+    stack.untyped("x/y", "AWS::IoT::Thing", Props::new());
+    assert_eq!(
+        errors(&app),
+        [
+            "duplicate-id: id `Pump1` is used twice in this scope",
+            "invalid-id: id `x/y` is not valid: an id is not empty and has no `/`",
+            "duplicate-logical-id: logical id `Pump1` is also that of `a/Pump-1`",
+        ]
+    );
+}
+
+#[test]
+fn a_value_of_another_app_is_refused() {
+    let (one, other) = (App::new(), App::new());
+    let foreign = other.add("s", Stack::default()).untyped("B", "AWS::S3::Bucket", Props::new());
+    one.add("s", Stack::default()).untyped("B", "AWS::S3::Bucket", bucket(foreign.reference()));
+    assert_eq!(errors(&one), ["foreign-reference: a value comes from a construct of another app"]);
+}
+
+#[test]
+fn every_part_of_a_resource_is_rendered() {
+    let app = App::new();
+    let stack = app.add("s", Stack::default());
+    let size = stack.parameter("Size", Parameter { default: "s".into(), ..Parameter::default() });
+    let large = stack.condition("Large", intrinsic::equals(size, "l"));
+    let group = stack.child("Group");
+    group.untyped("One", "AWS::SNS::Topic", Props::new());
+    group.untyped("Two", "AWS::SNS::Topic", Props::new());
+    let bucket =
+        stack.untyped("B", "AWS::S3::Bucket", bucket(large.choose("big", Pseudo::NoValue)));
+    bucket.depends_on(&group);
+    bucket.condition(&large);
+    bucket.removal_policies(DeletionPolicy::Retain, DeletionPolicy::Delete);
+    bucket.metadata("note", "n");
+    bucket.update_policy(Expr::object([("X", true.into())]));
+    let json = Template::from(&stack).to_json();
+    let topics: Vec<_> = json["Resources"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .filter(|id| id.starts_with("Group"))
+        .collect();
+    let mut expected = json!({
+        "Type": "AWS::S3::Bucket",
+        "Properties": {"BucketName": {"Fn::If": ["Large", "big", {"Ref": "AWS::NoValue"}]}},
+        "Condition": "Large", "UpdatePolicy": {"X": true},
+        "UpdateReplacePolicy": "Delete", "DeletionPolicy": "Retain",
+        "Metadata": {"note": "n", "aws:cdk:path": "s/B"}
+    });
+    expected["DependsOn"] = json!(topics);
+    assert_eq!(json["Resources"]["B"], expected);
+    assert_eq!(json["Conditions"], json!({"Large": {"Fn::Equals": [{"Ref": "Size"}, "l"]}}));
+    assert_eq!(json["Parameters"], json!({"Size": {"Type": "String", "Default": "s"}}));
+}
+
+#[test]
+fn json_text_holds_late_values_between_quotes() {
+    let app = App::new();
+    let stack = app.add("s", Stack::default());
+    let document = Expr::object([
+        ("plain", "a \"b\"".into()),
+        ("late", Pseudo::Region.into()),
+        ("mixed", text!("x\"{}", Pseudo::AccountId)),
+        ("numbers", Expr::list([1, 2])),
+    ]);
+    stack.output("Document", text::json_of(document));
+    assert_eq!(
+        Template::from(&stack).to_json()["Outputs"]["Document"]["Value"],
+        json!({"Fn::Join": ["", [
+            "{\"plain\":\"a \\\"b\\\"\",\"late\":\"", {"Ref": "AWS::Region"},
+            "\",\"mixed\":\"x\\\"", {"Ref": "AWS::AccountId"}, "\",\"numbers\":[1,2]}"
+        ]]})
+    );
+}
+
+#[test]
+fn the_same_app_gives_the_same_bytes_and_stages_are_assemblies() {
+    let synth = || {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("program");
+        std::fs::write(&program, "#!").unwrap();
+        let app = App::new();
+        let stage =
+            app.stage("Prod", Stage { environment: Environment::new("123456789012", "eu-west-1") });
+        let stack = stage.add("Core", Stack::default());
+        let asset = stack.asset(Asset::program(&program, "bootstrap").unwrap());
+        stack.untyped("B", "AWS::S3::Bucket", bucket(asset.bucket));
+        let out = folder.path().join("out");
+        let assembly = app.synth(&out).unwrap();
+        let stack = &assembly.stacks()[0];
+        assert_eq!(stack.id, "ProdCore681C6A9B");
+        assert_eq!(stack.display_name, "Prod/Core");
+        assert_eq!(stack.stack_name, "Prod-Core");
+        let (base, assets) = stack.assets().unwrap().remove(0);
+        let staged = base.join(assets.files[0].source.path.as_ref().unwrap());
+        assert_eq!(std::fs::read(staged.join("bootstrap")).unwrap(), b"#!");
+        let manifest = std::fs::read(out.join("assembly-Prod/manifest.json")).unwrap();
+        (manifest, stack.template_bytes().unwrap())
+    };
+    assert_eq!(synth(), synth());
+}
+
+#[test]
+fn a_failed_write_leaves_no_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::new();
+    app.add("s", Stack::default());
+    app.synth_to(folder.path()).unwrap();
+    // A folder where the template should be written makes the next writing fail.
+    std::fs::remove_file(folder.path().join("s.template.json")).unwrap();
+    std::fs::create_dir(folder.path().join("s.template.json")).unwrap();
+    assert!(app.synth_to(folder.path()).is_err());
+    assert!(!folder.path().join("manifest.json").exists());
+}
+
+#[test]
+fn tags_reach_what_takes_them_and_nothing_else() {
+    let app = App::new();
+    let stack = app.add("s", Stack::default());
+    stack.resource("Listed", Listed(Props::new()));
+    stack.resource("Mapped", Mapped(Props::new()));
+    stack.untyped("Bare", "AWS::IoT::Thing", Props::new());
+    stack.tag("team", "fleet");
+    let json = Template::from(&stack).to_json();
+    assert_eq!(
+        json["Resources"]["Listed"]["Properties"]["Tags"],
+        json!([{"Key": "team", "Value": "fleet"}])
+    );
+    assert_eq!(json["Resources"]["Mapped"]["Properties"]["Tags"], json!({"team": "fleet"}));
+    assert_eq!(json["Resources"]["Bare"].get("Properties"), None);
+}
+
+struct Listed(Props);
+struct Mapped(Props);
+
+macro_rules! tagged {
+    ($name:ident, $tagging:expr) => {
+        impl Resource for $name {
+            const TYPE: &'static str = "AWS::Test::Tagged";
+            const TAGGING: Tagging = $tagging;
+
+            fn from_properties(properties: Props) -> Self {
+                $name(properties)
+            }
+
+            fn properties(&self) -> &Props {
+                &self.0
+            }
+
+            fn into_properties(self) -> Props {
+                self.0
+            }
+        }
+    };
+}
+
+tagged!(Listed, Tagging::List("Tags"));
+tagged!(Mapped, Tagging::Map("Tags"));

@@ -1,0 +1,66 @@
+use serde_json::json;
+
+use super::*;
+use crate::{App, Props, Stack};
+
+fn template() -> Template {
+    let app = App::new();
+    let stack = app.add("fleet", Stack::default());
+    let mut rule = Props::new();
+    rule.set("RuleName", "events");
+    rule.set("Topics", Expr::list(["a", "b", "c"]));
+    rule.set("Document", crate::text::json(&json!({"steps": [1, 2]})));
+    stack.untyped("Rule", "AWS::IoT::TopicRule", rule);
+    stack.output("Name", "x");
+    Template::from(&stack)
+}
+
+use crate::Expr;
+
+#[test]
+fn objects_and_lists_match_in_part() {
+    template().has_properties(
+        "AWS::IoT::TopicRule",
+        object_like([
+            ("RuleName", Match::from("events")),
+            ("Topics", array_with(["a", "c"])),
+            ("Document", serialized_json(object_like([("steps", exact(json!([1, 2])))]))),
+            ("Description", absent()),
+        ]),
+    );
+}
+
+#[test]
+#[should_panic(expected = "Rule: /RuleName is \"events\", expected \"other\"")]
+fn says_which_value_is_different() {
+    template().has_properties("AWS::IoT::TopicRule", object_like([("RuleName", "other")]));
+}
+
+#[test]
+#[should_panic(expected = "/Topics has no item (after those before it) like \"a\"")]
+fn lists_match_in_order() {
+    let pattern = object_like([("Topics", array_with(["b", "a"]))]);
+    template().has_properties("AWS::IoT::TopicRule", pattern);
+}
+
+#[test]
+#[should_panic(
+    expected = "no resource of type AWS::S3::Bucket with properties; the template has: Rule (AWS::IoT::TopicRule)"
+)]
+fn says_what_the_template_has() {
+    template().has_properties("AWS::S3::Bucket", any());
+}
+
+#[test]
+#[should_panic(expected = "no output `Nam`; the template has: Name")]
+fn says_which_outputs_there_are() {
+    template().has_output("Nam", any());
+}
+
+#[test]
+fn captures_only_what_fits_as_a_whole() {
+    let capture = Capture::new();
+    let pattern = object_like([("RuleName", capture.anything()), ("Topics", any())]);
+    template().has_properties("AWS::IoT::TopicRule", pattern);
+    assert_eq!(capture.text(), "events");
+}
