@@ -1,0 +1,196 @@
+//! A cloud to deploy to: ministack, on loopback, gone when the test is.
+//!
+//! `cloud.py` starts it on a free port with every socket kept on loopback; this
+//! holds the other end of its standard input, whose closing ends it with all the
+//! Lambda functions it runs, also when the test process is killed. Each cloud is
+//! new and empty and has its own temporary folder.
+//!
+//! It is not AWS. Templates are hardly checked there (the linters do that), and
+//! some properties are accepted and ignored; see the tests that use it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::install;
+
+/// The account every cloud starts with.
+pub const ACCOUNT: &str = "123456789012";
+/// The region of [`Cloud::env`].
+pub const REGION: &str = "us-east-1";
+
+/// How a cloud behaves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Evaluates the policies of the roles that Lambda functions run with, and
+    /// asks for capabilities. The key `test` may do everything.
+    pub authorize: bool,
+    /// Listens for devices.
+    pub mqtt: bool,
+}
+
+/// A running cloud.
+#[derive(Debug)]
+pub struct Cloud {
+    process: Child,
+    endpoint: String,
+    mqtt: Option<u16>,
+    folder: TempDir,
+}
+
+/// What exists in a cloud: for each store of each service, the keys in it.
+pub type Inventory = BTreeMap<String, BTreeSet<String>>;
+
+impl Cloud {
+    /// Starts an empty cloud and waits until it answers.
+    pub fn start(options: Options) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        // Lambda functions inherit this environment, so it is made from nothing.
+        let mut process = Command::new(install::python_tool("python"))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/judge/cloud.py"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", folder.path())
+            .env("TMPDIR", folder.path())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("AUTH", if options.authorize { "true" } else { "false" })
+            .env("JUDGE_MQTT", if options.mqtt { "1" } else { "0" })
+            .env("MINISTACK_ACCOUNT_ID", ACCOUNT)
+            .env("MINISTACK_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let (send, receive) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            // An error and an early end both leave the line empty.
+            let _ = output.read_line(&mut line);
+            let _ = send.send(line);
+        });
+        let line = receive.recv_timeout(Duration::from_secs(90)).unwrap_or_default();
+        let Ok(answer) = serde_json::from_str::<Value>(&line) else {
+            drop(process.stdin.take());
+            let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+            panic!("ministack did not start:\n{log}");
+        };
+        Self {
+            process,
+            endpoint: answer["endpoint"].as_str().unwrap().to_owned(),
+            mqtt: answer["mqtt"].as_u64().map(|port| port.try_into().unwrap()),
+            folder,
+        }
+    }
+
+    /// Where it answers, such as `http://127.0.0.1:40123`.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The port devices connect to, if [`Options::mqtt`] was set.
+    pub fn mqtt(&self) -> Option<u16> {
+        self.mqtt
+    }
+
+    /// Makes `command` talk to this cloud and nothing else of AWS: endpoint,
+    /// credentials, region, and no configuration from the home folder.
+    pub fn reach<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("AWS_") {
+                command.env_remove(name);
+            }
+        }
+        let nothing = self.folder.path().join("none");
+        command
+            .env("AWS_ENDPOINT_URL", &self.endpoint)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_REGION", REGION)
+            .env("AWS_DEFAULT_REGION", REGION)
+            .env("AWS_CONFIG_FILE", &nothing)
+            .env("AWS_SHARED_CREDENTIALS_FILE", &nothing)
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+    }
+
+    /// Runs the AWS CLI and returns the JSON it prints.
+    pub fn aws(&self, arguments: &[&str]) -> Value {
+        let output = self.try_aws(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "`aws {}` failed:\n{errors}", arguments.join(" "));
+        if output.stdout.trim_ascii().is_empty() {
+            return Value::Null;
+        }
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+            panic!("`aws {}` printed no JSON: {error}", arguments.join(" "))
+        })
+    }
+
+    /// Runs the AWS CLI, which may fail.
+    pub fn try_aws(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(install::python_tool("aws"));
+        command
+            .args(arguments)
+            .args(["--output", "json"])
+            .env("AWS_PAGER", "")
+            .current_dir(self.folder.path());
+        self.reach(&mut command).output().unwrap()
+    }
+
+    /// Lists every resource of every service.
+    ///
+    /// Left out is what AWS keeps as well when everything is deleted: deleted
+    /// stacks and their events, keys waiting for deletion, cancelled profiles,
+    /// finished signing jobs, alarm history.
+    pub fn inventory(&self) -> Inventory {
+        serde_json::from_str(&self.get("/_judge/inventory")).unwrap()
+    }
+
+    fn get(&self, path: &str) -> String {
+        let address: SocketAddr = self.endpoint.trim_start_matches("http://").parse().unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{path} answered:\n{answer}");
+        body.to_owned()
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        // It ends by itself, with everything it started, when this is closed.
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// Returns what is in `after` and was not in `before`.
+pub fn left_over(before: &Inventory, after: &Inventory) -> Inventory {
+    let mut left = Inventory::new();
+    for (store, keys) in after {
+        let new: BTreeSet<String> = keys
+            .iter()
+            .filter(|key| !before.get(store).is_some_and(|old| old.contains(*key)))
+            .cloned()
+            .collect();
+        if !new.is_empty() {
+            left.insert(store.clone(), new);
+        }
+    }
+    left
+}

@@ -1,0 +1,118 @@
+//! Installs the judges, once for each set of pins.
+//!
+//! The Python tools go into a virtual environment made from `requirements.txt`,
+//! the Node tools into a `node_modules` made from `package-lock.json`, both in
+//! `IOTSTACK_JUDGES_DIR` or else in the target folder, under a hash of the pins:
+//! a changed pin installs anew, an unchanged one is found again. Several test
+//! processes may start at once; a file lock lets one of them work and the others
+//! wait, and a marker written last tells a finished installation from a broken
+//! one, which is thrown away.
+//!
+//! It uses the `python3`, `pip` and `npm` of the machine as they are configured.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Returns a program of the virtual environment, such as `python` or `aws`.
+pub fn python_tool(name: &str) -> PathBuf {
+    static VENV: OnceLock<PathBuf> = OnceLock::new();
+    let folder = VENV.get_or_init(|| {
+        once("python", &[REQUIREMENTS], |folder| {
+            let venv = folder.join("venv");
+            run(
+                "python3",
+                ["-m", "venv"].map(OsStr::new).into_iter().chain([venv.as_os_str()]),
+                folder,
+            );
+            let pins = folder.join("requirements.txt");
+            fs::write(&pins, REQUIREMENTS).unwrap();
+            // The pins are complete, so nothing has to be resolved.
+            let flags =
+                "install --quiet --disable-pip-version-check --no-input --no-deps --requirement";
+            run(
+                venv.join("bin/pip"),
+                flags.split(' ').map(OsStr::new).chain([pins.as_os_str()]),
+                folder,
+            );
+            run(
+                venv.join("bin/pip"),
+                ["check", "--disable-pip-version-check"].map(OsStr::new),
+                folder,
+            );
+        })
+    });
+    folder.join("venv/bin").join(name)
+}
+
+/// Returns the `node_modules` folder with `cdk`, TypeScript and the CDK library.
+pub fn node_modules() -> PathBuf {
+    static NODE: OnceLock<PathBuf> = OnceLock::new();
+    let folder = NODE.get_or_init(|| {
+        once("node", &[PACKAGE, PACKAGE_LOCK], |folder| {
+            fs::write(folder.join("package.json"), PACKAGE).unwrap();
+            fs::write(folder.join("package-lock.json"), PACKAGE_LOCK).unwrap();
+            let flags = "ci --no-audit --no-fund --ignore-scripts --loglevel=error";
+            run("npm", flags.split(' ').map(OsStr::new), folder);
+        })
+    });
+    folder.join("node_modules")
+}
+
+/// Runs `install` in a folder of its own unless that was done before.
+fn once(kind: &str, pins: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
+    // The name of a cache folder: it has to differ when the pins do, no more.
+    let mut hasher = DefaultHasher::new();
+    pins.hash(&mut hasher);
+    let root = root();
+    fs::create_dir_all(&root)
+        .unwrap_or_else(|error| panic!("cannot create `{}`: {error}", root.display()));
+    let folder = root.join(format!("{kind}-{:016x}", hasher.finish()));
+
+    // Released when the file is closed, also if this process dies.
+    let lock = File::create(folder.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let finished = folder.join("finished");
+    if !finished.exists() {
+        if folder.exists() {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        fs::create_dir_all(&folder).unwrap();
+        install(&folder);
+        fs::write(finished, "").unwrap();
+    }
+    folder
+}
+
+fn root() -> PathBuf {
+    match std::env::var_os("IOTSTACK_JUDGES_DIR") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("judges"),
+    }
+}
+
+fn run<'a>(
+    program: impl AsRef<OsStr>,
+    arguments: impl IntoIterator<Item = &'a OsStr>,
+    folder: &Path,
+) {
+    let program = program.as_ref();
+    let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap_or_else(
+        |error| panic!("cannot start `{}` to install the judges: {error}", program.display()),
+    );
+    assert!(
+        output.status.success(),
+        "`{}` could not install the judges ({}):\n{}{}",
+        program.display(),
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+}
+
+const REQUIREMENTS: &str = include_str!("requirements.txt");
+const PACKAGE: &str = include_str!("package.json");
+const PACKAGE_LOCK: &str = include_str!("package-lock.json");
