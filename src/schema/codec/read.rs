@@ -34,7 +34,10 @@ impl<'a, 'w> Reader<'a, 'w> {
     }
 
     pub(super) fn float(&mut self) -> Option<f64> {
-        Some(f64::from_le_bytes(self.take(8)?.try_into().ok()?))
+        match self.number()? {
+            0 => Some(f64::from_le_bytes(self.take(8)?.try_into().ok()?)),
+            more => Some((more - 1) as f64),
+        }
     }
 
     pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {

@@ -76,8 +76,15 @@ impl<'a> Writer<'a> {
         self.bytes.push(value);
     }
 
+    /// A number that is usually whole, not negative and small: those are written as
+    /// numbers from one on, all others as their bits behind a zero.
     pub(super) fn float(&mut self, value: f64) {
-        self.bytes.extend_from_slice(&value.to_le_bytes());
+        if value >= 0.0 && value.fract() == 0.0 && value < f64::from(u32::MAX) {
+            self.number(value as usize + 1);
+        } else {
+            self.number(0);
+            self.bytes.extend_from_slice(&value.to_le_bytes());
+        }
     }
 
     pub(super) fn text(&mut self, text: &str) {

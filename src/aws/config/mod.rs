@@ -1,0 +1,8 @@
+//! Config: rules that watch the configuration of resources.
+//!
+//! The `Cfn…` types are the L1: one per CloudFormation type, with every property it
+//! has. They describe resources and do nothing by themselves; nothing here calls AWS.
+
+pub mod cfn;
+
+pub use cfn::*;

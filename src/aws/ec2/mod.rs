@@ -1,0 +1,8 @@
+//! EC2: networks: VPCs, subnets, endpoints and security groups.
+//!
+//! The `Cfn…` types are the L1: one per CloudFormation type, with every property it
+//! has. They describe resources and do nothing by themselves; nothing here calls AWS.
+
+pub mod cfn;
+
+pub use cfn::*;

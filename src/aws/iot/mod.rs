@@ -1,0 +1,8 @@
+//! IoT Core: things, policies, jobs, rules and what surrounds them.
+//!
+//! The `Cfn…` types are the L1: one per CloudFormation type, with every property it
+//! has. They describe resources and do nothing by themselves; nothing here calls AWS.
+
+pub mod cfn;
+
+pub use cfn::*;
