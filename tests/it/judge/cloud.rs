@@ -54,13 +54,12 @@ impl Cloud {
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         // Lambda functions inherit this environment, so it is made from nothing.
-        let mut process = Command::new(install::python_tool("python"))
+        let mut process = install::python()
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/judge/cloud.py"))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", folder.path())
             .env("TMPDIR", folder.path())
-            .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("AUTH", if options.authorize { "true" } else { "false" })
             .env("JUDGE_MQTT", if options.mqtt { "1" } else { "0" })
             .env("MINISTACK_ACCOUNT_ID", ACCOUNT)
@@ -140,7 +139,7 @@ impl Cloud {
 
     /// Runs the AWS CLI, which may fail.
     pub fn try_aws(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(install::python_tool("aws"));
+        let mut command = install::tool("aws");
         command
             .args(arguments)
             .args(["--output", "json"])

@@ -10,7 +10,7 @@
 use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
@@ -65,10 +65,8 @@ pub fn lint_with(templates: &[Template], allowed: &Value) -> Verdict {
         .collect();
     let request = json!({"templates": list, "allowed": allowed});
 
-    let mut child = Command::new(install::python_tool("python"))
+    let mut child = install::python()
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/judge/lint.py"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("PYTHONWARNINGS", "ignore")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

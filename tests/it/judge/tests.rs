@@ -1,7 +1,6 @@
 //! The judges judged: each finds what was planted for it.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -106,7 +105,7 @@ fn an_authorizing_cloud_asks_for_capabilities_and_refuses_unknown_keys() {
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(errors.contains("InsufficientCapabilitiesException"), "{errors}");
 
-    let mut command = Command::new(super::install::python_tool("aws"));
+    let mut command = super::install::tool("aws");
     cloud
         .reach(command.args(["sts", "get-caller-identity"]))
         .env("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN");
