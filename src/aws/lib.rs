@@ -39,6 +39,7 @@ pub mod kinesisfirehose;
 pub mod kms;
 pub mod lambda;
 pub mod logs;
+pub mod patterns;
 pub mod s3;
 pub mod scheduler;
 pub mod secretsmanager;

@@ -342,3 +342,23 @@ impl From<Vec<(Text, Expr)>> for Props {
         Props(pairs)
     }
 }
+
+/// A JSON object as an expression, written as the template shows it.
+///
+/// Values are anything that converts to [`Expr`]; one that was left out (a
+/// [`Value::Unset`]) leaves its key out.
+///
+/// ```
+/// use iotstack_core::{Pseudo, object};
+///
+/// let rule = object! { "Id": "expire-old", "Status": "Enabled", "Region": Pseudo::Region };
+/// # let _ = rule;
+/// ```
+#[macro_export]
+macro_rules! object {
+    ($($key:literal : $value:expr),* $(,)?) => {
+        $crate::Expr::Object(vec![
+            $(($crate::Text::Borrowed($key), $crate::Expr::from($value))),*
+        ])
+    };
+}

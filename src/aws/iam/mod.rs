@@ -4,5 +4,12 @@
 //! has. They describe resources and do nothing by themselves; nothing here calls AWS.
 
 pub mod cfn;
+pub mod grant;
+pub mod role;
+pub mod statement;
 
 pub use cfn::*;
+pub use grant::{Grant, Grantee};
+pub use role::{Role, RoleRef};
+pub(crate) use statement::one_or_many;
+pub use statement::{Condition, Effect, Principal, Service, Statement, document};

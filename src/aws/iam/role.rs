@@ -3,9 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use iotstack_core::{
-    Arn, Construct, Duration, Expr, Handle, Name, Pseudo, Scope, Value, text,
-};
+use iotstack_core::{Arn, Construct, Duration, Expr, Handle, Name, Pseudo, Scope, Value, text};
 
 use super::grant::{Grant, Grantee};
 use super::statement::{Condition, Effect, Principal, Statement, document};
@@ -60,7 +58,8 @@ impl Role {
     /// on it.
     pub fn from_name(scope: &Scope, id: &'static str, name: impl Into<String>) -> RoleRef {
         let name = Expr::from(name.into());
-        let arn = text!("arn:{}:iam::{}:role/{}", Pseudo::Partition, Pseudo::AccountId, name.clone());
+        let arn =
+            text!("arn:{}:iam::{}:role/{}", Pseudo::Partition, Pseudo::AccountId, name.clone());
         RoleRef { scope: scope.child(id), arn, name, policy: Rc::default() }
     }
 }
@@ -81,9 +80,11 @@ impl Construct for Role {
             .role_name(self.role_name)
             .permissions_boundary(self.permissions_boundary);
         if !self.managed_policies.is_empty() {
-            role = role.managed_policy_arns(Expr::list(self.managed_policies.into_iter().map(
-                |name| text!("arn:{}:iam::aws:policy/{}", Pseudo::Partition, name),
-            )));
+            role = role.managed_policy_arns(Expr::list(
+                self.managed_policies
+                    .into_iter()
+                    .map(|name| text!("arn:{}:iam::aws:policy/{}", Pseudo::Partition, name)),
+            ));
         }
         if let Some(session) = self.max_session {
             role = role.max_session_duration(session.as_seconds() as i64);
@@ -139,8 +140,8 @@ impl Grantee for RoleRef {
         let mut policy = self.policy.borrow_mut();
         let policy = policy.get_or_insert_with(|| {
             let scope = self.scope.child("DefaultPolicy");
-            let policy = CfnPolicy::new(document([]), policy_name(&scope))
-                .roles([self.name.clone()]);
+            let policy =
+                CfnPolicy::new(document([]), policy_name(&scope)).roles([self.name.clone()]);
             scope.resource("Resource", policy)
         });
         policy.edit(|policy| policy.push_statement(statement));
@@ -161,7 +162,7 @@ impl CfnPolicy {
     /// Adds a statement to the document unless it is there already.
     fn push_statement(&mut self, statement: Statement) {
         let statement = Expr::from(statement);
-        if let Some(Expr::Object(document)) = self.property_mut("PolicyDocument")
+        if let Some(Expr::Object(document)) = self.properties_mut().get_mut("PolicyDocument")
             && let Some((_, Expr::List(statements))) =
                 document.iter_mut().find(|(key, _)| key == "Statement")
             && !statements.contains(&statement)

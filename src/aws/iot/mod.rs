@@ -4,5 +4,15 @@
 //! has. They describe resources and do nothing by themselves; nothing here calls AWS.
 
 pub mod cfn;
+pub mod job_template;
+pub mod policy;
+pub mod thing;
+pub mod topic_rule;
 
 pub use cfn::*;
+pub use job_template::{
+    Abort, ExponentialRate, FailureType, JobTemplate, JobTemplateRef, PresignedUrls, Retry, Rollout,
+};
+pub use policy::{Policy, PolicyRef, PolicyStatement};
+pub use thing::{Thing, ThingGroup, ThingGroupRef, ThingRef, ThingType, ThingTypeRef};
+pub use topic_rule::{Action, ErrorAction, TopicRule, TopicRuleRef};

@@ -4,5 +4,7 @@
 //! has. They describe resources and do nothing by themselves; nothing here calls AWS.
 
 pub mod cfn;
+pub mod key;
 
 pub use cfn::*;
+pub use key::{Key, KeyRef};

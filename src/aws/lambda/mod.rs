@@ -4,5 +4,7 @@
 //! has. They describe resources and do nothing by themselves; nothing here calls AWS.
 
 pub mod cfn;
+pub mod function;
 
 pub use cfn::*;
+pub use function::{Architecture, Code, Function, FunctionRef, Runtime, VpcConfig};

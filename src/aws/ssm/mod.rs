@@ -4,5 +4,7 @@
 //! has. They describe resources and do nothing by themselves; nothing here calls AWS.
 
 pub mod cfn;
+pub mod parameter;
 
 pub use cfn::*;
+pub use parameter::{StringParameter, StringParameterRef};
