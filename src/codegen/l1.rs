@@ -92,7 +92,8 @@ impl Service {
         for (name, table) in tables {
             let used = !table.is_empty() || name == "l1_property_types";
             if used {
-                _ = write!(body, "\niotstack_core::{name}! {{\n{table}}}\n");
+                let space = if table.is_empty() { "" } else { "\n" };
+                _ = write!(body, "\niotstack_core::{name}! {{{space}{table}}}\n");
             }
         }
         let namespace = types[0].name.rsplit_once("::").map_or("", |(namespace, _)| namespace);
@@ -176,6 +177,11 @@ impl Service {
                 let shape = shapes.next()?;
                 if shapes.any(|other| other != shape) {
                     return None;
+                }
+                // Named by a pattern and of any kind: text with variables, such as a
+                // function's environment.
+                if !map.patterns.is_empty() && *shape == Shape::Any {
+                    return Some(Literal::Collection("Map<String>".to_owned()));
                 }
                 let items = self.literal(&place.below("*"), shape, name)?;
                 Some(Literal::Collection(format!("Map<{}>", items.text())))

@@ -59,7 +59,9 @@ impl<'a> Shapes<'a> {
         }
         let types = types(schema);
         let json = schema.get("format").is_some_and(|format| format == "json");
-        if json && types != BTreeSet::from(["string"]) {
+        let free = !schema.contains_key("properties") && !schema.contains_key("patternProperties");
+        let document = free && types == BTreeSet::from(["object", "string"]);
+        if document || (json && types != BTreeSet::from(["string"])) {
             return Shape::Json;
         }
         if let Some(alternatives) = self.alternatives(schema) {

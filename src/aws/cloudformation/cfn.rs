@@ -4,8 +4,8 @@
 //! facts are those of CloudFormation's resource schemas; the pages they link to
 //! explain them.
 
-use iotstack_core::l1::{CfnTag, List};
-use iotstack_core::{Expr, Value};
+use iotstack_core::l1::{CfnTag, List, Map};
+use iotstack_core::Value;
 
 iotstack_core::l1_resources! {
     /// [`AWS::CloudFormation::CustomResource`](https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudformation-customresource.html)
@@ -34,7 +34,7 @@ iotstack_core::l1_resources! {
     new(template_url = "TemplateURL": Value<String>)
     {
         notification_arns = "NotificationARNs": List<String>;
-        parameters = "Parameters": Expr;
+        parameters = "Parameters": Map<String>;
         tags = "Tags": List<CfnTag>;
         template_url = "TemplateURL": Value<String>;
         timeout_in_minutes = "TimeoutInMinutes": Value<i64>;

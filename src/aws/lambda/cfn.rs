@@ -4,8 +4,8 @@
 //! facts are those of CloudFormation's resource schemas; the pages they link to
 //! explain them.
 
-use iotstack_core::l1::{CfnTag, List};
-use iotstack_core::{Expr, Value};
+use iotstack_core::l1::{CfnTag, List, Map};
+use iotstack_core::Value;
 
 iotstack_core::l1_resources! {
     /// [`AWS::Lambda::Alias`](https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-alias.html)
@@ -388,7 +388,7 @@ iotstack_core::l1_property_types! {
     CfnFunctionEnvironment = "AWS::Lambda::Function" at "Environment"
     new()
     {
-        variables = "Variables": Expr;
+        variables = "Variables": Map<String>;
     }
 
     CfnFunctionEphemeralStorage = "AWS::Lambda::Function" at "EphemeralStorage"

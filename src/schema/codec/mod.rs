@@ -1,10 +1,11 @@
 //! The database's file format: written by the generator, read by the program.
 //!
-//! A file is a head and one block per type. The head (deflated) names the regions
-//! and the types and says where each block lies. A block (deflated) holds a type's
-//! words, joined, and then its facts as small numbers that point at the words. All
-//! blocks are deflated against one common dictionary, which is what makes types of
-//! a few hundred bytes worth compressing one by one.
+//! A file is a head and a few dozen blocks. The head (deflated) names the regions
+//! and the types and says where each type lies. A block (deflated) holds the words
+//! of some types that stand next to each other in the alphabet, joined, and behind
+//! them the facts of these types, as small numbers that point at the words. Asking
+//! for a type inflates its block, which is kept, and decodes that type alone. All
+//! blocks are deflated against one common dictionary.
 //!
 //! Reader and writer stand side by side because they must agree; nothing but the
 //! generator needs the writer. The format has no version: file and program are
@@ -13,6 +14,9 @@
 mod read;
 mod types;
 mod write;
+
+use std::ops::Range;
+use std::sync::OnceLock;
 
 pub use write::{DatabaseSource, write_database};
 
@@ -23,7 +27,7 @@ use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 use crate::resource_type::ResourceType;
 use read::Reader;
 
-/// An opened database: the names of its types and where their blocks lie.
+/// An opened database: the names of its types and where they lie.
 #[derive(Default)]
 pub struct Database {
     /// The date of the schemas as `YYYY-MM-DD`.
@@ -32,16 +36,24 @@ pub struct Database {
     pub regions: Vec<&'static str>,
     /// The names of the types, sorted.
     pub names: Vec<&'static str>,
+    entries: Vec<Entry>,
     blocks: Vec<Block>,
     bytes: &'static [u8],
     dictionary: &'static [u8],
 }
 
-/// Where a type's block lies and how long it is when inflated.
+/// Where a type lies: its words and its facts inside a block.
+struct Entry {
+    block: usize,
+    words: Range<usize>,
+    facts: Range<usize>,
+}
+
+/// Where a block lies and how long it is when inflated.
 struct Block {
-    start: usize,
-    end: usize,
-    inflated: usize,
+    deflated: Range<usize>,
+    length: usize,
+    inflated: OnceLock<Option<&'static [u8]>>,
 }
 
 impl Database {
@@ -58,11 +70,21 @@ impl Database {
             database.regions.push(reader.text()?);
         }
         let mut start = 0;
-        for _ in 0..reader.number()? {
-            database.names.push(reader.text()?);
-            let (length, inflated) = (reader.number()?, reader.number()?);
-            database.blocks.push(Block { start, end: start + length, inflated });
-            start += length;
+        for block in 0..reader.number()? {
+            let deflated = start..start + reader.number()?;
+            start = deflated.end;
+            let mut lengths = Vec::new();
+            for _ in 0..reader.number()? {
+                database.names.push(reader.text()?);
+                lengths.push((reader.number()?, reader.number()?));
+            }
+            let (mut word, mut fact) = (0, lengths.iter().map(|(words, _)| words).sum());
+            for (words, facts) in lengths {
+                let (words, facts) = (word..word + words, fact..fact + facts);
+                (word, fact) = (words.end, facts.end);
+                database.entries.push(Entry { block, words, facts });
+            }
+            database.blocks.push(Block { deflated, length: fact, inflated: OnceLock::new() });
         }
         database.dictionary = reader.rest();
         Some(database)
@@ -70,10 +92,15 @@ impl Database {
 
     /// Decodes the type whose name is at this place.
     pub fn decode(&self, place: usize) -> Option<ResourceType> {
-        let block = self.blocks.get(place)?;
-        let deflated = self.bytes.get(block.start..block.end)?;
-        let bytes = inflate(deflated, self.dictionary, block.inflated)?;
-        types::read_type(self.names.get(place)?, &bytes)
+        let entry = self.entries.get(place)?;
+        let block = self.blocks.get(entry.block)?;
+        let bytes = (*block.inflated.get_or_init(|| {
+            let deflated = self.bytes.get(block.deflated.clone())?;
+            let bytes: &'static [u8] = inflate(deflated, self.dictionary, block.length)?.leak();
+            Some(bytes)
+        }))?;
+        let words = std::str::from_utf8(bytes.get(entry.words.clone())?).ok()?;
+        types::read_type(self.names.get(place)?, words, bytes.get(entry.facts.clone())?)
     }
 }
 
@@ -92,3 +119,6 @@ fn inflate(deflated: &[u8], dictionary: &[u8], length: usize) -> Option<Vec<u8>>
     output.drain(..dictionary.len());
     Some(output)
 }
+
+#[cfg(test)]
+mod tests;

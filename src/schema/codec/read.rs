@@ -7,11 +7,13 @@
 pub(super) struct Reader<'a, 'w> {
     bytes: &'a [u8],
     words: &'w [&'static str],
+    /// The first word that was not read yet.
+    next: usize,
 }
 
 impl<'a, 'w> Reader<'a, 'w> {
     pub(super) fn new(bytes: &'a [u8], words: &'w [&'static str]) -> Self {
-        Self { bytes, words }
+        Self { bytes, words, next: 0 }
     }
 
     /// A number in groups of seven bits, the lowest first.
@@ -50,9 +52,15 @@ impl<'a, 'w> Reader<'a, 'w> {
         self.bytes
     }
 
-    /// One of the words.
+    /// One of the words: zero is the next new one, others count back from there.
     pub(super) fn word(&mut self) -> Option<&'static str> {
-        let place = self.number()?;
+        let place = match self.number()? {
+            0 => {
+                self.next += 1;
+                self.next - 1
+            }
+            back => self.next.checked_sub(back)?,
+        };
         self.words.get(place).copied()
     }
 

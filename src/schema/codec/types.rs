@@ -14,33 +14,25 @@ use crate::shape::{
     StringShape, Target,
 };
 
-/// Writes a type without its name, which the index has. Returns the words too.
+/// Writes a type without its name, which the index has: its words and its facts.
 pub(super) fn write_type(resource_type: &ResourceType) -> (Vec<&str>, Vec<u8>) {
-    let mut body = Writer::default();
-    write_facts(&mut body, resource_type);
-    let mut whole = Writer::default();
-    whole.number(body.words.len());
-    body.words.iter().for_each(|word| whole.number(word.len()));
-    let mut bytes = whole.bytes;
-    body.words.iter().for_each(|word| bytes.extend_from_slice(word.as_bytes()));
-    bytes.extend_from_slice(&body.bytes);
-    (body.words, bytes)
+    let mut facts = Writer::default();
+    write_facts(&mut facts, resource_type);
+    (facts.words, facts.bytes)
 }
 
-/// Reads what [`write_type`] wrote. The words are kept until the program ends.
-pub(super) fn read_type(name: &'static str, bytes: &[u8]) -> Option<ResourceType> {
-    let mut reader = Reader::new(bytes, &[]);
-    let lengths = reader.list(Reader::number)?;
-    let text = reader.take(lengths.iter().sum())?;
-    let mut text: &'static str = Box::leak(Box::<str>::from(std::str::from_utf8(text).ok()?));
-    let mut words = Vec::with_capacity(lengths.len());
-    for length in lengths {
-        let (word, rest) = text.split_at_checked(length)?;
-        words.push(word);
-        text = rest;
-    }
-    read_facts(&mut Reader::new(reader.rest(), &words), name)
+/// Reads what [`write_type`] wrote. Each word ends in [`WORD_END`].
+pub(super) fn read_type(
+    name: &'static str,
+    words: &'static str,
+    facts: &[u8],
+) -> Option<ResourceType> {
+    let words: Vec<&'static str> = words.split_terminator(WORD_END).collect();
+    read_facts(&mut Reader::new(facts, &words), name)
 }
+
+/// What stands behind a word. No word contains it.
+pub(super) const WORD_END: &str = "\0";
 
 fn write_facts<'a>(w: &mut Writer<'a>, t: &'a ResourceType) {
     write_object(w, &t.properties);

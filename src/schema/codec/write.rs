@@ -31,17 +31,30 @@ pub fn write_database(source: &DatabaseSource) -> Vec<u8> {
     let dictionary = dictionary(plain.iter().map(|(words, _)| words.as_slice()));
 
     let mut head = Writer::default();
-    let mut blocks = Vec::new();
+    let mut file_end = Vec::new();
     head.text(&source.date);
     head.number(source.regions.len());
     source.regions.iter().for_each(|region| head.text(region));
-    head.number(types.len());
-    for (resource_type, (_, bytes)) in types.iter().zip(&plain) {
-        let deflated = deflate(bytes, &dictionary);
-        head.text(resource_type.name);
+    let parts: Vec<Part<'_>> = types
+        .iter()
+        .zip(&plain)
+        .map(|(found, (words, facts))| Part { name: found.name, words: joined(words), facts })
+        .collect();
+    let blocks = blocks(&parts);
+    head.number(blocks.len());
+    for block in blocks {
+        let mut bytes = Vec::new();
+        block.iter().for_each(|part| bytes.extend_from_slice(part.words.as_bytes()));
+        block.iter().for_each(|part| bytes.extend_from_slice(part.facts));
+        let deflated = deflate(&bytes, &dictionary);
         head.number(deflated.len());
-        head.number(bytes.len());
-        blocks.extend_from_slice(&deflated);
+        head.number(block.len());
+        for part in block {
+            head.text(part.name);
+            head.number(part.words.len());
+            head.number(part.facts.len());
+        }
+        file_end.extend_from_slice(&deflated);
     }
     head.bytes.extend_from_slice(&dictionary);
 
@@ -50,8 +63,38 @@ pub fn write_database(source: &DatabaseSource) -> Vec<u8> {
     file.number(head.bytes.len());
     file.number(deflated.len());
     file.bytes.extend_from_slice(&deflated);
-    file.bytes.extend_from_slice(&blocks);
+    file.bytes.extend_from_slice(&file_end);
     file.bytes
+}
+
+fn joined(words: &[&str]) -> String {
+    words.iter().flat_map(|word| [*word, types::WORD_END]).collect()
+}
+
+/// A type on its way into a block.
+struct Part<'a> {
+    name: &'a str,
+    words: String,
+    facts: &'a [u8],
+}
+
+/// The size of a block: inflating it should take a fraction of a millisecond.
+const BLOCK_SIZE: usize = 64 * 1024;
+
+/// Divides the types into blocks of about the same size.
+fn blocks<'p, 'a>(parts: &'p [Part<'a>]) -> Vec<&'p [Part<'a>]> {
+    let mut blocks = Vec::new();
+    let (mut start, mut size) = (0, 0);
+    for (place, part) in parts.iter().enumerate() {
+        let own = part.words.len() + part.facts.len();
+        if size > 0 && size + own > BLOCK_SIZE {
+            blocks.push(&parts[start..place]);
+            (start, size) = (place, 0);
+        }
+        size += own;
+    }
+    blocks.push(&parts[start..]);
+    blocks
 }
 
 /// Numbers and words on their way into a block.
@@ -95,10 +138,14 @@ impl<'a> Writer<'a> {
     pub(super) fn word(&mut self, word: &'a str) {
         let next = self.words.len();
         let place = *self.places.entry(word).or_insert(next);
+        // Words stand in the order of their first use, so a new one is always the
+        // next: that writes most of them as zero.
         if place == next {
             self.words.push(word);
+            self.number(0);
+        } else {
+            self.number(next - place);
         }
-        self.number(place);
     }
 
     pub(super) fn words(&mut self, words: &[&'a str]) {
@@ -130,11 +177,12 @@ fn dictionary<'a>(types: impl Iterator<Item = &'a [&'a str]>) -> Vec<u8> {
     ranked.sort_by(|left, right| right.cmp(left));
     let mut size = 0;
     ranked.retain(|(_, word)| {
-        let fits = size + word.len() <= DICTIONARY_SIZE;
-        size += if fits { word.len() } else { 0 };
+        let fits = size + word.len() < DICTIONARY_SIZE;
+        size += if fits { word.len() + 1 } else { 0 };
         fits
     });
-    ranked.iter().rev().flat_map(|(_, word)| word.bytes()).collect()
+    let words: Vec<&str> = ranked.iter().rev().map(|(_, word)| *word).collect();
+    joined(&words).into_bytes()
 }
 
 /// Deflates `bytes` as if `dictionary` had come before them.
