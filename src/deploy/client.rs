@@ -303,6 +303,20 @@ impl Clients {
             .replace("${AWS::Partition}", &self.partition)
     }
 
+    /// Where buckets of this region are reached, for URLs with the bucket in the path.
+    pub(crate) fn s3_endpoint(&self) -> String {
+        let named = self.own_config.endpoint_url().map(str::to_owned);
+        let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        let named = named
+            .or_else(|| variable("AWS_ENDPOINT_URL_S3"))
+            .or_else(|| variable("AWS_ENDPOINT_URL"));
+        let suffix = if self.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+        named.map_or_else(
+            || format!("https://s3.{}.{suffix}", self.region),
+            |endpoint| endpoint.trim_end_matches('/').to_owned(),
+        )
+    }
+
     /// A client for the buckets of `region`, through `role` if that can be assumed.
     pub(crate) async fn bucket_client(
         &self,

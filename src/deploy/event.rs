@@ -180,11 +180,12 @@ impl StackEvent {
 
     /// Whether it failed only because another resource did.
     fn is_consequence(&self) -> bool {
+        // `Resource creation cancelled`, `Resource update cancelled`…: the words are
+        // CloudFormation's own, so a reason of a service that mentions a cancellation is
+        // not mistaken for one.
         let reason = self.reason.as_deref().unwrap_or_default().to_ascii_lowercase();
-        reason.contains("creation cancelled")
-            || reason.contains("update cancelled")
-            || reason.contains("operation cancelled")
-            || reason.contains("deletion cancelled")
+        reason.starts_with("resource ")
+            && reason.trim_end_matches(['.', ' ']).ends_with(" cancelled")
     }
 }
 
