@@ -6,7 +6,9 @@
 //! new and empty and has its own temporary folder.
 //!
 //! It is not AWS. Templates are hardly checked there (the linters do that), and
-//! some properties are accepted and ignored; see the tests that use it.
+//! some properties are accepted and dropped (reserved concurrency, encryption and
+//! lifecycle of buckets, keys of topics). [`Cloud::moto`] applies most of those, but
+//! knows fewer types and runs no functions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -51,11 +53,20 @@ pub type Inventory = BTreeMap<String, BTreeSet<String>>;
 impl Cloud {
     /// Starts an empty cloud and waits until it answers.
     pub fn start(options: Options) -> Self {
+        Self::run("cloud.py", options)
+    }
+
+    /// Starts moto in its place, which cannot list what it holds.
+    pub fn moto() -> Self {
+        Self::run("moto_cloud.py", Options::default())
+    }
+
+    fn run(script: &str, options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         // Lambda functions inherit this environment, so it is made from nothing.
         let mut process = install::python()
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/judge/cloud.py"))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/judge").join(script))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", folder.path())
@@ -84,7 +95,7 @@ impl Cloud {
         let Ok(answer) = serde_json::from_str::<Value>(&line) else {
             drop(process.stdin.take());
             let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-            panic!("ministack did not start:\n{log}");
+            panic!("`{script}` did not start:\n{log}");
         };
         Self {
             process,

@@ -96,6 +96,29 @@ fn the_inventory_shows_what_a_stack_made_and_nothing_after_its_deletion() {
 }
 
 #[test]
+fn moto_applies_a_reserved_concurrency_that_ministack_drops() {
+    let code = json!({"ZipFile": "exports.handler = async () => 1"});
+    let template = json!({"Resources": {
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust()}},
+        "Function": {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "judged",
+            "Runtime": "nodejs22.x", "Handler": "index.handler", "Code": code,
+            "Role": {"Fn::GetAtt": ["Role", "Arn"]}, "ReservedConcurrentExecutions": 5}},
+    }});
+    let body = template.to_string();
+    let create = ["cloudformation", "create-stack", "--stack-name", "judged", "--template-body"];
+    let ask = ["lambda", "get-function-concurrency", "--function-name", "judged"];
+    let reserved = |cloud: &Cloud| {
+        cloud.aws(&[&create[..], &[&body, "--capabilities", "CAPABILITY_IAM"]].concat());
+        let wait = ["cloudformation", "wait", "stack-create-complete", "--stack-name", "judged"];
+        cloud.aws(&wait);
+        cloud.aws(&ask)["ReservedConcurrentExecutions"].clone()
+    };
+    assert_eq!(reserved(&Cloud::moto()), 5);
+    // When this fails, ministack has learnt it: prove it there, and drop moto.
+    assert_eq!(reserved(&Cloud::start(Options::default())), Value::Null);
+}
+
+#[test]
 fn an_authorizing_cloud_asks_for_capabilities_and_refuses_unknown_keys() {
     let cloud = Cloud::start(Options { authorize: true, ..Options::default() });
     let body = sound().to_string();
