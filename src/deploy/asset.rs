@@ -138,8 +138,7 @@ async fn publish_one(
     let Target { asset, bucket, key, .. } = target;
     let role = target.role.as_deref();
     let external_id = target.external_id.as_deref();
-    let client =
-        clients.bucket_client(role, external_id, target.region.as_deref(), sink).await?;
+    let client = clients.bucket_client(role, external_id, target.region.as_deref(), sink).await?;
     if is_present(clients, &client, target).await? {
         sink.hear(Event::AssetPresent { asset: asset.clone(), location: target.url() });
         return Ok(None);
@@ -174,9 +173,7 @@ async fn is_present(clients: &Clients, client: &s3::Client, target: &Target) -> 
     match call.send().await {
         Ok(_) => Ok(true),
         Err(error) if status(&error) == Some(404) => Ok(false),
-        Err(error) => {
-            Err(not_bootstrapped(clients, &target.bucket, "s3:GetObject", error))
-        }
+        Err(error) => Err(not_bootstrapped(clients, &target.bucket, "s3:GetObject", error)),
     }
 }
 
@@ -214,7 +211,9 @@ fn check(folder: &Path, manifest: &AssetManifest) -> Result<()> {
         let name = |(id, image): (&String, &serde_json::Value)| {
             image.get("displayName").and_then(|name| name.as_str()).unwrap_or(id).to_owned()
         };
-        return Err(Error::DockerAssets { assets: manifest.docker_images.iter().map(name).collect() });
+        return Err(Error::DockerAssets {
+            assets: manifest.docker_images.iter().map(name).collect(),
+        });
     }
     for (id, asset) in &manifest.files {
         let asset_name = || name(id, asset);

@@ -161,7 +161,6 @@ pub async fn propose(
     let keeps = found.as_ref().is_some_and(|found| !found.outputs.is_empty());
     let parameters = parameters(options, keeps);
     check_trust(options, found.as_ref(), &parameters)?;
-    // A version that was forced back may declare parameters that the stack never had.
     let request = Request {
         stack: options.stack_name.clone(),
         change_set_name: crate::change_set::DEFAULT_NAME.into(),

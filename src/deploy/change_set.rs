@@ -252,8 +252,7 @@ pub async fn execute(
             _ => clients.failed("cloudformation:ExecuteChangeSet")(error),
         });
     }
-    let operation =
-        if change_set.creates_stack { Operation::Create } else { Operation::Update };
+    let operation = if change_set.creates_stack { Operation::Create } else { Operation::Update };
     sink.hear(Event::Started { stack: stack.clone(), operation });
     let total = Some(change_set.changes.len());
     let watched = watch(clients, stack_id, Since::Token(token), total, sink).await?;

@@ -279,6 +279,14 @@ pub enum Error {
         /// What stands in the way.
         failures: Vec<Failure>,
     },
+    /// Something stands in the way of deletion, and clearing it was not agreed to.
+    #[error("stack `{stack}` cannot be deleted as it is: {}", blockers.join("; "))]
+    DeleteBlocked {
+        /// The stack's name.
+        stack: String,
+        /// What stands in the way.
+        blockers: Vec<String>,
+    },
     /// The stack is protected.
     #[error("stack `{stack}` has termination protection and cannot be deleted")]
     TerminationProtected {

@@ -33,15 +33,13 @@ pub fn zip_folder(folder: &Path) -> Result<Vec<u8>> {
             .last_modified_time(DateTime::default())
             .unix_permissions(mode);
         let name = file.to_string_lossy().replace('\\', "/");
-        let failed = |error: zip::result::ZipError| {
-            Error::io("pack", &path)(std::io::Error::other(error))
-        };
+        let failed =
+            |error: zip::result::ZipError| Error::io("pack", &path)(std::io::Error::other(error));
         writer.start_file(name, options).map_err(failed)?;
         let mut source = File::open(&path).map_err(Error::io("read", &path))?;
         std::io::copy(&mut source, &mut writer).map_err(Error::io("pack", &path))?;
     }
-    let failed = |error: zip::result::ZipError| {
-        Error::io("pack", folder)(std::io::Error::other(error))
-    };
+    let failed =
+        |error: zip::result::ZipError| Error::io("pack", folder)(std::io::Error::other(error));
     Ok(writer.finish().map_err(failed)?.into_inner())
 }

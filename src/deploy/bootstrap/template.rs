@@ -23,12 +23,8 @@ pub fn template() -> Template {
 }
 
 fn parameters() -> Value {
-    let list = |description: &str| {
-        json!({"Type": "CommaDelimitedList", "Default": "", "Description": description})
-    };
-    let text = |default: &str, description: &str| {
-        json!({"Type": "String", "Default": default, "Description": description})
-    };
+    let list = |description: &str| json!({"Type": "CommaDelimitedList", "Default": "", "Description": description});
+    let text = |default: &str, description: &str| json!({"Type": "String", "Default": default, "Description": description});
     let mut parameters = json!({
         "TrustedAccounts": list("Accounts that may publish and deploy here"),
         "TrustedAccountsForLookup": list("Accounts that may look things up here"),
@@ -45,8 +41,7 @@ fn parameters() -> Value {
         "BootstrapVariant": text(super::VARIANT, "Who made this stack's resources what they are"),
     });
     parameters["Qualifier"]["AllowedPattern"] = json!("[A-Za-z0-9_-]{1,10}");
-    parameters["Qualifier"]["ConstraintDescription"] =
-        json!("1 to 10 letters, digits, `_` or `-`");
+    parameters["Qualifier"]["ConstraintDescription"] = json!("1 to 10 letters, digits, `_` or `-`");
     parameters["PublicAccessBlockConfiguration"]["AllowedValues"] = json!(["true", "false"]);
     parameters
 }
@@ -88,19 +83,27 @@ fn resources() -> indexmap::IndexMap<String, iotstack_assembly::Resource> {
         resources.insert(id.to_owned(), resource);
     };
     add("FileAssetsBucketEncryptionKey", "AWS::KMS::Key", key());
-    add("FileAssetsBucketEncryptionKeyAlias", "AWS::KMS::Alias", json!({
-        "AliasName": sub("alias/cdk-${Qualifier}-assets-key"),
-        "TargetKeyId": {"Ref": "FileAssetsBucketEncryptionKey"},
-    }));
+    add(
+        "FileAssetsBucketEncryptionKeyAlias",
+        "AWS::KMS::Alias",
+        json!({
+            "AliasName": sub("alias/cdk-${Qualifier}-assets-key"),
+            "TargetKeyId": {"Ref": "FileAssetsBucketEncryptionKey"},
+        }),
+    );
     add("StagingBucket", "AWS::S3::Bucket", bucket());
-    add("StagingBucketPolicy", "AWS::S3::BucketPolicy", json!({
-        "Bucket": {"Ref": "StagingBucket"},
-        "PolicyDocument": policy([json!({
-            "Sid": "AllowSSLRequestsOnly", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
-            "Resource": both_bucket_arns(),
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        })]),
-    }));
+    add(
+        "StagingBucketPolicy",
+        "AWS::S3::BucketPolicy",
+        json!({
+            "Bucket": {"Ref": "StagingBucket"},
+            "PolicyDocument": policy([json!({
+                "Sid": "AllowSSLRequestsOnly", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
+                "Resource": both_bucket_arns(),
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            })]),
+        }),
+    );
     add("ContainerAssetsRepository", "AWS::ECR::Repository", repository());
     let publish = "TrustedAccounts";
     add("FilePublishingRole", "AWS::IAM::Role", role("file-publishing", &[publish], json!({})));
@@ -110,11 +113,15 @@ fn resources() -> indexmap::IndexMap<String, iotstack_assembly::Resource> {
     add("ImagePublishingRoleDefaultPolicy", "AWS::IAM::Policy", image_policy());
     add("DeploymentActionRole", "AWS::IAM::Role", deploy_role());
     add("CloudFormationExecutionRole", "AWS::IAM::Role", execution_role());
-    add("CdkBootstrapVersion", "AWS::SSM::Parameter", json!({
-        "Type": "String",
-        "Name": sub("/cdk-bootstrap/${Qualifier}/version"),
-        "Value": VERSION.to_string(),
-    }));
+    add(
+        "CdkBootstrapVersion",
+        "AWS::SSM::Parameter",
+        json!({
+            "Type": "String",
+            "Name": sub("/cdk-bootstrap/${Qualifier}/version"),
+            "Value": VERSION.to_string(),
+        }),
+    );
     resources
 }
 
@@ -229,12 +236,16 @@ fn repository() -> Value {
 
 fn lookup_role() -> Value {
     let lists = ["TrustedAccountsForLookup", "TrustedAccounts"];
-    role("lookup", &lists, json!({
-        "ManagedPolicyArns": [sub("arn:${AWS::Partition}:iam::aws:policy/ReadOnlyAccess")],
-        "Policies": [{"PolicyName": "LookupRolePolicy", "PolicyDocument": policy([json!({
-            "Sid": "DontReadSecrets", "Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*",
-        })])}],
-    }))
+    role(
+        "lookup",
+        &lists,
+        json!({
+            "ManagedPolicyArns": [sub("arn:${AWS::Partition}:iam::aws:policy/ReadOnlyAccess")],
+            "Policies": [{"PolicyName": "LookupRolePolicy", "PolicyDocument": policy([json!({
+                "Sid": "DontReadSecrets", "Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*",
+            })])}],
+        }),
+    )
 }
 
 fn file_policy() -> Value {
@@ -278,13 +289,17 @@ fn image_policy() -> Value {
 }
 
 fn deploy_role() -> Value {
-    let allow = |sid: &str, actions: Value, resource: Value| {
-        json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource})
-    };
+    let allow = |sid: &str, actions: Value, resource: Value| json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource});
     let mut foreign_buckets = allow(
         "PipelineCrossAccountArtifactsBucket",
-        json!(["s3:GetObject*", "s3:GetBucket*", "s3:List*", "s3:Abort*", "s3:DeleteObject*",
-            "s3:PutObject*"]),
+        json!([
+            "s3:GetObject*",
+            "s3:GetBucket*",
+            "s3:List*",
+            "s3:Abort*",
+            "s3:DeleteObject*",
+            "s3:PutObject*"
+        ]),
         json!("*"),
     );
     foreign_buckets["Condition"] =
@@ -293,33 +308,36 @@ fn deploy_role() -> Value {
     foreign_keys["Condition"] = json!({"StringEquals": {
         "kms:ViaService": sub("s3.${AWS::Region}.amazonaws.com"),
     }});
-    let version =
-        "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${CdkBootstrapVersion}";
-    role("deploy", &["TrustedAccounts"], json!({"Policies": [{
-        "PolicyName": "default",
-        "PolicyDocument": policy([
-            allow("CloudFormationPermissions", json!([
-                "cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet",
-                "cloudformation:DescribeChangeSet", "cloudformation:DescribeStacks",
-                "cloudformation:ExecuteChangeSet", "cloudformation:CreateStack",
-                "cloudformation:UpdateStack", "cloudformation:RollbackStack",
-                "cloudformation:ContinueUpdateRollback", "cloudformation:CancelUpdateStack",
-            ]), json!("*")),
-            foreign_buckets,
-            foreign_keys,
-            allow("PassTheExecutionRole", json!("iam:PassRole"),
-                attribute("CloudFormationExecutionRole", "Arn")),
-            allow("CliPermissions", json!([
-                "cloudformation:DescribeStackEvents", "cloudformation:DescribeEvents",
-                "cloudformation:GetTemplate", "cloudformation:GetTemplateSummary",
-                "cloudformation:ListStackResources", "cloudformation:DeleteStack",
-                "cloudformation:UpdateTerminationProtection", "sts:GetCallerIdentity",
-            ]), json!("*")),
-            allow("CliStagingBucket", json!(["s3:GetObject*", "s3:GetBucket*", "s3:List*"]),
-                both_bucket_arns()),
-            allow("ReadVersion", json!(["ssm:GetParameter", "ssm:GetParameters"]), sub(version)),
-        ]),
-    }]}))
+    let version = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${CdkBootstrapVersion}";
+    role(
+        "deploy",
+        &["TrustedAccounts"],
+        json!({"Policies": [{
+            "PolicyName": "default",
+            "PolicyDocument": policy([
+                allow("CloudFormationPermissions", json!([
+                    "cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet",
+                    "cloudformation:DescribeChangeSet", "cloudformation:DescribeStacks",
+                    "cloudformation:ExecuteChangeSet", "cloudformation:CreateStack",
+                    "cloudformation:UpdateStack", "cloudformation:RollbackStack",
+                    "cloudformation:ContinueUpdateRollback", "cloudformation:CancelUpdateStack",
+                ]), json!("*")),
+                foreign_buckets,
+                foreign_keys,
+                allow("PassTheExecutionRole", json!("iam:PassRole"),
+                    attribute("CloudFormationExecutionRole", "Arn")),
+                allow("CliPermissions", json!([
+                    "cloudformation:DescribeStackEvents", "cloudformation:DescribeEvents",
+                    "cloudformation:GetTemplate", "cloudformation:GetTemplateSummary",
+                    "cloudformation:ListStackResources", "cloudformation:DeleteStack",
+                    "cloudformation:UpdateTerminationProtection", "sts:GetCallerIdentity",
+                ]), json!("*")),
+                allow("CliStagingBucket", json!(["s3:GetObject*", "s3:GetBucket*", "s3:List*"]),
+                    both_bucket_arns()),
+                allow("ReadVersion", json!(["ssm:GetParameter", "ssm:GetParameters"]), sub(version)),
+            ]),
+        }]}),
+    )
 }
 
 fn execution_role() -> Value {
@@ -342,14 +360,10 @@ fn execution_role() -> Value {
 
 /// A role that this account, and the accounts of the given lists, may assume.
 fn role(purpose: &str, trusted: &[&str], more: Value) -> Value {
-    let trust = |principal: Value, action: &str| {
-        json!({"Effect": "Allow", "Action": action, "Principal": {"AWS": principal}})
-    };
+    let trust = |principal: Value, action: &str| json!({"Effect": "Allow", "Action": action, "Principal": {"AWS": principal}});
     let account = json!({"Ref": "AWS::AccountId"});
-    let mut statements = vec![
-        trust(account.clone(), "sts:TagSession"),
-        trust(account, "sts:AssumeRole"),
-    ];
+    let mut statements =
+        vec![trust(account.clone(), "sts:TagSession"), trust(account, "sts:AssumeRole")];
     statements.extend(trusted.iter().map(|list| {
         if_(&format!("Has{list}"), trust(json!({"Ref": list}), "sts:AssumeRole"), none())
     }));
@@ -366,8 +380,13 @@ fn role(purpose: &str, trusted: &[&str], more: Value) -> Value {
 }
 
 fn key_use() -> Value {
-    json!(["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:ReEncrypt*",
-        "kms:GenerateDataKey*"])
+    json!([
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "kms:Encrypt",
+        "kms:ReEncrypt*",
+        "kms:GenerateDataKey*"
+    ])
 }
 
 fn both_bucket_arns() -> Value {

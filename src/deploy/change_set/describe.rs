@@ -98,10 +98,9 @@ async fn page(
     answer.map_err(|error| {
         let absent = code_of(&error).is_some_and(|code| code.starts_with("ChangeSetNotFound"));
         match absent || stack::is_absent(&error) {
-            true => Error::ChangeSetNotFound {
-                stack: stack.to_owned(),
-                change_set: name.to_owned(),
-            },
+            true => {
+                Error::ChangeSetNotFound { stack: stack.to_owned(), change_set: name.to_owned() }
+            }
             false => clients.failed(DESCRIBE)(error),
         }
     })
@@ -131,9 +130,9 @@ async fn collect(
     };
     loop {
         let changes = answer.changes.take().unwrap_or_default();
-        change_set
-            .changes
-            .extend(changes.into_iter().filter_map(|change| change.resource_change.map(from_answer)));
+        change_set.changes.extend(
+            changes.into_iter().filter_map(|change| change.resource_change.map(from_answer)),
+        );
         match answer.next_token.take() {
             Some(token) => answer = page(clients, stack, name, Some(token)).await?,
             None => return Ok(change_set),

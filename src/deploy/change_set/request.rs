@@ -101,9 +101,11 @@ impl Request {
             .capabilities(cfn::types::Capability::CapabilityAutoExpand)
             .set_parameters(Some(self.values(stack)?))
             .set_role_arn(self.role_arn.clone())
-            .set_tags(some(self.tags.iter().map(|(key, value)| {
-                cfn::types::Tag::builder().key(key).value(value).build()
-            })))
+            .set_tags(some(
+                self.tags
+                    .iter()
+                    .map(|(key, value)| cfn::types::Tag::builder().key(key).value(value).build()),
+            ))
             .set_notification_arns(some(self.notification_arns.iter().cloned()));
         Ok(match &self.template {
             TemplateSource::Inline(body) => call.template_body(body),
@@ -128,7 +130,9 @@ impl Request {
         }
         match without.is_empty() {
             true => Ok(values),
-            false => Err(Error::MissingParameters { stack: self.stack.clone(), parameters: without }),
+            false => {
+                Err(Error::MissingParameters { stack: self.stack.clone(), parameters: without })
+            }
         }
     }
 }
@@ -157,11 +161,9 @@ pub(crate) fn template_source(
         let limit = INLINE_TEMPLATE_LIMIT;
         return Err(Error::TemplateTooLarge { stack: stack(), bytes: size, limit });
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        iotstack_assembly::Error::Invalid {
-            path: artifact.template_path(),
-            message: format!("it is not text in UTF-8: {error}"),
-        }
+    let text = String::from_utf8(bytes).map_err(|error| iotstack_assembly::Error::Invalid {
+        path: artifact.template_path(),
+        message: format!("it is not text in UTF-8: {error}"),
     })?;
     Ok(TemplateSource::Inline(text))
 }
