@@ -5,7 +5,7 @@
 //! whether a resource holds data, relations to other resources, and replacements
 //! of older types whose schema is silent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use iotstack_schema::codec::DatabaseSource;
 use iotstack_schema::{
@@ -58,8 +58,7 @@ fn target(source: &Source, resource_type: &str, attribute: &str) -> Option<Targe
         _ => "",
     };
     let short = name.rsplit("::").next().unwrap_or_default();
-    let candidates =
-        [attribute.to_owned(), format!("{short}{attribute}"), identifier.to_owned()];
+    let candidates = [attribute.to_owned(), format!("{short}{attribute}"), identifier.to_owned()];
     let attribute = candidates.iter().find(|candidate| !candidate.is_empty() && has(candidate))?;
     Some(Target { resource_type: keep(name), attribute: keep(attribute) })
 }
@@ -76,10 +75,11 @@ impl TypeFacts<'_> {
         let spec = self.source.spec.as_ref();
         let whole = schema.as_object().cloned().unwrap_or_default();
         let mut properties = self.shapes.object(&whole);
+        let (create_only, conditional_create_only) = self.replacing();
         let mut read_only = self.paths("readOnlyProperties");
-        // Older schemas list properties that can both be set and be read.
-        let settable = |path: &PropertyPath| SETTABLE.contains(&(self.name, &path.to_string()[..]));
-        read_only.retain(|path| !settable(path));
+        // What can be given once, at creation, can be given; that it can be read as
+        // well is said by the attributes.
+        read_only.retain(|path| !create_only.contains(path));
         for property in &mut properties.properties {
             property.required &= !read_only.iter().any(|path| path.segments() == [property.name]);
             if read_only.iter().any(|path| path.segments() == [property.name]) {
@@ -90,10 +90,10 @@ impl TypeFacts<'_> {
         }
         let mut definitions = self.definitions();
         keep_reachable(&mut properties, &mut definitions);
-        let (create_only, conditional_create_only) = self.replacing();
         let handlers = schema["handlers"].as_object();
-        let immutable = handlers
-            .is_some_and(|handlers| handlers.contains_key("create") && !handlers.contains_key("update"));
+        let immutable = handlers.is_some_and(|handlers| {
+            handlers.contains_key("create") && !handlers.contains_key("update")
+        });
         let delete_first = schema["replacementStrategy"] == "delete_then_create";
         let region_bits = self.source.regions.iter().fold(0, |bits, place| bits | 1 << place);
         let reference = spec.map_or(Vec::new(), |spec| strings(&spec["cfnRefIdentifier"]));
@@ -169,8 +169,7 @@ impl TypeFacts<'_> {
     }
 
     fn attributes(&self) -> Vec<Attribute> {
-        let mut names: BTreeSet<&str> =
-            self.source.attributes.iter().map(String::as_str).collect();
+        let mut names: BTreeSet<&str> = self.source.attributes.iter().map(String::as_str).collect();
         names.retain(|name| !name.ends_with('*'));
         names
             .into_iter()
@@ -372,18 +371,3 @@ const STATEFUL: [&str; 12] = [
 
 /// Types whose resources say what a device may do.
 const IDENTITY_POLICIES: [&str; 2] = ["AWS::IoT::Policy", "AWS::IoT::PolicyPrincipalAttachment"];
-
-/// Properties that their schema calls read-only although templates set them.
-const SETTABLE: [(&str, &str); 0] = [];
-
-/// Counts what a database knows, for the generator's tests and its users.
-pub fn summary(types: &[ResourceType]) -> BTreeMap<&'static str, usize> {
-    let count = |test: &dyn Fn(&ResourceType) -> bool| types.iter().filter(|t| test(t)).count();
-    BTreeMap::from([
-        ("types", types.len()),
-        ("stateful", count(&|t| t.stateful)),
-        ("tagged", count(&|t| t.tagging.is_some())),
-        ("immutable", count(&|t| t.immutable)),
-        ("with attributes", count(&|t| !t.attributes.is_empty())),
-    ])
-}

@@ -124,3 +124,5 @@ pub fn write(workspace: &Path, outputs: &[&Output]) -> Result<()> {
 const DATABASE: &str = "src/schema/data/types.bin";
 const PATTERNS: &str = "src/schema/data/patterns.txt";
 
+#[cfg(test)]
+mod tests;

@@ -206,7 +206,8 @@ impl Speller {
             'x' => text.get(2..4).filter(|digits| !digits.starts_with('{')),
             _ => None,
         };
-        if let Some(digits) = digits.filter(|digits| digits.chars().all(|c| c.is_ascii_hexdigit())) {
+        if let Some(digits) = digits.filter(|digits| digits.chars().all(|c| c.is_ascii_hexdigit()))
+        {
             self.output += &format!(r"\x{{{digits}}}");
             return &text[2 + digits.len()..];
         }
@@ -237,7 +238,8 @@ impl Speller {
         let mut after_class = false;
         while let Some(character) = rest.chars().next() {
             let doubled = rest[character.len_utf8()..].starts_with(character);
-            let was_class = character == '\\' && CLASSES.contains(&rest.as_bytes().get(1).copied().unwrap_or(0));
+            let was_class = character == '\\'
+                && CLASSES.contains(&rest.as_bytes().get(1).copied().unwrap_or(0));
             rest = match character {
                 // An empty class means nothing; at its start `]` is a character.
                 ']' if !first || !rest[1..].contains(']') => return self.push("]", &rest[1..]),

@@ -448,3 +448,5 @@ fn size(schema: &Map<String, Value>, key: &str) -> Option<u32> {
     schema.get(key)?.as_u64().and_then(|value| u32::try_from(value).ok())
 }
 
+#[cfg(test)]
+mod tests;

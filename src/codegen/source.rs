@@ -56,7 +56,8 @@ pub fn read(packages: &Packages) -> Result<Source> {
     // is no knowledge, so they are not counted as regions.
     let home = providers.get(HOME_REGION).cloned().unwrap_or_default();
     let known = |(region, types): &(&String, &Value)| *region == HOME_REGION || **types != home;
-    let regions: Vec<String> = providers.iter().filter(known).map(|(name, _)| name.clone()).collect();
+    let regions: Vec<String> =
+        providers.iter().filter(known).map(|(name, _)| name.clone()).collect();
 
     let mut types: BTreeMap<String, TypeSource> = BTreeMap::new();
     let mut spec = read_spec(&packages.service_spec.join("db.json.gz"))?;
@@ -90,8 +91,8 @@ pub fn strings(value: &Value) -> Vec<String> {
 type Spec = BTreeMap<String, (Value, BTreeMap<String, Value>)>;
 
 fn read_spec(path: &Path) -> Result<Spec> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| Error::File { path: path.to_owned(), source })?;
+    let bytes =
+        std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
     let damaged = || Error::Content { path: path.to_owned(), reason: "not gzip".to_owned() };
     let deflated = gzip_body(&bytes).ok_or_else(damaged)?;
     let database = parse(&decompress_to_vec(deflated).map_err(|_| damaged())?, path)?;
@@ -132,8 +133,8 @@ fn gzip_body(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 fn read_json(path: &Path) -> Result<Value> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| Error::File { path: path.to_owned(), source })?;
+    let bytes =
+        std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
     parse(&bytes, path)
 }
 

@@ -4,8 +4,8 @@
 //! facts are those of CloudFormation's resource schemas; the pages they link to
 //! explain them.
 
-use iotstack_core::l1::{CfnTag, List, Map};
 use iotstack_core::Value;
+use iotstack_core::l1::{CfnTag, List, Map};
 
 iotstack_core::l1_resources! {
     /// [`AWS::CloudFormation::CustomResource`](https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudformation-customresource.html)

@@ -15,6 +15,14 @@ pub struct Key {
     pub removal: Removal,
 }
 
+impl Key {
+    /// A key that exists already. Its own policy must let the account's IAM policies
+    /// govern, or name whoever is given permissions here.
+    pub fn from_arn(arn: impl Into<String>) -> KeyRef {
+        KeyRef { arn: Expr::from(arn.into()) }
+    }
+}
+
 impl Construct for Key {
     type Ref = KeyRef;
 

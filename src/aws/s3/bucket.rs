@@ -7,7 +7,7 @@ use iotstack_core::{
 
 use super::{CfnBucket, CfnBucketPolicy};
 use crate::iam::{self, Condition, Grant, Grantee, Principal, Statement};
-use crate::kms::{Key, KeyRef};
+use crate::kms::KeyRef;
 
 /// A bucket that nobody but its account can reach, over TLS only.
 ///
@@ -45,8 +45,6 @@ pub enum Encryption {
     S3Managed,
     /// With a KMS key, and a bucket key that keeps the number of calls to KMS low.
     Kms(KeyRef),
-    /// With a KMS key that exists already, by ARN.
-    KmsArn(Arn<Key>),
 }
 
 /// What happens to a resource that holds data when it leaves the stack.
@@ -101,17 +99,15 @@ impl Construct for Bucket {
 
     fn build(self, scope: &Scope) -> BucketRef {
         let (algorithm, key_arn, key) = match self.encryption {
-            Encryption::S3Managed => ("AES256", None, None),
-            Encryption::Kms(key) => ("aws:kms", Some(key.arn()), Some(key)),
-            Encryption::KmsArn(arn) => ("aws:kms", Some(arn), None),
+            Encryption::S3Managed => ("AES256", Expr::Null, None),
+            Encryption::Kms(key) => ("aws:kms", key.arn().into(), Some(key)),
         };
-        let uses_kms = key_arn.is_some();
         let encryption = object! {
             "ServerSideEncryptionConfiguration": [object! {
-                "BucketKeyEnabled": if uses_kms { true.into() } else { Expr::Null },
+                "BucketKeyEnabled": key.as_ref().map_or(Expr::Null, |_| true.into()),
                 "ServerSideEncryptionByDefault": object! {
                     "SSEAlgorithm": algorithm,
-                    "KMSMasterKeyID": key_arn.map_or(Expr::Null, Expr::from),
+                    "KMSMasterKeyID": key_arn,
                 },
             }],
         };

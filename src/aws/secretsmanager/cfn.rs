@@ -4,8 +4,8 @@
 //! facts are those of CloudFormation's resource schemas; the pages they link to
 //! explain them.
 
-use iotstack_core::l1::{CfnTag, List};
 use iotstack_core::Value;
+use iotstack_core::l1::{CfnTag, List};
 
 iotstack_core::l1_resources! {
     /// [`AWS::SecretsManager::RotationSchedule`](https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-secretsmanager-rotationschedule.html)

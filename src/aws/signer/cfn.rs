@@ -4,8 +4,8 @@
 //! facts are those of CloudFormation's resource schemas; the pages they link to
 //! explain them.
 
-use iotstack_core::l1::{CfnTag, List};
 use iotstack_core::Value;
+use iotstack_core::l1::{CfnTag, List};
 
 iotstack_core::l1_resources! {
     /// [`AWS::Signer::ProfilePermission`](https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-signer-profilepermission.html)
@@ -25,6 +25,7 @@ iotstack_core::l1_resources! {
     new(platform_id = "PlatformId": Value<CfnSigningProfilePlatformId>)
     {
         platform_id = "PlatformId": Value<CfnSigningProfilePlatformId>, replaces;
+        profile_name = "ProfileName": Value<String>, replaces;
         signature_validity_period = "SignatureValidityPeriod": Value<CfnSigningProfileSignatureValidityPeriod>, replaces;
         tags = "Tags": List<CfnTag>;
     }
