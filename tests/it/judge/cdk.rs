@@ -20,6 +20,8 @@ pub fn cdk(folder: &Path, cloud: Option<&Cloud>) -> Command {
     command.arg(install::node_modules().join("aws-cdk/bin/cdk"));
     quiet(&mut command);
     command.arg("--no-notices").arg("--no-color").current_dir(folder);
+    // It keeps a cache of accounts at home, and looks for profiles there.
+    command.env("HOME", folder.join(".home"));
     if let Some(cloud) = cloud {
         cloud.reach(&mut command);
     }
@@ -82,6 +84,7 @@ pub fn succeed(output: Output, what: &str) -> String {
 fn quiet(command: &mut Command) -> &mut Command {
     command
         .env("CDK_DISABLE_CLI_TELEMETRY", "true")
+        .env("CDK_DISABLE_VERSION_CHECK", "1")
         .env("NODE_NO_WARNINGS", "1")
         .env_remove("CDK_OUTDIR")
         .env_remove("CI")

@@ -145,11 +145,11 @@ fn the_peer_app_synthesizes_and_the_stock_cdk_deploys_it_to_the_cloud() {
     assert_eq!(names.trim(), "IoTFirmwareUpdatesStack-dev");
 
     let cloud = Cloud::start(Options::default());
-    let environment = format!("aws://{ACCOUNT}/{REGION}");
-    succeed(
-        cdk(peer.folder(), Some(&cloud)).args(["bootstrap", &environment]).output().unwrap(),
-        "cdk bootstrap",
-    );
+    // Away from the app, which it would run first.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let bootstrap = ["bootstrap".to_owned(), format!("aws://{ACCOUNT}/{REGION}")];
+    let mut command = cdk(elsewhere.path(), Some(&cloud));
+    succeed(command.args(bootstrap).output().unwrap(), "cdk bootstrap");
     let deploy = ["deploy", "--require-approval", "never", "--all"];
     succeed(
         cdk(peer.folder(), Some(&cloud)).args(app).args(deploy).output().unwrap(),
