@@ -98,6 +98,9 @@ def by_parliament(policies):
             item = parliament.enhance_finding(item)
             if item.severity == "MUTE":
                 continue
+            # In a key's own policy `*` is that key, and nothing else can stand there.
+            if item.issue == "RESOURCE_STAR" and place.endswith("KeyPolicy"):
+                continue
             # One finding each, so that an allowance for one action hides no other.
             for detail in item.detail if isinstance(item.detail, list) else [item.detail]:
                 detail = detail if isinstance(detail, str) else json.dumps(detail, default=str)
