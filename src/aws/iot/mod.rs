@@ -13,6 +13,6 @@ pub use cfn::*;
 pub use job_template::{
     Abort, ExponentialRate, FailureType, JobTemplate, JobTemplateRef, PresignedUrls, Retry, Rollout,
 };
-pub use policy::{Policy, PolicyRef, PolicyStatement};
-pub use thing::{Thing, ThingGroup, ThingGroupRef, ThingRef, ThingType, ThingTypeRef};
+pub use policy::{Policy, PolicyRef, PolicyStatement, THING_NAME};
+pub use thing::{Thing, ThingGroup, ThingGroupRef, ThingRef, ThingType, ThingTypeRef, thing_arns};
 pub use topic_rule::{Action, ErrorAction, TopicRule, TopicRuleRef};
