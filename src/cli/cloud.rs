@@ -1,0 +1,65 @@
+//! The way to AWS: sessions, questions while something is open, and Ctrl-C.
+//!
+//! The asynchronous runtime is made here and nowhere else, so that commands that never
+//! leave the machine do not pay for it. Ctrl-C drops the work: what CloudFormation has
+//! begun goes on there, and the next command attaches to it.
+
+use std::future::Future;
+
+use iotstack_assembly::StackArtifact;
+use iotstack_deploy::{Session, SessionOptions};
+
+use super::context::Context;
+use super::error::{Error, Kind, Result};
+use super::ui;
+
+/// Runs work that talks to AWS, until it is done or the user presses Ctrl-C.
+pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Kind::Bug, format!("cannot start the runtime: {error}")))?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = work => result,
+            _ = tokio::signal::ctrl_c() => Err(interrupted()),
+        }
+    });
+    // A question that nobody answered must not hold the program up.
+    runtime.shutdown_background();
+    result
+}
+
+/// The session of this context: its profile, region and endpoint.
+pub async fn session(context: &Context) -> Result<Session> {
+    let options = SessionOptions {
+        profile: context.profile()?,
+        region: context.region()?,
+        endpoint_url: context.options.endpoint_url.clone(),
+    };
+    Ok(Session::load(&options).await?)
+}
+
+/// The stack in the place that the chosen environment gives to stacks that fit anywhere.
+pub fn placed(stack: &StackArtifact, context: &Context) -> Result<StackArtifact> {
+    let (_, environment) = context.environment()?;
+    let mut stack = stack.clone();
+    if stack.environment.account.is_none() {
+        stack.environment.account = environment.account;
+    }
+    if stack.environment.region.is_none() {
+        stack.environment.region = context.region()?;
+    }
+    Ok(stack)
+}
+
+/// Asks a question, without standing in the way of Ctrl-C.
+pub async fn ask(question: String) -> Result<bool> {
+    let answer = tokio::task::spawn_blocking(move || ui::ask(&question)).await;
+    answer.map_err(|error| Error::new(Kind::Bug, format!("the question failed: {error}")))?
+}
+
+fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "stopped by Ctrl-C")
+        .hint("what CloudFormation has begun goes on there; run the command again to attach to it")
+}

@@ -1,0 +1,53 @@
+//! Tables for people: columns under headings, no frames.
+//!
+//! A table is wrapped at the width of the terminal and left as wide as it wants to be in
+//! a pipe, where `grep` and `awk` read it. Scripts that want more ask for `--json`.
+
+use std::io::IsTerminal;
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::style;
+
+/// Lays out rows under headings.
+pub fn table<Row>(headings: &[&str], rows: impl IntoIterator<Item = Row>) -> String
+where
+    Row: IntoIterator<Item = String>,
+{
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    if let Some(width) = terminal_width() {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let text = table.to_string();
+    let mut lines = text.lines().map(str::trim_end);
+    let first = lines.next().map(style::strong).into_iter();
+    first.chain(lines.map(str::to_owned)).collect::<Vec<_>>().join("\n")
+}
+
+fn terminal_width() -> Option<u16> {
+    if !std::io::stderr().is_terminal() {
+        return None;
+    }
+    // Shells keep the width in COLUMNS; without it no line is cut.
+    std::env::var("COLUMNS").ok()?.parse().ok().filter(|width| *width >= 40)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_up_columns_without_frames() {
+        let rows = [["a", "1"], ["long", "2"]].map(|row| row.map(str::to_owned));
+        let text = anstream::adapter::strip_str(&table(&["Name", "Value"], rows)).to_string();
+        assert_eq!(text, "NAME  VALUE\na     1\nlong  2");
+    }
+}

@@ -1,0 +1,1 @@
+//! The program from outside: one module per command, one binary for all.
