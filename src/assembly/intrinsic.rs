@@ -18,7 +18,11 @@ pub struct Function<'a> {
 impl<'a> Function<'a> {
     /// The function that `value` calls, if it calls one.
     pub fn of(value: &'a Value) -> Option<Self> {
-        let map = value.as_object()?;
+        Function::of_map(value.as_object()?)
+    }
+
+    /// The function that an object calls, if it calls one.
+    pub fn of_map(map: &'a serde_json::Map<String, Value>) -> Option<Self> {
         let (name, argument) = map.iter().next()?;
         let call = map.len() == 1 && (name == "Ref" || name.starts_with("Fn::"));
         call.then_some(Function { name, argument })

@@ -1,0 +1,17 @@
+//! Findings as JSON: a list, and how many there are of each weight.
+
+use iotstack_assembly::{Diagnostics, Severity};
+use serde_json::json;
+
+/// Findings as JSON text.
+pub fn json(findings: &Diagnostics) -> String {
+    let report = json!({
+        "findings": findings,
+        "counts": {
+            "error": findings.count(Severity::Error),
+            "warning": findings.count(Severity::Warning),
+            "info": findings.count(Severity::Info),
+        }
+    });
+    format!("{report:#}\n")
+}
