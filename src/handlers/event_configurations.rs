@@ -10,12 +10,13 @@
 //! deletes the old id while the stack's rules still listen, so that what is
 //! wanted further stays on.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_iot::Client;
 use aws_sdk_iot::types::{Configuration, EventType as IotEventType};
 use iotstack_protocol::{EventType, TopicFilter};
 use serde::Deserialize;
+use serde_json::json;
 
 use tracing::info;
 
@@ -114,12 +115,22 @@ impl EventConfigurations {
 
     async fn set(&self, changes: HashMap<IotEventType, bool>, context: &Context) -> Result<()> {
         info!(?changes, "event configurations");
+        let body = body(&changes);
         let configuration = |is_on: bool| Configuration::builder().enabled(is_on).build();
         let changes: HashMap<_, _> =
             changes.into_iter().map(|(kind, is_on)| (kind, configuration(is_on))).collect();
         with_patience(context.work_until, || async {
             let request = self.client.update_event_configurations();
-            let answer = request.set_event_configurations(Some(changes.clone())).send().await;
+            let request = request.set_event_configurations(Some(changes.clone()));
+            let body = body.clone();
+            let answer = request
+                .customize()
+                .mutate_request(move |request| {
+                    request.headers_mut().insert("content-length", body.len().to_string());
+                    *request.body_mut() = body.clone().into();
+                })
+                .send()
+                .await;
             answer.map(drop).map_err(failed("UpdateEventConfigurations"))
         })
         .await
@@ -165,6 +176,14 @@ fn recorded(physical_id: &str) -> BTreeSet<EventType> {
     kinds.unwrap_or_default().split('+').filter_map(|kind| kind.parse().ok()).collect()
 }
 
+/// The body of the request. The SDK leaves a `false` out, and whether AWS IoT takes
+/// an absent value for one is not documented.
+fn body(changes: &HashMap<IotEventType, bool>) -> String {
+    let changes: BTreeMap<_, _> =
+        changes.iter().map(|(kind, is_on)| (kind.as_str(), json!({ "Enabled": is_on }))).collect();
+    json!({ "eventConfigurations": changes }).to_string()
+}
+
 fn iot(kind: EventType) -> IotEventType {
     IotEventType::from(kind.as_str())
 }
@@ -178,7 +197,7 @@ const NOTHING: &str = "nothing";
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::custom_resource::testing::{handle, request};

@@ -17,7 +17,7 @@ use iotstack_protocol::{BillingGroupName, ThingGroupName, ThingName, ThingTypeNa
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout_at};
 use tracing::info;
 
 use crate::custom_resource::{Context, Outcome, Resource};
@@ -172,17 +172,15 @@ async fn take(
 ) -> Result<()> {
     for step in &steps {
         let result = with_patience(deadline, || async {
-            pace.wait().await;
-            if Instant::now() >= deadline {
-                return Err(Error::OutOfTime { done: 0, total: 0, what: "steps" });
-            }
-            step.call(&client, &thing).await
+            let paced = async {
+                pace.wait().await;
+                step.call(&client, &thing).await
+            };
+            timeout_at(deadline, paced).await.unwrap_or(Err(OUT_OF_TIME))
         });
         match result.await {
             Ok(()) => {}
-            Err(error) if error.is_throttled() => {
-                return Err(Error::OutOfTime { done: 0, total: 0, what: "steps" });
-            }
+            Err(error) if error.is_throttled() => return Err(OUT_OF_TIME),
             Err(error @ Error::OutOfTime { .. }) => return Err(error),
             // What is gone has left already.
             Err(error) if step.leaves() && error.is_not_found() => {}
@@ -251,6 +249,9 @@ impl Pace {
         self.0.lock().await.tick().await;
     }
 }
+
+/// What one thing knows about the end; who counts the things fills in the rest.
+const OUT_OF_TIME: Error = Error::OutOfTime { done: 0, total: 0, what: "things" };
 
 /// How many things are worked on at once.
 const AT_ONCE: usize = 8;
