@@ -4,6 +4,6 @@
 //! the same folder, where `iotstack synth` looks for it. The function is chosen by
 //! Lambda's own variable `_HANDLER`; everything happens in the library.
 
-fn main() {
-    iotstack_handlers::main();
+fn main() -> std::process::ExitCode {
+    iotstack_handlers::main()
 }
