@@ -151,10 +151,9 @@ impl<'a> Shapes<'a> {
     }
 
     fn reference(&self, reference: &str) -> Shape {
-        if let Some(name) = reference.strip_prefix("#/definitions/") {
-            if let Ok(place) = self.definitions.binary_search(&name) {
-                return Shape::Definition(place);
-            }
+        let name = reference.strip_prefix("#/definitions/").unwrap_or_default();
+        if let Ok(place) = self.definitions.binary_search(&name) {
+            return Shape::Definition(place);
         }
         match reference.strip_prefix('#').and_then(|path| self.schema.pointer(path)) {
             Some(target) if target.get("$ref").is_none() => self.shape(target),
@@ -186,8 +185,8 @@ impl<'a> Shapes<'a> {
             part.contains_key("properties") || part.contains_key("required")
         };
         if schema.contains_key("properties")
-            || !parts.iter().all(|part| is_value(part))
-            || parts.iter().all(|part| is_object(part))
+            || !parts.iter().all(is_value)
+            || parts.iter().all(is_object)
             || parts.is_empty()
         {
             return None;

@@ -79,7 +79,7 @@ struct Part<'a> {
 }
 
 /// The size of a block: inflating it should take a fraction of a millisecond.
-const BLOCK_SIZE: usize = 64 * 1024;
+const BLOCK_SIZE: usize = 24 * 1024;
 
 /// Divides the types into blocks of about the same size.
 fn blocks<'p, 'a>(parts: &'p [Part<'a>]) -> Vec<&'p [Part<'a>]> {
