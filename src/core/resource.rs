@@ -154,7 +154,12 @@ impl<R: Resource> Handle<R> {
 
     /// What happens to the real thing when the resource leaves the stack or is replaced.
     pub fn removal_policy(&self, policy: DeletionPolicy) {
-        self.scope.tree().borrow_mut().set_removal_policy(self.node, policy, policy);
+        // A replacement is no creation, and CloudFormation knows the long word only there.
+        let replacement = match policy {
+            DeletionPolicy::RetainExceptOnCreate => DeletionPolicy::Retain,
+            other => other,
+        };
+        self.removal_policies(policy, replacement);
     }
 
     /// What happens on deletion and on replacement, said apart.

@@ -145,14 +145,18 @@ name!(
 impl JobId {
     /// The id of the job that brings `version` to devices.
     ///
-    /// The first eight letters and digits of `token` tell two jobs for the same
-    /// version apart. The same version and token give the same id, so that a
-    /// repeated request finds the first job instead of making another.
-    pub fn for_firmware(version: &FirmwareVersion, token: &str) -> JobId {
-        let version = version.as_str().chars();
-        let version = version.map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
-        let token = token.chars().filter(char::is_ascii_alphanumeric).take(8);
-        let id: String = "firmware-".chars().chain(version).chain(['-']).chain(token).collect();
+    /// `prefix` begins the id and tells the jobs of one fleet from others in the
+    /// account. The first eight letters and digits of `token` tell two jobs for the
+    /// same version apart. The same version and token give the same id, so that a
+    /// repeated request finds the first job instead of making another. A version
+    /// that would make the id too long is cut.
+    pub fn for_firmware(prefix: &JobId, version: &FirmwareVersion, token: &str) -> JobId {
+        let token: String = token.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+        let room = 64_usize.saturating_sub(prefix.0.len() + token.len() + 2);
+        let version = version.as_str().chars().take(room);
+        let version: String =
+            version.map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let id: String = format!("{prefix}-{version}-{token}").chars().take(64).collect();
         JobId(id)
     }
 }
@@ -209,17 +213,19 @@ mod tests {
     #[test]
     fn names_a_firmware_job_after_its_version_and_its_request() {
         let version: FirmwareVersion = "1.1.0+build~7".parse().unwrap();
-        let id = JobId::for_firmware(&version, "8f14-e45fceea-167a");
+        let prefix = "firmware".parse().unwrap();
+        let id = JobId::for_firmware(&prefix, &version, "8f14-e45fceea-167a");
         assert_eq!(id.as_str(), "firmware-1-1-0-build-7-8f14e45f");
     }
 
     proptest! {
         #[test]
         fn every_firmware_version_makes_a_valid_job_id(
-            version in "[a-zA-Z0-9._+:~-]{1,46}", token in ".{0,40}"
+            prefix in "[a-z-]{1,64}", version in "[a-zA-Z0-9._+:~-]{1,46}", token in ".{0,40}"
         ) {
             let version: FirmwareVersion = version.parse().unwrap();
-            let id = JobId::for_firmware(&version, &token);
+            let prefix = prefix.parse().unwrap();
+            let id = JobId::for_firmware(&prefix, &version, &token);
             prop_assert_eq!(id.as_str().parse::<JobId>(), Ok(id.clone()));
         }
 

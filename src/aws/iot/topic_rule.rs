@@ -109,8 +109,8 @@ impl Construct for TopicRule {
         }
         for (index, action) in self.actions.iter().enumerate() {
             if let Action::Lambda(function) = action {
-                let id = format!("CalledBy{}{index}", scope.path().replace(['/', '-'], ""));
-                let permission = function.allow_service(id, Service::IOT, source.clone());
+                let id = format!("AllowCall{index}");
+                let permission = function.allow_service(scope, id, Service::IOT, source.clone());
                 // The first message may come as soon as the rule is there.
                 rule.depends_on(&permission);
             }

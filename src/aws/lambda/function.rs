@@ -241,8 +241,10 @@ impl FunctionRef {
     }
 
     /// Lets an AWS service call the function on behalf of one resource of this account.
+    /// The permission stands in `scope`, beside whatever makes the calls.
     pub fn allow_service(
         &self,
+        scope: &Scope,
         id: impl Into<iotstack_core::Text>,
         service: Service,
         source_arn: impl Into<Expr>,
@@ -251,7 +253,7 @@ impl FunctionRef {
             CfnPermission::new("lambda:InvokeFunction", Expr::from(self.arn()), service.0)
                 .source_account(iotstack_core::Pseudo::AccountId)
                 .source_arn(source_arn.into());
-        self.function.scope().resource(id, permission)
+        scope.resource(id, permission)
     }
 }
 

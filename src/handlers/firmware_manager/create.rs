@@ -42,7 +42,11 @@ impl FirmwareManager {
         )?;
         let document = document.to_json()?;
         let job_id = request.job_id.clone().unwrap_or_else(|| {
-            JobId::for_firmware(&request.firmware_version, &invocation.request_id)
+            JobId::for_firmware(
+                &self.settings.job_id_prefix,
+                &request.firmware_version,
+                &invocation.request_id,
+            )
         });
 
         let (arn, is_new) = self.create(&request, &job_id, &target, &document).await?;

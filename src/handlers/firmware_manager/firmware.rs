@@ -54,6 +54,13 @@ impl FirmwareManager {
                 Some(400) => Refusal::invalid(format!(
                     "S3 knows no object {place}: expected a key and the id of one of its versions"
                 )),
+                // So S3 answers also for a key that does not exist, to whoever may not
+                // list the bucket.
+                Some(403) => Refusal::new(
+                    502,
+                    "AccessDenied",
+                    format!("object {place} does not exist, or the function may not read it"),
+                ),
                 _ => error.into(),
             }
         })?;

@@ -89,7 +89,11 @@ impl FirmwareManager {
                     _ => error.into(),
                 }
             })?;
-        let jobs: Vec<Value> = answer.jobs().iter().map(summary).collect();
+        let own = |job: &&JobSummary| {
+            let job_id = job.job_id().and_then(|id| id.parse().ok());
+            job_id.is_some_and(|job_id| self.settings.own(&job_id).is_ok())
+        };
+        let jobs: Vec<Value> = answer.jobs().iter().filter(own).map(summary).collect();
         Ok(Answer::ok(json!({ "jobs": jobs, "next_token": answer.next_token })))
     }
 

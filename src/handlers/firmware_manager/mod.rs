@@ -17,7 +17,7 @@ mod request;
 mod tests;
 
 use aws_types::SdkConfig;
-use iotstack_protocol::{CertificateName, JobSettings, SigningProfileName};
+use iotstack_protocol::{CertificateName, JobId, JobSettings, SigningProfileName};
 use serde_json::Value;
 use tokio::time::{Duration, Instant, timeout_at};
 use tracing::{info, warn};
@@ -48,6 +48,9 @@ struct Settings {
     profile: SigningProfileName,
     /// Where devices keep the certificate of that profile.
     certificate: CertificateName,
+    /// How the ids of this fleet's jobs begin. Other jobs of the account are not
+    /// touched, nor would the function's role let it.
+    job_id_prefix: JobId,
     /// How jobs are rolled out.
     jobs: JobSettings,
 }
@@ -67,7 +70,9 @@ impl FirmwareManager {
         event: &Value,
         invocation: &Invocation,
     ) -> std::result::Result<Answer, Refusal> {
-        match Request::new(event)? {
+        let request = Request::new(event)?;
+        request.job_id().map_or(Ok(()), |job_id| self.settings.own(job_id))?;
+        match request {
             Request::CreateJob(request) => self.create_job(request, invocation).await,
             Request::CheckJobStatus { job_id } => self.check_job_status(&job_id).await,
             Request::CancelJob(request) => self.cancel_job(request).await,
@@ -100,6 +105,17 @@ impl Function for FirmwareManager {
 }
 
 impl Settings {
+    /// Refuses the id of a job that is not of this fleet.
+    fn own(&self, job_id: &JobId) -> std::result::Result<(), Refusal> {
+        let prefix = &self.job_id_prefix;
+        if job_id.as_str().strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('-')) {
+            return Ok(());
+        }
+        let message =
+            format!("`job_id` is `{job_id}`: job ids of this fleet begin with `{prefix}-`");
+        Err(Refusal::new(400, "InvalidRequest", message))
+    }
+
     fn new(environment: &Environment, config: &SdkConfig) -> Result<Self> {
         let jobs = environment.required("JOB_SETTINGS")?;
         let jobs = JobSettings::from_json(&jobs).map_err(|error| Error::Environment {
@@ -112,6 +128,7 @@ impl Settings {
             presign_role_arn: environment.required("PRESIGN_ROLE_ARN")?,
             profile: environment.parsed("SIGNING_PROFILE_NAME")?,
             certificate: environment.parsed("CERTIFICATE_NAME")?,
+            job_id_prefix: environment.parsed("JOB_ID_PREFIX")?,
             jobs,
         })
     }

@@ -53,6 +53,16 @@ pub(super) struct ListJobs {
 }
 
 impl Request {
+    /// The job that the request names, if it names one.
+    pub(super) fn job_id(&self) -> Option<&JobId> {
+        match self {
+            Request::CreateJob(request) => request.job_id.as_ref(),
+            Request::CheckJobStatus { job_id } => Some(job_id),
+            Request::CancelJob(request) => Some(&request.job_id),
+            Request::ListJobs(_) => None,
+        }
+    }
+
     pub(super) fn new(event: &Value) -> Result<Self, Refusal> {
         let Some(fields) = event.as_object() else {
             return Err(Refusal::invalid(format!(

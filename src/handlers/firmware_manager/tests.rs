@@ -20,6 +20,7 @@ fn variables() -> Vec<(&'static str, &'static str)> {
         ("PRESIGN_ROLE_ARN", "arn:aws:iam::123456789012:role/presign"),
         ("SIGNING_PROFILE_NAME", "firmware_dev_0a1b2c3d"),
         ("CERTIFICATE_NAME", "signer.pem"),
+        ("JOB_ID_PREFIX", "firmware"),
         ("JOB_SETTINGS", "{}"),
     ]);
     variables
@@ -184,7 +185,7 @@ async fn reads_exactly_the_version_that_was_signed() {
 async fn passes_on_what_the_caller_chooses() {
     let cloud = ready();
     let mut event = order();
-    event["job_id"] = "my-job".into();
+    event["job_id"] = "firmware-my-job".into();
     event["s3_version_id"] = "v1".into();
     event["signed_object_key"] = "signed/s1".into();
     event["target_selection"] = "CONTINUOUS".into();
@@ -194,7 +195,7 @@ async fn passes_on_what_the_caller_chooses() {
     assert!(cloud.asked("HEAD", "/lamp.bin")[0].uri.contains("versionId=v1"));
     // The search is left out.
     assert!(cloud.asked("GET", "/signing-jobs").is_empty());
-    let created = &cloud.asked("PUT", "/jobs/my-job")[0].json();
+    let created = &cloud.asked("PUT", "/jobs/firmware-my-job")[0].json();
     assert_eq!(created["targetSelection"], "CONTINUOUS");
     assert_eq!(created["description"], "night shift");
 }
@@ -321,7 +322,7 @@ async fn refuses_another_bucket() {
 async fn refuses_firmware_that_is_not_there_or_has_no_version() {
     for (reply, expected) in [
         (Reply::empty(404), (404, "FirmwareNotFound")),
-        (Reply::empty(403), (502, "ServiceError")),
+        (Reply::empty(403), (502, "AccessDenied")),
         (Reply::empty(200).header("content-length", "5"), (409, "FirmwareNotVersioned")),
         (
             Reply::empty(200).header("content-length", "5").header("x-amz-version-id", "null"),
@@ -499,7 +500,7 @@ async fn names_what_is_wrong_with_the_input() {
 async fn tells_how_far_a_job_has_come() {
     let cloud = Cloud::new();
     let job = json!({ "job": {
-        "jobId": "j", "jobArn": "arn:j", "status": "CANCELED", "targets": [GROUP],
+        "jobId": "firmware-j", "jobArn": "arn:j", "status": "CANCELED", "targets": [GROUP],
         "targetSelection": "SNAPSHOT", "description": "night shift",
         "createdAt": 1_700_000_000.5, "lastUpdatedAt": 1_700_000_060, "completedAt": 1_700_000_060,
         "reasonCode": "ABORTED", "comment": "too many failures",
@@ -508,8 +509,9 @@ async fn tells_how_far_a_job_has_come() {
             "numberOfTimedOutThings": 2, "numberOfQueuedThings": 5
         }
     }});
-    cloud.on("GET", "/jobs/j", Reply::json(200, job));
-    let (status, body) = ask(&cloud, json!({ "action": "check_job_status", "job_id": "j" })).await;
+    cloud.on("GET", "/jobs/firmware-j", Reply::json(200, job));
+    let (status, body) =
+        ask(&cloud, json!({ "action": "check_job_status", "job_id": "firmware-j" })).await;
     assert_eq!(status, 200);
     assert_eq!(body["status"], "CANCELED");
     assert_eq!(
@@ -529,23 +531,22 @@ async fn tells_how_far_a_job_has_come() {
 async fn says_404_for_a_job_that_does_not_exist() {
     let cloud = Cloud::new();
     let missing = || Reply::error(404, "ResourceNotFoundException", "no");
-    cloud.on("GET", "/jobs/j", missing());
-    cloud.on("PUT", "/jobs/j/cancel", missing());
+    cloud.on("GET", "/jobs/firmware-j", missing());
+    cloud.on("PUT", "/jobs/firmware-j/cancel", missing());
     for action in ["check_job_status", "cancel_job"] {
-        let (status, body) = ask(&cloud, json!({ "action": action, "job_id": "j" })).await;
-        assert_eq!((status, error(&body)), (404, ("JobNotFound", "there is no job `j`")));
+        let (status, body) = ask(&cloud, json!({ "action": action, "job_id": "firmware-j" })).await;
+        assert_eq!((status, error(&body)), (404, ("JobNotFound", "there is no job `firmware-j`")));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn cancels_a_job_with_force_and_reason() {
     let cloud = Cloud::new();
-    cloud.on("PUT", "/jobs/j/cancel", Reply::json(200, json!({ "jobArn": "arn:j" })));
-    let event =
-        json!({ "action": "cancel_job", "job_id": "j", "force": true, "reason": "wrong image" });
+    cloud.on("PUT", "/jobs/firmware-j/cancel", Reply::json(200, json!({ "jobArn": "arn:j" })));
+    let event = json!({ "action": "cancel_job", "job_id": "firmware-j", "force": true, "reason": "wrong image" });
     let (status, body) = ask(&cloud, event).await;
     assert_eq!(status, 200);
-    assert_eq!(body["job_id"], "j");
+    assert_eq!(body["job_id"], "firmware-j");
     assert_eq!(body["status"], "CANCELED");
     let request = &cloud.seen()[0];
     assert!(request.uri.contains("force=true"), "{request:?}");
@@ -560,13 +561,14 @@ async fn a_second_cancel_is_fine_and_a_late_one_is_not() {
     for (state, expected) in [("CANCELED", 200), ("COMPLETED", 409), ("IN_PROGRESS", 400)] {
         let cloud = Cloud::new();
         let refused = Reply::error(400, "InvalidRequestException", "not now");
-        cloud.on("PUT", "/jobs/j/cancel", refused);
-        let job = json!({ "job": { "jobId": "j", "status": state } });
-        cloud.on("GET", "/jobs/j", Reply::json(200, job));
-        let (status, body) = ask(&cloud, json!({ "action": "cancel_job", "job_id": "j" })).await;
+        cloud.on("PUT", "/jobs/firmware-j/cancel", refused);
+        let job = json!({ "job": { "jobId": "firmware-j", "status": state } });
+        cloud.on("GET", "/jobs/firmware-j", Reply::json(200, job));
+        let (status, body) =
+            ask(&cloud, json!({ "action": "cancel_job", "job_id": "firmware-j" })).await;
         assert_eq!(status, expected, "{body}");
         if state == "COMPLETED" {
-            let message = "job `j` is COMPLETED and cannot be canceled";
+            let message = "job `firmware-j` is COMPLETED and cannot be canceled";
             assert_eq!(error(&body), ("JobEnded", message));
         }
     }
@@ -576,7 +578,7 @@ async fn a_second_cancel_is_fine_and_a_late_one_is_not() {
 async fn lists_jobs_by_state_and_group() {
     let cloud = Cloud::new();
     let jobs = json!({ "nextToken": "more", "jobs": [
-        { "jobId": "j", "jobArn": "arn:j", "status": "IN_PROGRESS", "createdAt": 1_700_000_000 }
+        { "jobId": "firmware-j", "jobArn": "arn:j", "status": "IN_PROGRESS", "createdAt": 1_700_000_000 }
     ]});
     cloud.on("GET", "/jobs", Reply::json(200, jobs));
     let event = json!({
@@ -584,7 +586,7 @@ async fn lists_jobs_by_state_and_group() {
     });
     let (status, body) = ask(&cloud, event).await;
     assert_eq!(status, 200);
-    assert_eq!(body["jobs"][0]["job_id"], "j");
+    assert_eq!(body["jobs"][0]["job_id"], "firmware-j");
     assert_eq!(body["jobs"][0]["created_at"], "2023-11-14T22:13:20Z");
     assert_eq!(body["next_token"], "more");
     let uri = &cloud.seen()[0].uri;
@@ -617,4 +619,20 @@ async fn does_not_start_with_a_wrong_configuration() {
         let error = FirmwareManager::new(&environment, &aws).err().unwrap();
         assert_eq!(error.to_string(), expected);
     }
+}
+
+#[tokio::test]
+async fn jobs_of_other_fleets_are_neither_touched_nor_listed() {
+    let cloud = Cloud::new();
+    for action in ["check_job_status", "cancel_job"] {
+        let (status, body) = ask(&cloud, json!({ "action": action, "job_id": "other-j" })).await;
+        assert_eq!(status, 400);
+        let message = "`job_id` is `other-j`: job ids of this fleet begin with `firmware-`";
+        assert_eq!(error(&body), ("InvalidRequest", message));
+    }
+    let jobs = json!({ "jobs": [{ "jobId": "other-j" }, { "jobId": "firmware-j" }] });
+    cloud.on("GET", "/jobs", Reply::json(200, jobs));
+    let (_, body) = ask(&cloud, json!({ "action": "list_jobs" })).await;
+    assert_eq!(body["jobs"].as_array().unwrap().len(), 1);
+    assert_eq!(body["jobs"][0]["job_id"], "firmware-j");
 }

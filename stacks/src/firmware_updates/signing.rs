@@ -87,7 +87,6 @@ fn allow_signing(function: &impl Grantee, prefix: &str) {
         Pseudo::Region,
         Pseudo::AccountId
     );
-    let own = |key| Condition::new("Null", key, "false");
     // These know no narrower resource.
     let _ = function
         .allow(Statement::allow(["signer:PutSigningProfile", "acm:ListCertificates"], ["*"]));
@@ -105,18 +104,19 @@ fn allow_signing(function: &impl Grantee, prefix: &str) {
             "acm:AddTagsToCertificate",
             "acm:DescribeCertificate",
             "acm:GetCertificate",
+            "acm:ImportCertificate",
             "acm:ListTagsForCertificate",
             "acm:RemoveTagsFromCertificate",
         ],
         [certificates.clone()],
     ));
-    // Imports and deletes only certificates that carry the tag of a signing profile.
+    // Deletes only what carries the tag of a signing profile.
     let _ = function.allow(Statement {
-        conditions: vec![own("aws:RequestTag/iotstack:signing-profile")],
-        ..Statement::allow(["acm:ImportCertificate"], [certificates.clone()])
-    });
-    let _ = function.allow(Statement {
-        conditions: vec![own("aws:ResourceTag/iotstack:signing-profile")],
+        conditions: vec![Condition::new(
+            "Null",
+            "aws:ResourceTag/iotstack:signing-profile",
+            "false",
+        )],
         ..Statement::allow(["acm:DeleteCertificate"], [certificates])
     });
 }
