@@ -10,6 +10,7 @@ use iotstack_assembly::{
 };
 use iotstack_check as check;
 
+use super::context::Context;
 use super::error::{Error, Kind, Result};
 use super::ui::{count, findings, tell};
 
@@ -66,15 +67,17 @@ impl Judgement {
         self.findings
     }
 
-    /// Shows the findings and fails if there are errors, or warnings with `strict`.
-    pub fn finish(self, strict: bool) -> Result<()> {
-        findings::show(&self.findings);
-        verdict(&self.findings, strict)
+    /// Shows the findings and fails if there are errors, or warnings with `--strict`.
+    pub fn finish(self, context: &Context) -> Result<()> {
+        // Notes are for who asks: by `iotstack check`, or by `-v`.
+        let least = if context.options.verbose > 0 { Severity::Info } else { Severity::Warning };
+        findings::show(&self.findings, least);
+        verdict(&self.findings, context.options.strict)
     }
 }
 
 /// Whether findings let a command go on.
-pub fn verdict(findings: &Diagnostics, strict: bool) -> Result<()> {
+fn verdict(findings: &Diagnostics, strict: bool) -> Result<()> {
     let (errors, warnings) = (findings.count(Severity::Error), findings.count(Severity::Warning));
     if errors > 0 {
         tell(format!("{} found; `iotstack explain CODE` tells more", count(errors, "error")));

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use iotstack::aws::lambda;
+use iotstack_assembly::Severity;
 use iotstack_stacks::{Error as StacksError, Handlers, Request};
 
 use crate::cli::context::Context;
@@ -35,16 +36,39 @@ pub fn synthesize(context: &Context, output: &Path) -> Result<()> {
 fn refused(context: &Context, error: StacksError) -> Error {
     match error {
         StacksError::Diagnostics(found) => {
-            findings::show(&found);
+            findings::show(&found, Severity::Info);
             Error::told(Kind::Stack)
         }
         StacksError::Parameter { name, message } => {
             let origin = context.config().map(|config| config.origin());
-            Error::usage(format!("parameter `{name}`: {message}")).hint(format!(
+            let error = Error::usage(format!("parameter `{name}`: {message}"));
+            let error = match meant(&message) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error,
+            };
+            error.hint(format!(
                 "parameters come from {} and from `-c KEY=VALUE`",
                 origin.unwrap_or_default()
             ))
         }
         other => Error::stack(other.to_string()),
+    }
+}
+
+/// The known name that is most like the unknown one, both taken from the message.
+fn meant(message: &str) -> Option<&str> {
+    let mut words = message.strip_prefix("unknown field `")?.split('`');
+    let unknown = words.next()?;
+    iotstack_schema::nearest(unknown, words.skip(1).step_by(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::meant;
+
+    #[test]
+    fn finds_what_was_meant_among_the_known() {
+        assert_eq!(meant("unknown field `cuont`, expected `count` or `names`"), Some("count"));
+        assert_eq!(meant("expected a number"), None);
     }
 }

@@ -140,7 +140,7 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
         for stack in &stacks {
             judgement.judge(stack, context.options.region.as_deref())?;
         }
-        judgement.finish(context.options.strict)?;
+        judgement.finish(context)?;
     }
     let stacks = stacks.into_iter().map(|stack| cloud::placed(stack, context));
     let stacks: Vec<StackArtifact> = stacks.collect::<Result<_>>()?;

@@ -244,7 +244,7 @@ fn show(one: &Compared, arguments: &Arguments) -> Result<()> {
             out(&format!("{}\nThere were no differences", stack_line(name)))
         };
     }
-    out(&format!("{}\n{text}\n", stack_line(name)))
+    out(&format!("{}\n{text}\n\n", stack_line(name)))
 }
 
 /// The templates' differences, which name properties in full; after them what only

@@ -88,7 +88,7 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
     if shown.is_none() && !arguments.quiet {
         tell(format!("Successfully synthesized to {}", app.folder.display()));
     }
-    judgement.finish(context.options.strict)
+    judgement.finish(context)
 }
 
 /// The stacks that count, and the one whose template is printed.
@@ -116,7 +116,7 @@ Examples:
   iotstack synth --env dev
   iotstack synth --env prod --format json > template.json
   iotstack synth -q -o build/assembly
-  iotstack synth -c fleet.things=100
+  iotstack synth -c fleet.count=100
   iotstack synth --app 'npx ts-node bin/app.ts' MyStack
 
 With several stacks and none named, only the folder is announced. A named stack that needs

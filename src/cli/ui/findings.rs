@@ -7,9 +7,12 @@ use iotstack_assembly::{Diagnostic, Diagnostics, Severity};
 
 use super::{count, style, tell};
 
-/// Shows all findings on standard error, errors last because terminals scroll.
-pub fn show(findings: &Diagnostics) {
-    for severity in [Severity::Info, Severity::Warning, Severity::Error] {
+/// Shows the findings that weigh at least so much on standard error, errors last because
+/// terminals scroll.
+pub fn show(findings: &Diagnostics, least: Severity) {
+    // The heaviest severity is the first of the order.
+    let shown = [Severity::Info, Severity::Warning, Severity::Error];
+    for severity in shown.into_iter().filter(|severity| *severity <= least) {
         for found in findings.iter().filter(|found| found.severity == severity) {
             tell(text(found));
         }
