@@ -19,6 +19,7 @@ pub struct Subject<'a> {
     /// Its surroundings.
     pub context: &'a Context,
     has_macros: bool,
+    has_own_macros: bool,
     has_extensions: bool,
     is_open: bool,
 }
@@ -27,23 +28,33 @@ impl<'a> Subject<'a> {
     /// Takes a template for judgement.
     pub fn new(template: &'a Template, context: &'a Context) -> Self {
         let mut has_macros = false;
+        let mut has_own_macros = false;
         let mut has_extensions = false;
         for name in transforms(template.transform.as_ref()) {
             if name == "AWS::LanguageExtensions" {
                 has_extensions = true;
             } else {
                 has_macros = true;
+                has_own_macros |= !name.starts_with("AWS::");
             }
         }
         let has_modules =
             || template.resources.values().any(|resource| resource.kind.ends_with("::MODULE"));
-        let is_open = has_macros || !template.generators.is_empty() || has_modules();
-        Subject { template, context, has_macros, has_extensions, is_open }
+        let is_open = has_macros
+            || !template.generators.is_empty()
+            || (has_extensions && has_loops(template))
+            || has_modules();
+        Subject { template, context, has_macros, has_own_macros, has_extensions, is_open }
     }
 
     /// Whether macros other than AWS's language extensions change the template.
     pub fn has_macros(&self) -> bool {
         self.has_macros
+    }
+
+    /// Whether macros that are not AWS's change the template, in ways that nobody knows.
+    pub fn has_own_macros(&self) -> bool {
+        self.has_own_macros
     }
 
     /// Whether AWS's language extensions apply.
@@ -89,6 +100,23 @@ impl<'a> ResourceSubject<'a> {
     pub fn property(&self, name: &str) -> Option<&'a Value> {
         self.resource.properties.get(name)
     }
+}
+
+/// Whether anything outside the list of resources is made by a loop.
+fn has_loops(template: &Template) -> bool {
+    fn is_loop((key, value): (&String, &Value)) -> bool {
+        key.starts_with("Fn::ForEach::") || contains(value)
+    }
+    fn contains(value: &Value) -> bool {
+        match value {
+            Value::Array(items) => items.iter().any(contains),
+            Value::Object(map) => map.iter().any(is_loop),
+            _ => false,
+        }
+    }
+    template.conditions.iter().any(is_loop)
+        || template.outputs.iter().any(is_loop)
+        || template.resources.values().any(|resource| resource.properties.iter().any(is_loop))
 }
 
 /// The names of the transforms.

@@ -302,6 +302,7 @@ const FUNCTIONS: &[&str] = &[
     "FindInMap",
     "GetAZs",
     "GetAtt",
+    "GetStackOutput",
     "If",
     "ImportValue",
     "Join",

@@ -2,7 +2,7 @@
 //!
 //! Conditions are decided before any resource exists, so they cannot ask for one.
 
-use iotstack_assembly::intrinsic::{Target, Trail, each_reference};
+use iotstack_assembly::intrinsic::{Trail, each_reference};
 use serde_json::Value;
 
 use crate::{Code, Findings, ResourceSubject, Rule, Subject, Types};
@@ -35,7 +35,6 @@ impl Rule for Conditions {
                     );
                 }
             });
-            used(value, &trail, subject, findings);
         }
         for (name, output) in &template.outputs {
             let trail = Trail::Root.key("Outputs");
@@ -43,7 +42,6 @@ impl Rule for Conditions {
             if let Some(condition) = output.get("Condition").and_then(Value::as_str) {
                 exists(condition, &trail.key("Condition"), subject, findings);
             }
-            used(output, &trail, subject, findings);
         }
     }
 
@@ -56,19 +54,7 @@ impl Rule for Conditions {
         if let Some(condition) = &resource.resource.condition {
             exists(condition, &resource.place.key("Condition"), subject, findings);
         }
-        for (name, value) in &resource.resource.properties {
-            used(value, &resource.properties.key(name), subject, findings);
-        }
     }
-}
-
-/// Judges conditions in `Fn::If`.
-fn used(value: &Value, trail: &Trail<'_>, subject: &Subject<'_>, findings: &mut Findings<'_>) {
-    each_reference(value, trail, &mut |target, trail| {
-        if let Target::Condition(name) = target {
-            exists(name, trail, subject, findings);
-        }
-    });
 }
 
 /// Judges conditions that are called by `{"Condition": …}` in another condition.
@@ -93,9 +79,15 @@ fn called(value: &Value, trail: &Trail<'_>, subject: &Subject<'_>, findings: &mu
     }
 }
 
-fn exists(name: &str, trail: &Trail<'_>, subject: &Subject<'_>, findings: &mut Findings<'_>) {
+/// Judges the name of a condition. The rule about references calls this for `Fn::If`.
+pub(super) fn exists(
+    name: &str,
+    trail: &Trail<'_>,
+    subject: &Subject<'_>,
+    findings: &mut Findings<'_>,
+) {
     let conditions = &subject.template.conditions;
-    if conditions.contains_key(name) || subject.is_open() || has_loops(subject) {
+    if conditions.contains_key(name) || subject.is_open() {
         return;
     }
     let help = iotstack_schema::nearest(name, conditions.keys().map(String::as_str))
@@ -103,11 +95,6 @@ fn exists(name: &str, trail: &Trail<'_>, subject: &Subject<'_>, findings: &mut F
     findings
         .add(&UNKNOWN_CONDITION, trail, format!("the template has no condition `{name}`"))
         .help = help;
-}
-
-/// Whether a transform makes conditions.
-fn has_loops(subject: &Subject<'_>) -> bool {
-    subject.template.conditions.keys().any(|name| name.starts_with("Fn::"))
 }
 
 static UNKNOWN_CONDITION: Code = Code::error(

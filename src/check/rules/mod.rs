@@ -29,6 +29,7 @@ mod references;
 mod region;
 mod reserved;
 mod resource_type;
+mod role_reference;
 mod sections;
 mod shape;
 mod signing;
@@ -48,6 +49,7 @@ pub(crate) static ALL: &[&dyn Rule] = &[
     &null_value::NullValues,
     &functions::Functions,
     &references::References,
+    &role_reference::RoleReferences,
     &cycles::Cycles,
     &unused::Unused,
     &resource_type::ResourceTypes,

@@ -79,8 +79,7 @@ fn judge(value: &Value, trail: &Trail<'_>, subject: &Subject<'_>, findings: &mut
                     .help = help;
             }
         }
-        // Another rule looks at conditions.
-        Target::Condition(_) => {}
+        Target::Condition(name) => super::conditions::exists(name, trail, subject, findings),
     });
 }
 

@@ -61,6 +61,12 @@ impl Rule for Sections {
     ) {
         for (name, value) in &resource.resource.other {
             // Policies that are function calls are kept among the other attributes.
+            // Custom resources may state a version, which means nothing.
+            let is_custom = resource.resource.kind.starts_with("Custom::")
+                || resource.resource.kind == "AWS::CloudFormation::CustomResource";
+            if is_custom && name == "Version" {
+                continue;
+            }
             let is_policy_call = ATTRIBUTES.contains(&name.as_str()) && value.is_object();
             if subject.has_macros() || name.starts_with("Fn::") || is_policy_call {
                 continue;

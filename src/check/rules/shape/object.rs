@@ -39,7 +39,7 @@ impl Walk<'_, '_> {
             }
         }
         for rule in &shape.rules {
-            self.rule(rule, map, trail);
+            self.rule(rule, &shape.rules, map, trail);
         }
     }
 
@@ -92,9 +92,24 @@ impl Walk<'_, '_> {
         });
     }
 
-    fn rule(&mut self, rule: &'static ObjectRule, map: &Map<String, Value>, trail: &Trail<'_>) {
+    /// Whether a rule says that `name` does not bear `other`. Where two exclude each
+    /// other by two rules, one finding is enough.
+    fn excludes(&self, rules: &[ObjectRule], name: &str, other: &str) -> bool {
+        rules.iter().any(|rule| match rule {
+            ObjectRule::Excludes { name: own, others } => *own == name && others.contains(&other),
+            _ => false,
+        })
+    }
+
+    fn rule(
+        &mut self,
+        rule: &'static ObjectRule,
+        rules: &'static [ObjectRule],
+        map: &Map<String, Value>,
+        trail: &Trail<'_>,
+    ) {
         // The strongest that can be said of a group is what its weakest name says.
-        let group = |names: &[&str]| names.iter().map(|name| given(map, name)).min();
+        let group = |names: &[&str]| names.iter().map(|name| filled(map, name)).min();
         let named = |groups: &[Vec<&'static str>]| {
             choices(groups.iter().map(|names| names.join("` with `")))
         };
@@ -125,8 +140,10 @@ impl Walk<'_, '_> {
                 }
             }
             ObjectRule::Excludes { name, others } => {
-                let both = others.iter().find(|other| given(map, other) == Given::Yes);
-                if let (Given::Yes, Some(other)) = (given(map, name), both) {
+                let both = others.iter().find(|other| filled(map, other) == Given::Yes);
+                if let (Given::Yes, Some(other)) = (filled(map, name), both)
+                    && !(name > other && self.excludes(rules, other, name))
+                {
                     self.report(&PROPERTY_GROUP, trail, || {
                         (format!("properties `{name}` and `{other}` exclude each other"), None)
                     });
@@ -134,6 +151,16 @@ impl Walk<'_, '_> {
             }
         }
     }
+}
+
+/// Whether a key is given something. An empty list or object may count as nothing.
+fn filled(map: &Map<String, Value>, key: &str) -> Given {
+    let is_empty = match map.get(key) {
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Object(map)) => map.is_empty(),
+        _ => false,
+    };
+    if is_empty { Given::Maybe } else { given(map, key) }
 }
 
 /// Finds properties that can only be read.

@@ -168,3 +168,35 @@ fn custom_resources_take_any_property() {
     clean(&resource("Custom::Anything", json!({"ServiceToken": "arn:aws:lambda:x", "Any": [1]})));
     has_codes(&resource("Custom::Anything", json!({"Any": 1})), &["missing-property"]);
 }
+
+#[test]
+fn exclusions_are_told_once_and_empty_values_count_as_absent() {
+    let alarm = |dimensions: serde_json::Value| {
+        resource(
+            "AWS::CloudWatch::Alarm",
+            json!({"EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold",
+                "Threshold": 1, "Dimensions": dimensions,
+                "Metrics": [{"Id": "e1", "Expression": "1", "ReturnData": true}]}),
+        )
+    };
+    clean(&alarm(json!([])));
+    has_codes(&alarm(json!([{"Name": "a", "Value": "b"}])), &["property-group"]);
+    let subnet = json!({"VpcId": "vpc-12345678", "CidrBlock": "10.0.0.0/24",
+        "AvailabilityZone": "eu-west-1a", "AvailabilityZoneId": "euw1-az1"});
+    assert_eq!(
+        only(&resource("AWS::EC2::Subnet", subnet)),
+        "property-group Resources/A/Properties: \
+         properties `AvailabilityZone` and `AvailabilityZoneId` exclude each other"
+    );
+}
+
+#[test]
+fn a_policy_that_is_published_as_text_may_be_an_object() {
+    clean(&resource("AWS::IAM::ManagedPolicy", json!({"PolicyDocument": {"Statement": []}})));
+}
+
+#[test]
+fn properties_that_a_macro_rewrites_are_not_judged() {
+    clean(&findings(json!({"Transform": "MyMacro", "Resources": {
+        "A": {"Type": "AWS::IAM::Role", "Properties": {"Permissions": "some"}}}})));
+}
