@@ -8,37 +8,25 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use iotstack_codegen::{Result, generate, stale, write};
+use anyhow::{Context, Result, bail};
+use iotstack_codegen::{generate, stale, write};
 
-fn main() -> ExitCode {
+fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let check = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => false,
         ["--check"] => true,
-        _ => {
-            eprintln!("usage: iotstack-codegen [--check]");
-            return ExitCode::from(2);
-        }
+        _ => bail!("`{}` is not known; usage: iotstack-codegen [--check]", arguments.join(" ")),
     };
-    match run(check) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(check: bool) -> Result<ExitCode> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let outputs = generate(&workspace)?;
+    let outputs = generate(&workspace).context("the tables cannot be generated")?;
     let stale = stale(&workspace, &outputs);
     let word = if check { "stale" } else { "wrote" };
     for output in &stale {
         println!("{word} {}", output.path.display());
     }
     if !check {
-        write(&workspace, &stale)?;
+        write(&workspace, &stale).context("the tables cannot be written")?;
     } else if !stale.is_empty() {
         return Ok(ExitCode::FAILURE);
     }

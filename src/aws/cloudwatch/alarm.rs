@@ -3,7 +3,7 @@
 use iotstack_core::{Arn, Construct, Duration, Expr, Handle, Scope, Text, Value, object, text};
 
 use super::{CfnAlarm, CfnAlarmTreatMissingData};
-use crate::iam::Service;
+use crate::iam::{Condition, Service};
 use crate::sns::TopicRef;
 
 /// A metric: what a widget draws and an alarm watches.
@@ -113,7 +113,10 @@ impl Construct for Alarm {
                 iotstack_core::Pseudo::Region,
                 iotstack_core::Pseudo::AccountId
             );
-            topic.allow_service(Service::CLOUDWATCH, own);
+            topic.allow_service(
+                Service::CLOUDWATCH,
+                vec![Condition::source_account(), Condition::source_arn(own)],
+            );
         }
         AlarmRef { alarm }
     }

@@ -59,19 +59,21 @@ impl TopicRef {
         self.topic.scope().resource(id, subscription);
     }
 
-    /// Lets an AWS service publish on behalf of this account's resources like `source_arn`.
-    pub fn allow_service(&self, service: Service, source_arn: impl Into<Expr>) {
-        let statement = Statement {
+    /// Lets an AWS service publish. Give conditions that keep it from publishing on
+    /// behalf of others, where the service supports them.
+    pub fn allow_service(&self, service: Service, conditions: Vec<Condition>) {
+        let statement = Expr::from(Statement {
             principals: vec![service.into()],
-            conditions: vec![Condition::source_account(), Condition::source_arn(source_arn)],
+            conditions,
             ..Statement::allow(["sns:Publish"], [self.topic.reference()])
-        };
+        });
         self.policy.edit(|policy| {
             if let Some(Expr::Object(document)) = policy.properties_mut().get_mut("PolicyDocument")
                 && let Some((_, Expr::List(statements))) =
                     document.iter_mut().find(|(key, _)| key == "Statement")
+                && !statements.contains(&statement)
             {
-                statements.push(statement.into());
+                statements.push(statement);
             }
         });
     }

@@ -29,8 +29,8 @@ pub(crate) fn template(tree: &Tree, plan: &Plan, stack: NodeId) -> Template {
                 template.resources.insert(name(), renderer.resource(id, data));
             }
             Element::Parameter(properties) => {
-                let pairs = properties.iter().map(|(key, value)| (key, value));
-                template.parameters.insert(name(), Value::Object(renderer.pairs(pairs)));
+                let parameter = renderer.pairs(properties.iter());
+                template.parameters.insert(name(), Value::Object(parameter));
             }
             Element::Condition(test) => {
                 template.conditions.insert(name(), renderer.value(test));
