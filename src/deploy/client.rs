@@ -143,6 +143,11 @@ impl Session {
         }
     }
 
+    /// Looks at AWS at another pace than usual.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
+    }
+
     /// The region of the command, the environment or the profile.
     pub fn region(&self) -> Option<&str> {
         self.config.region().map(Region::as_ref)

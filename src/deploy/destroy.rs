@@ -236,7 +236,7 @@ impl fmt::Display for Blocker {
         match self {
             Blocker::BucketNotEmpty { bucket, entries, more, .. } => {
                 let at_least = at_least(more);
-                write!(formatter, "bucket `{bucket}` holds {at_least}{entries} object versions")
+                write!(formatter, "bucket `{bucket}` holds {at_least}{entries} versions or uploads")
             }
             Blocker::PolicyAttached { policy, targets, .. } => {
                 write!(formatter, "IoT policy `{policy}` is attached to {} targets", targets.len())

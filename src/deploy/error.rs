@@ -396,6 +396,16 @@ impl Error {
             }
             Service { request_id: Some(id), .. } => format!("the request's id is {id}"),
             ChangeSetNotExecutable { .. } => "deploy again to make a new change set".into(),
+            DeleteBlocked { .. } => {
+                "agree to clearing what stands in the way, or to leaving it behind".into()
+            }
+            DeleteFailed { .. } => {
+                "clear what stands in the way and destroy again, or agree to leaving it behind"
+                    .into()
+            }
+            RolledBack { status: StackStatus::RollbackComplete, .. } => {
+                "the next deployment deletes the stack that never came up, and makes it anew".into()
+            }
             TerminationProtected { stack } => format!(
                 "switch it off first: `aws cloudformation update-termination-protection \
                  --no-enable-termination-protection --stack-name {stack}`"

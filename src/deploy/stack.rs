@@ -131,8 +131,8 @@ fn from_answer(stack: cfn::types::Stack) -> Result<Stack> {
         Some(Output {
             name: output.output_key?,
             value: output.output_value.unwrap_or_default(),
-            description: output.description,
-            export: output.export_name,
+            description: output.description.filter(|text| !text.is_empty()),
+            export: output.export_name.filter(|name| !name.is_empty()),
         })
     });
     Ok(Stack {

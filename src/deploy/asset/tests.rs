@@ -50,7 +50,7 @@ fn a_zip_holds_sorted_names_fixed_times_and_the_execute_bit() {
         assert_eq!((time.year(), time.month(), time.day(), time.hour()), (1980, 1, 1, 0));
         let mut text = String::new();
         entry.read_to_string(&mut text).unwrap();
-        seen.push((entry.name().to_owned(), entry.unix_mode().unwrap() & 0o777, text));
+        seen.push((entry.name().unwrap().into_owned(), entry.unix_mode().unwrap() & 0o777, text));
     }
     let expected = [("bootstrap", 0o755, "run"), ("lib/code", 0o644, "2"), ("z", 0o644, "1")];
     let expected = expected.map(|(name, mode, text)| (name.to_owned(), mode, text.to_owned()));

@@ -54,6 +54,7 @@ fn the_template_refers_only_to_what_it_holds() {
                 template.parameters.contains_key(name) || template.resources.contains_key(name),
             ),
             Reference::Condition(name) => (name, template.conditions.contains_key(name)),
+            Reference::Mapping(name) => (name, template.mappings.contains_key(name)),
         };
         assert!(known || name.starts_with("AWS::"), "{name} at {:?}", found.path);
     }

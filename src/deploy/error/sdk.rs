@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 
 use super::{CredentialProblem, Error};
 
@@ -160,5 +160,14 @@ fn error_sources<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdErr
 
 /// The message of the last cause: the layers above it only say that something failed.
 pub(crate) fn deepest(error: &(dyn StdError + 'static)) -> String {
-    error_sources(error).last().map(ToString::to_string).unwrap_or_default()
+    let causes = error_sources(error);
+    let Some(last) = causes.last() else { return String::new() };
+    match last.downcast_ref::<ErrorMetadata>() {
+        // What a service said, without the wrapping that is meant for programmers.
+        Some(said) => match (said.code(), said.message()) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            _ => said.to_string(),
+        },
+        None => last.to_string(),
+    }
 }
