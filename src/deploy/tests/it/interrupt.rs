@@ -31,6 +31,7 @@ async fn interrupted_everywhere(before: Option<Value>, next: Value) -> usize {
                     finished = true;
                 }
             }
+            cloud.unstall();
             let (deployed, _) = deploy(&cloud, &app, &ears).await.unwrap_or_else(|error| {
                 panic!(
                     "dropped at call {call} ({takes_effect}): {error}; {:?}",

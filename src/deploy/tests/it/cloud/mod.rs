@@ -92,6 +92,10 @@ impl Cloud {
     /// Ends when a call was made that does not come back.
     pub async fn stalled(&self) {
         self.0.stalled.notified().await;
+    }
+
+    /// Lets every call come back again.
+    pub fn unstall(&self) {
         self.state().stall = None;
     }
 
