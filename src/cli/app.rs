@@ -41,8 +41,13 @@ pub fn synthesize(context: &Context) -> Result<Synthesized> {
         warn_of_lookups(&assembly);
         return Ok(Synthesized { assembly, folder });
     }
-    let folder = context.output()?;
-    let new = NewFolder::beside(&folder)?;
+    let (folder, new) = match context.given_output() {
+        Some(folder) => (folder.clone(), NewFolder::given(&folder)?),
+        None => {
+            let folder = context.output()?;
+            (folder.clone(), NewFolder::beside(&folder)?)
+        }
+    };
     match &app {
         App::Command(command) => {
             command::run(context, command, new.path())?;

@@ -141,6 +141,13 @@ impl Context {
         Ok(if path.is_dir() { App::Folder(path) } else { App::Command(app.clone()) })
     }
 
+    /// The folder that a caller made for the assembly: `cdk` or another iotstack that runs
+    /// this program as an app.
+    pub fn given_output(&self) -> Option<PathBuf> {
+        let given = std::env::var_os("CDK_OUTDIR").filter(|path| !path.is_empty());
+        given.filter(|_| self.options.output.is_none()).map(PathBuf::from)
+    }
+
     /// The folder for the assembly.
     pub fn output(&self) -> Result<PathBuf> {
         let config = self.config()?;

@@ -79,12 +79,6 @@ impl Error {
         self
     }
 
-    /// Whose turn it is.
-    #[cfg(test)]
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// What went wrong; empty if the user was told already.
     pub fn message(&self) -> &str {
         &self.message

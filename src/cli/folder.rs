@@ -16,8 +16,9 @@ use super::error::{Error, Result};
 /// A folder that becomes the output when it is complete, and vanishes if it never is.
 #[derive(Debug)]
 pub struct NewFolder {
-    target: PathBuf,
     path: PathBuf,
+    /// What it becomes; nothing if it is in its place already.
+    target: Option<PathBuf>,
 }
 
 impl NewFolder {
@@ -35,7 +36,14 @@ impl NewFolder {
         let path = sibling(&resolved, "new");
         remove_left_over(&resolved, parent);
         fs::create_dir(&path).map_err(failed)?;
-        Ok(NewFolder { target: resolved, path })
+        Ok(NewFolder { path, target: Some(resolved) })
+    }
+
+    /// A folder that a caller made for us. What happens to it when something fails is the
+    /// caller's decision, who may keep files of its own in it.
+    pub fn given(path: &Path) -> Result<Self> {
+        fs::create_dir_all(path).map_err(|error| cannot("write to", path, &error))?;
+        Ok(NewFolder { path: path.to_owned(), target: None })
     }
 
     /// Where to write.
@@ -45,17 +53,18 @@ impl NewFolder {
 
     /// Puts the folder in the place of the output.
     pub fn commit(self) -> Result<()> {
-        let failed = |error| cannot("write to", &self.target, &error);
-        let old = sibling(&self.target, "old");
-        let replaces = match fs::rename(&self.target, &old) {
+        let Some(target) = &self.target else { return Ok(()) };
+        let failed = |error| cannot("write to", target, &error);
+        let old = sibling(target, "old");
+        let replaces = match fs::rename(target, &old) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(failed(error)),
         };
-        if let Err(error) = fs::rename(&self.path, &self.target) {
+        if let Err(error) = fs::rename(&self.path, target) {
             if replaces {
                 // If this fails too, the old assembly is still there, under its odd name.
-                let _ = fs::rename(&old, &self.target);
+                let _ = fs::rename(&old, target);
             }
             return Err(failed(error));
         }
@@ -69,8 +78,10 @@ impl NewFolder {
 
 impl Drop for NewFolder {
     fn drop(&mut self) {
-        // After `commit` there is nothing at this path.
-        let _ = fs::remove_dir_all(&self.path);
+        if self.target.is_some() {
+            // After `commit` there is nothing at this path.
+            let _ = fs::remove_dir_all(&self.path);
+        }
     }
 }
 

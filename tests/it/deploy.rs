@@ -181,3 +181,37 @@ fn an_unknown_parameter_is_named_with_those_there_are() {
         "error: `--parameters Flet:Email=x` names the stack `Flet`; the app has `Fleet`\n",
     );
 }
+
+#[test]
+fn ctrl_c_ends_the_program_and_says_that_the_work_goes_on() {
+    use std::sync::mpsc;
+    let (asked, heard) = mpsc::channel();
+    let (_hold, held) = mpsc::channel::<()>();
+    let aws = crate::aws::Aws::answering(move |action, _| {
+        if action == "GetCallerIdentity" {
+            return (200, crate::aws::identity("123456789012"));
+        }
+        asked.send(()).unwrap();
+        // No answer comes while the test lives.
+        let _ = held.recv();
+        (500, String::new())
+    });
+    let project = project();
+    let variables = aws.variables();
+    let run = std::thread::scope(|scope| {
+        // The shell names its process, which becomes the program's.
+        let program = scope.spawn(|| {
+            project.shell_with("echo $$ > pid; exec $IOTSTACK deploy --no-check", &variables)
+        });
+        heard.recv().unwrap();
+        let process = project.read("pid");
+        let kill = std::process::Command::new("kill").args(["-INT", process.trim()]).status();
+        assert!(kill.unwrap().success());
+        program.join().unwrap()
+    });
+    run.failure(
+        130,
+        "error: stopped by Ctrl-C\nhint: what CloudFormation has begun goes on there; run the \
+         command again to attach to it\n",
+    );
+}

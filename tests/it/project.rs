@@ -104,8 +104,14 @@ impl Project {
 
     /// Runs a line of shell, in which `$IOTSTACK` is the program.
     pub fn shell(&self, line: &str) -> Run {
+        self.shell_with(line, &[])
+    }
+
+    /// Runs a line of shell with more variables.
+    pub fn shell_with(&self, line: &str, variables: &[(&str, &str)]) -> Run {
         let mut command = self.command("sh");
         command.arg("-c").arg(line).env("IOTSTACK", env!("CARGO_BIN_EXE_iotstack"));
+        command.envs(variables.iter().copied());
         self.finish(command)
     }
 

@@ -165,3 +165,18 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let run = project.shell("$IOTSTACK synth --no-check | head -n 1");
     assert_eq!((run.out.as_str(), run.err.as_str()), ("Resources:\n", ""));
 }
+
+#[test]
+fn started_as_an_app_it_writes_where_its_caller_wants() {
+    let project = Project::empty().file("theirs/synth.lock", "1");
+    let folder = project.path("theirs");
+    let folder = folder.to_str().unwrap();
+    project.run_with(["synth", "--env", "dev", "-q"], &[("CDK_OUTDIR", folder)]).success();
+    assert!(project.names("theirs").contains(&"manifest.json".to_owned()));
+    assert!(project.names("theirs").contains(&"synth.lock".to_owned()));
+    assert_eq!(project.names("."), ["theirs"]);
+    // One iotstack as the app of another.
+    let line = format!("{} synth --env staging -q", env!("CARGO_BIN_EXE_iotstack"));
+    let run = project.run(["ls", "--app", &line]);
+    assert_eq!(run.success(), "IoTFirmwareUpdatesStack-staging\n");
+}

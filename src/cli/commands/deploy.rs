@@ -54,7 +54,7 @@ pub struct Arguments {
     require_approval: Approval,
 
     /// What is done with the change set
-    #[arg(short, long, value_enum, default_value_t = Method::ChangeSet, value_name = "METHOD")]
+    #[arg(short, long, value_enum, default_value_t = Method::Whole, value_name = "METHOD")]
     method: Method,
 
     /// The name of the change set
@@ -107,11 +107,14 @@ pub struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Method {
     /// Makes it and executes it.
-    ChangeSet,
+    #[value(name = "change-set")]
+    Whole,
     /// Makes it and leaves it, to be looked at.
-    PrepareChangeSet,
+    #[value(name = "prepare-change-set")]
+    Prepare,
     /// Executes the one that was prepared.
-    ExecuteChangeSet,
+    #[value(name = "execute-change-set")]
+    Execute,
 }
 
 /// A value for a parameter of one stack, or of every stack that has it.
@@ -169,7 +172,7 @@ async fn deploy(
 ) -> Result<Option<Deployed>> {
     let display = Display::new(arguments.progress);
     let clients = session.clients_for(stack, &display).await?;
-    if arguments.method == Method::ExecuteChangeSet {
+    if arguments.method == Method::Execute {
         let name = &arguments.change_set_name;
         let change_set = change_set::prepared(&clients, &stack.stack_name, name).await?;
         approval::require(&clients, stack, &change_set, arguments.require_approval, context)
@@ -186,7 +189,7 @@ async fn deploy(
             return Ok(Some(unchanged));
         }
     };
-    if arguments.method == Method::PrepareChangeSet {
+    if arguments.method == Method::Prepare {
         tell(ui::diff::change_set(&change_set.changes));
         tell(format!(
             "change set {} of {} is ready; `iotstack deploy -m execute-change-set` executes it",

@@ -20,6 +20,8 @@ use crate::cli::ui::{out, tell};
 /// If the app has one stack, or one is named, its template goes to standard output, and
 /// nothing else does. The templates are checked as by `iotstack check`; findings go to
 /// standard error, and errors among them fail the command after the template was printed.
+///
+/// Started by `cdk --app 'iotstack synth -q'`, it writes where cdk wants the assembly.
 #[derive(Debug, clap::Args)]
 #[command(visible_alias = "synthesize", after_long_help = EXAMPLES)]
 pub struct Arguments {
