@@ -377,7 +377,7 @@ pub(crate) async fn delete(clients: &Clients, stack: &str, change_set: &str) -> 
 
 /// The error for a stack that did not get where it should.
 pub(crate) fn failed(stack: &str, status: Option<StackStatus>, failure: Option<Failure>) -> Error {
-    let stack = stack.to_owned();
+    let (stack, failure) = (stack.to_owned(), failure.map(Box::new));
     let status = status.unwrap_or(StackStatus::DeleteComplete);
     let rolled_back = status.is_rollback() && !status.as_str().ends_with("FAILED");
     match rolled_back || status == StackStatus::DeleteComplete {

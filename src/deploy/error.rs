@@ -252,24 +252,24 @@ pub enum Error {
         status: String,
     },
     /// The operation failed, and CloudFormation took the stack back.
-    #[error("stack `{stack}` was rolled back ({status}): {}", cause(failure.as_ref()))]
+    #[error("stack `{stack}` was rolled back ({status}): {}", cause(failure.as_deref()))]
     RolledBack {
         /// The stack's name.
         stack: String,
         /// Where it stands.
         status: StackStatus,
         /// The first real failure.
-        failure: Option<Failure>,
+        failure: Option<Box<Failure>>,
     },
     /// The operation failed, and the stack was left as it is.
-    #[error("stack `{stack}` failed ({status}): {}", cause(failure.as_ref()))]
+    #[error("stack `{stack}` failed ({status}): {}", cause(failure.as_deref()))]
     Failed {
         /// The stack's name.
         stack: String,
         /// Where it stands.
         status: StackStatus,
         /// The first real failure.
-        failure: Option<Failure>,
+        failure: Option<Box<Failure>>,
     },
     /// The stack could not be deleted.
     #[error("stack `{stack}` could not be deleted: {}", failures_text(failures))]

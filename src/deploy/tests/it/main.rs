@@ -3,6 +3,9 @@
 //! Nothing here waits, opens a socket, or reads the environment: the cloud answers in
 //! the place of the HTTP client, and the pace is set to no waiting at all.
 
+// Helpers of tests are tests too, which the lint does not see.
+#![allow(clippy::unwrap_used)]
+
 mod app;
 mod cloud;
 mod deploy;

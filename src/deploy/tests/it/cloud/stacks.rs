@@ -223,9 +223,7 @@ impl Stack {
     fn events(&self, call: &Call) -> Answer {
         let start: usize = call.get("NextToken").parse().unwrap_or(0);
         let page: Vec<&Event> = self.events.iter().rev().skip(start).take(3).collect();
-        let next = (start + 3 < self.events.len())
-            .then(|| tag("NextToken", &(start + 3).to_string()))
-            .unwrap_or_default();
+        let next = next_token(start + 3, self.events.len());
         let body = members("StackEvents", page, |event| {
             let kind =
                 if event.is_stack { "AWS::CloudFormation::Stack" } else { "AWS::SNS::Topic" };
@@ -292,9 +290,7 @@ impl Stack {
         let changes = members("Changes", page, |id| {
             tag("ResourceChange", &(tag("Action", "Add") + &tag("LogicalResourceId", id)))
         });
-        let next = (start + 2 < names.len())
-            .then(|| tag("NextToken", &(start + 2).to_string()))
-            .unwrap_or_default();
+        let next = next_token(start + 2, names.len());
         let status = tag("Status", "CREATE_COMPLETE") + &tag("ExecutionStatus", "AVAILABLE");
         Answer::ok(head + &status + &changes + &next)
     }
@@ -391,6 +387,10 @@ impl Stack {
             token: step.token,
         });
     }
+}
+
+fn next_token(next: usize, length: usize) -> String {
+    if next < length { tag("NextToken", &next.to_string()) } else { String::new() }
 }
 
 fn resource_names(template: &Value) -> impl Iterator<Item = String> + use<> {
