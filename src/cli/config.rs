@@ -312,8 +312,8 @@ mod tests {
 
     #[test]
     fn names_the_place_of_what_is_no_yaml() {
-        let message = refused("app: [\n");
-        assert!(message.starts_with("iotstack.yaml:2:1: "), "{message}");
+        let message = refused("context:\n  a: 1\n b: 2\n");
+        assert!(message.starts_with("iotstack.yaml:3:2: "), "{message}");
     }
 
     #[test]
