@@ -7,7 +7,7 @@
 mod template;
 
 use indexmap::IndexMap;
-use iotstack_assembly::Template;
+use iotstack_assembly::{StackArtifact, Template};
 
 use crate::change_set::{
     OnFailure, Proposal, Request, TemplateSource, propose_request, set_protection,
@@ -181,6 +181,31 @@ pub async fn finish(clients: &Clients, options: &BootstrapOptions) -> Result<()>
     match options.termination_protection {
         Some(wanted) => set_protection(clients, &options.stack_name, wanted).await,
         None => Ok(()),
+    }
+}
+
+/// Refuses an environment whose bootstrap stack is too old for the app. That there is
+/// none is not said here: the bucket or CloudFormation itself will say it if it matters.
+pub(crate) async fn check_version(clients: &Clients, artifact: &StackArtifact) -> Result<()> {
+    let Some(needed) = artifact.properties.requires_bootstrap_stack_version else {
+        return Ok(());
+    };
+    let parameter = artifact.properties.bootstrap_stack_version_ssm_parameter.as_deref();
+    let qualifier = parameter.and_then(|name| name.split('/').nth(2));
+    let found = find(clients, STACK_NAME).await?;
+    match found {
+        Some(found)
+            if found.version < needed
+                && (qualifier.is_none() || found.qualifier.as_deref() == qualifier) =>
+        {
+            Err(Error::BootstrapTooOld {
+                environment: clients.environment().to_string(),
+                stack: artifact.display_name.clone(),
+                found: found.version,
+                needed,
+            })
+        }
+        _ => Ok(()),
     }
 }
 

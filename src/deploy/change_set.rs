@@ -201,7 +201,7 @@ pub async fn propose(
     sink: &dyn EventSink,
 ) -> Result<Proposal> {
     let request = Request::from_artifact(clients, artifact, options)?;
-    check_bootstrap(clients, artifact).await?;
+    crate::bootstrap::check_version(clients, artifact).await?;
     propose_request(clients, &request, sink).await
 }
 
@@ -473,31 +473,6 @@ async fn deployed(clients: &Clients, name: &str) -> Result<Deployed> {
         status: stack.status,
         outputs: sorted(stack.outputs),
     })
-}
-
-/// Refuses an environment whose bootstrap stack is too old for the app. That there is
-/// none is not said here: the bucket or CloudFormation itself will say it if it matters.
-async fn check_bootstrap(clients: &Clients, artifact: &StackArtifact) -> Result<()> {
-    let Some(needed) = artifact.properties.requires_bootstrap_stack_version else {
-        return Ok(());
-    };
-    let parameter = artifact.properties.bootstrap_stack_version_ssm_parameter.as_deref();
-    let qualifier = parameter.and_then(|name| name.split('/').nth(2));
-    let found = crate::bootstrap::find(clients, crate::bootstrap::STACK_NAME).await?;
-    match found {
-        Some(found)
-            if found.version < needed
-                && (qualifier.is_none() || found.qualifier.as_deref() == qualifier) =>
-        {
-            Err(Error::BootstrapTooOld {
-                environment: clients.environment().to_string(),
-                stack: artifact.display_name.clone(),
-                found: found.version,
-                needed,
-            })
-        }
-        _ => Ok(()),
-    }
 }
 
 fn creates(stack: Option<&stack::Stack>) -> bool {
