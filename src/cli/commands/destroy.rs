@@ -87,9 +87,9 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
                 tell(format!("{}: {failure}", style::care("left behind")));
             }
             tell(format!("{}: {}", style::strong(&stack.display_name), style::good("destroyed")));
-            for group in &demolition.log_groups {
+            for group in left_log_groups(stack, demolition) {
                 tell(format!(
-                    "{}: log group {group} was made by a function and stays",
+                    "{}: log group {group}, if the function wrote any logs; no stack deletes it",
                     style::care("kept")
                 ));
             }
@@ -137,6 +137,21 @@ async fn inspect(
         tell(format!("  {} {}", style::bad("in the way"), describe(blocker)));
     }
     Ok(Some(Plan { stack, clients, demolition }))
+}
+
+/// Log groups that functions make for themselves: those of functions that the template
+/// gives no group of their own.
+fn left_log_groups<'a>(stack: &StackArtifact, demolition: &'a Demolition) -> Vec<&'a str> {
+    let template = stack.template().unwrap_or_default();
+    let has_own = |group: &&str| {
+        let function = demolition.resources.iter().find(|resource| {
+            let name = resource.physical_id.as_deref().unwrap_or_default();
+            group.strip_prefix("/aws/lambda/") == Some(name)
+        });
+        let described = function.and_then(|function| template.resources.get(&function.logical_id));
+        described.is_some_and(|resource| resource.properties.contains_key("LoggingConfig"))
+    };
+    demolition.log_groups.iter().map(String::as_str).filter(|group| !has_own(group)).collect()
 }
 
 /// Asks for everything that was not agreed to on the command line.

@@ -54,9 +54,10 @@ pub fn permissions(diff: &TemplateDiff) -> Option<String> {
             rows.push([
                 sign.to_owned(),
                 effect.to_owned(),
-                statement.principals.join(" "),
-                statement.actions.join(" "),
-                statement.resources.join(" "),
+                // One per line: a policy may name many, and a line of them is not read.
+                statement.principals.join("\n"),
+                statement.actions.join("\n"),
+                statement.resources.join("\n"),
                 statement.condition.as_ref().map(describe_value).unwrap_or_default(),
             ]);
         }

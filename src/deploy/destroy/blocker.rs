@@ -154,6 +154,10 @@ impl Search<'_> {
     }
 
     async fn group(&self, logical_id: String, group: &str) -> Result<Option<Blocker>> {
+        // What CloudFormation holds may be the group's id instead of its name. With an id
+        // the list below would be about no group at all, so the name is asked for first.
+        let call = self.iot().describe_thing_group().thing_group_name(group);
+        call.send().await.map_err(self.clients.failed("iot:DescribeThingGroup"))?;
         let mut children = Vec::new();
         let call = self.iot().list_thing_groups().parent_group(group).recursive(false);
         let mut pages = call.into_paginator().send();
