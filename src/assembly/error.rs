@@ -1,4 +1,7 @@
 //! What can be wrong with an assembly or a template on disk.
+//!
+//! One enum for the crate, each variant with who can fix it. Findings about a template that
+//! can be read are diagnostics, not errors.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,7 @@
 //! The schema's facts, in the form in which the comparison of templates asks for them.
+//!
+//! The comparison knows no resource type, and the facts know no comparison; this joins
+//! them. It decides nothing.
 
 use iotstack_assembly::diff::{Replacement, ReplacementFacts};
 

@@ -1,4 +1,7 @@
 //! Helpers for the tests of rules.
+//!
+//! A test names the whole template or one resource, and demands nothing, one line or some
+//! codes. They panic where tests should fail, and are built for tests only.
 
 use iotstack_assembly::{Diagnostics, Environment, Template};
 use serde_json::{Value, json};

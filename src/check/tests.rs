@@ -1,4 +1,6 @@
 //! The frame: codes, order, places, and that nothing is found where nothing is wrong.
+//!
+//! What single rules find is tested beside them. Here is what all of them share.
 
 use iotstack_assembly::{Environment, parse};
 use serde_json::json;

@@ -1,4 +1,7 @@
 //! What two templates differ in, and what that does.
+//!
+//! Facts of an invented type stand in for the schemas, so that these tests say what the
+//! comparison does and not what AWS's types are like.
 
 use serde_json::json;
 

@@ -1,4 +1,7 @@
 //! Both notations, their lines, and what is refused.
+//!
+//! Positions are checked to the column, because editors jump there. What CloudFormation
+//! itself would say about a template that can be read is not tested here.
 
 use serde_json::json;
 

@@ -1,4 +1,7 @@
 //! What the emitter writes, and that readers understand it as it was meant.
+//!
+//! Two other readers take part: the general YAML crate, and our own parser. A reader of
+//! YAML 1.1 would be the third; it is run outside this crate.
 
 use proptest::prelude::*;
 use serde_json::{Map, json};

@@ -1,4 +1,7 @@
 //! Findings as JSON: a list, and how many there are of each weight.
+//!
+//! A form of our own, for scripts. Fields may be added; those that are there keep their
+//! names and meaning.
 
 use iotstack_assembly::{Diagnostics, Severity};
 use serde_json::json;

@@ -1,4 +1,7 @@
 //! Each form, read back.
+//!
+//! Reports are read back by a parser where there is one, and searched otherwise. Nothing is
+//! checked against the published schemas of the forms.
 
 use iotstack_assembly::{Diagnostic, Diagnostics, Place};
 use serde_json::Value;

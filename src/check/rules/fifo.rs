@@ -1,4 +1,7 @@
 //! FIFO queues and topics: their names, and settings that only they have.
+//!
+//! AWS says these things only when the resource is made. What a function decides is left
+//! alone.
 
 use serde_json::Value;
 

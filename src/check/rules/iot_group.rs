@@ -1,5 +1,7 @@
 //! Thing groups: static or dynamic, and not both. Policies are not attached to groups
 //! by their attachment type.
+//!
+//! Both are refused only when the resource is made. Membership of things is not judged.
 
 use crate::value::{Given, branches, given};
 use crate::{Code, Findings, ResourceSubject, Rule, Subject, Types};

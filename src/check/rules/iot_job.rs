@@ -1,4 +1,7 @@
 //! Jobs and job templates: that they have a document, and one that can be read.
+//!
+//! A document is judged as JSON only. What devices make of it is for them to say, and
+//! documents behind links are not read.
 
 use serde_json::Value;
 

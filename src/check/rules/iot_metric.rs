@@ -1,4 +1,7 @@
 //! Fleet metrics: what the service demands beyond the schema.
+//!
+//! A query that finds nothing, or a field that is not indexed, cannot be seen from a
+//! template.
 
 use serde_json::Value;
 

@@ -1,4 +1,7 @@
 //! Outputs: that each has a value, and that no two are exported under one name.
+//!
+//! Exports of other stacks are not known here, so only names inside one template are
+//! compared.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,7 @@
 //! Lists: how many items, and which of them may be alike.
+//!
+//! Items under conditions may be absent, so counts are judged by what is sure and what is
+//! possible.
 
 use iotstack_assembly::intrinsic::{Function, Trail};
 use iotstack_schema::ArrayShape;

@@ -1,4 +1,7 @@
 //! Numbers, also those that are written as text.
+//!
+//! CloudFormation turns text into numbers where a type wants them. Units are not
+//! judged: a limit is what the schema says.
 
 use iotstack_assembly::intrinsic::Trail;
 use iotstack_schema::NumberShape;

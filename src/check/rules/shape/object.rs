@@ -1,4 +1,7 @@
 //! Objects: unknown, missing and read-only properties, and those that belong together.
+//!
+//! Whether a property is given may depend on a condition. A demand is broken only if no
+//! outcome of the conditions satisfies it.
 
 use iotstack_assembly::intrinsic::Trail;
 use iotstack_schema::{MapShape, ObjectRule, ObjectShape, PropertyPath, ResourceType};

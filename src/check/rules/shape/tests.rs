@@ -1,4 +1,7 @@
 //! Good and bad properties for each code of the rule.
+//!
+//! Real types are used, so a new release of the schemas may change what is expected here.
+//! Each bad case has a good one beside it.
 
 use serde_json::json;
 

@@ -1,4 +1,6 @@
 //! Text: accepted values, patterns, lengths, notations.
+//!
+//! Text that CloudFormation resolves while deploying is not known, and not judged.
 
 use iotstack_assembly::intrinsic::Trail;
 use iotstack_schema::{Format, StringShape};
