@@ -8,7 +8,8 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use iotstack_assembly::{CloudAssembly, Diagnostics, Environment};
+use iotstack_assembly::{CloudAssembly, Diagnostics, Environment, Error as AssemblyError};
+use serde_json::{Map, Value};
 
 use crate::construct::Scope;
 use crate::stack::{Stack, StackRef};
@@ -23,32 +24,17 @@ pub struct App(Scope);
 impl App {
     /// An app with no context.
     pub fn new() -> Self {
-        Self::with_context(serde_json::Map::new())
+        Self::with_context(Map::new())
     }
 
     /// An app with context values.
-    pub fn with_context(context: serde_json::Map<String, serde_json::Value>) -> Self {
+    pub fn with_context(context: Map<String, Value>) -> Self {
         App(Scope::new(Rc::new(RefCell::new(Tree::new(context))), NodeId::ROOT))
     }
 
     /// An app with the context that `iotstack` or `cdk` hands to the program they start.
     pub fn from_env() -> Result<Self> {
-        const VARIABLE: &str = "CDK_CONTEXT_JSON";
-        let text = match std::env::var("CONTEXT_OVERFLOW_LOCATION_ENV") {
-            Ok(file) => Some(
-                std::fs::read_to_string(&file)
-                    .map_err(iotstack_assembly::Error::io("read", file))?,
-            ),
-            Err(_) => std::env::var(VARIABLE).ok(),
-        };
-        let context = match text {
-            None => serde_json::Map::new(),
-            Some(text) => serde_json::from_str(&text).map_err(|error| Error::Context {
-                variable: VARIABLE,
-                message: error.to_string(),
-            })?,
-        };
-        Ok(Self::with_context(context))
+        Ok(Self::with_context(context_of(variable)?))
     }
 
     /// The environment that the caller chose by `--env NAME`, if it is `iotstack`.
@@ -59,15 +45,11 @@ impl App {
     /// The account and region of the caller's choice or credentials, as `iotstack` and
     /// `cdk` hand them over.
     pub fn caller_environment() -> Environment {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        Environment {
-            account: variable("CDK_DEFAULT_ACCOUNT"),
-            region: variable("CDK_DEFAULT_REGION"),
-        }
+        environment_of(variable)
     }
 
     /// A context value.
-    pub fn context(&self, key: &str) -> Option<serde_json::Value> {
+    pub fn context(&self, key: &str) -> Option<Value> {
         self.0.context(key)
     }
 
@@ -142,3 +124,39 @@ fn add_stack(scope: &Scope, id: Text, stack: Stack) -> StackRef {
     let node = scope.insert(id, Element::Stack(Box::new(data)));
     StackRef::new(scope.with_node(node))
 }
+
+/// A variable of the process; an empty one is as good as none.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The context comes in one variable; the part that does not fit there is in a file
+/// that another variable names.
+fn context_of(variable: impl Fn(&str) -> Option<String>) -> Result<Map<String, Value>> {
+    let mut context = Map::new();
+    if let Some(text) = variable(CONTEXT) {
+        context.extend(parse_context(CONTEXT, &text)?);
+    }
+    if let Some(file) = variable(CONTEXT_FILE) {
+        let text = std::fs::read_to_string(&file).map_err(AssemblyError::io("read", file))?;
+        context.extend(parse_context(CONTEXT_FILE, &text)?);
+    }
+    Ok(context)
+}
+
+fn parse_context(variable: &'static str, text: &str) -> Result<Map<String, Value>> {
+    serde_json::from_str(text)
+        .map_err(|error| Error::Context { variable, message: error.to_string() })
+}
+
+fn environment_of(variable: impl Fn(&str) -> Option<String>) -> Environment {
+    Environment { account: variable("CDK_DEFAULT_ACCOUNT"), region: variable("CDK_DEFAULT_REGION") }
+}
+
+/// The variable with the context, as CDK named it.
+const CONTEXT: &str = "CDK_CONTEXT_JSON";
+/// The variable with the path of the file that holds the rest; CDK named it so, too.
+const CONTEXT_FILE: &str = "CONTEXT_OVERFLOW_LOCATION_ENV";
+
+#[cfg(test)]
+mod tests;

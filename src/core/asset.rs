@@ -1,8 +1,8 @@
 //! Assets: files that a stack brings along.
 //!
 //! An asset is hashed when it is added, so that it has its place before anything is
-//! rendered; it is packed and published by whoever deploys. A file that is missing is a
-//! finding of the scope that asked for it.
+//! rendered; it is packed and published by whoever deploys. A file that is missing is an
+//! error at once, at the line that names it.
 
 use std::path::{Path, PathBuf};
 
@@ -101,4 +101,46 @@ pub struct AssetLocation {
     pub bucket: Expr,
     /// The key in the bucket.
     pub key: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let missing = Path::new("/nowhere/firmware.bin");
+        for asset in
+            [Asset::file(missing), Asset::folder(missing), Asset::program(missing, "bootstrap")]
+        {
+            let error = asset.unwrap_err().to_string();
+            assert!(error.starts_with("cannot read /nowhere/firmware.bin: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_the_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path
+        };
+        let (one, same) = (write("a.bin", "v1"), write("b.bin", "v1"));
+        let other = write("c.bin", "v2");
+        let key = |path: &Path| Asset::file(path).unwrap().object_key();
+        assert_eq!(key(&one), key(&same));
+        assert_ne!(key(&one), key(&other));
+        assert!(key(&one).ends_with(".bin"));
+        let program = Asset::program(&one, "bootstrap").unwrap();
+        assert_eq!(program.object_key(), format!("{}.zip", program.hash()));
+    }
+
+    #[test]
+    fn another_bootstrap_has_another_bucket() {
+        let folder = tempfile::tempdir().unwrap();
+        let asset = Asset::folder(folder.path()).unwrap().qualifier("fleet");
+        let expected = text!("cdk-fleet-assets-{}-{}", Pseudo::AccountId, Pseudo::Region);
+        assert_eq!(asset.location().bucket, expected);
+    }
 }

@@ -42,6 +42,11 @@ use crate::value::{Expr, Props, Text};
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a construct",
+    label = "expected a construct",
+    note = "an L1 resource (`Cfn…`) is placed by `resource`, a stack is added to an `App` or a `Stage`"
+)]
 pub trait Construct {
     /// What remains in the hand after adding: usually a typed reference.
     type Ref;

@@ -125,3 +125,6 @@ impl Mapping {
         Intrinsic::FindInMap(self.0, first.into(), second.into(), Some(otherwise.into())).into()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,6 +138,27 @@ impl Setting for Expr {
     }
 }
 
+/// Whatever a property of type `V` can be set to: all that converts into `V`.
+///
+/// It exists for the sake of the compiler's message, which would otherwise list
+/// conversions of [`Value`].
+#[diagnostic::on_unimplemented(
+    message = "this property cannot be set to `{Self}`",
+    label = "expected something that converts into `{V}`",
+    note = "a late value, or one that this version does not know, can be given as an `Expr`"
+)]
+pub trait Sets<V> {
+    /// The value of the property.
+    fn into_value(self) -> V;
+}
+
+#[diagnostic::do_not_recommend]
+impl<V, T: Into<V>> Sets<V> for T {
+    fn into_value(self) -> V {
+        self.into()
+    }
+}
+
 /// Sets a property unless it is left out.
 pub fn put(properties: &mut Props, name: &'static str, value: impl Setting) {
     if let Some(expr) = value.setting() {
@@ -272,10 +293,10 @@ macro_rules! l1_setters {
             /// With the required properties only.
             #[allow(clippy::new_without_default, clippy::too_many_arguments)]
             #[must_use]
-            pub fn new($($required: impl Into<$required_type>),*) -> Self {
+            pub fn new($($required: impl $crate::l1::Sets<$required_type>),*) -> Self {
                 #[allow(unused_mut)]
                 let mut properties = $crate::Props::new();
-                $($crate::l1::put(&mut properties, $required_name, $required.into());)*
+                $($crate::l1::put(&mut properties, $required_name, $required.into_value());)*
                 Self(properties)
             }
 
@@ -299,8 +320,8 @@ macro_rules! l1_setters {
                 #[doc = concat!("Sets `", $property, "`.")]
                 $(#[doc = $crate::l1_note!($note)])?
                 #[must_use]
-                pub fn $setter(mut self, value: impl Into<$value>) -> Self {
-                    $crate::l1::put(&mut self.0, $property, value.into());
+                pub fn $setter(mut self, value: impl $crate::l1::Sets<$value>) -> Self {
+                    $crate::l1::put(&mut self.0, $property, value.into_value());
                     self
                 }
             )*

@@ -20,15 +20,15 @@ pub fn logical_id(components: &[&str]) -> String {
             return id;
         }
     }
-    let mut readable = String::new();
-    let mut last = "";
-    for name in components.iter().copied().filter(|name| *name != "Resource") {
-        // A repeated component says nothing new, and CDK drops it.
-        if name != last {
-            readable.push_str(&alphanumeric(name));
+    let mut kept: Vec<&str> = Vec::with_capacity(components.len());
+    for name in &components {
+        // `Firmware` below `NewFirmware` says nothing new, and CDK drops it.
+        if !kept.last().is_some_and(|last| last.ends_with(name)) {
+            kept.push(name);
         }
-        last = name;
     }
+    let mut readable: String =
+        kept.into_iter().filter(|name| *name != "Resource").map(alphanumeric).collect();
     readable.truncate(READABLE_LENGTH);
     let hash = Md5::digest(components.join("/"));
     for byte in &hash[..4] {
@@ -48,27 +48,40 @@ mod tests {
     use super::logical_id;
 
     #[test]
-    fn one_component_is_used_as_it_is() {
-        assert_eq!(logical_id(&["Pump-1"]), "Pump1");
-        assert_eq!(logical_id(&["Fleet", "Default"]), "Fleet");
-    }
-
-    #[test]
-    fn more_components_get_the_hash_that_cdk_computes() {
-        // Observed in templates of the `cdk` program.
-        assert_eq!(logical_id(&["FirmwareBucket", "Resource"]), "FirmwareBucketD515617B");
-        assert_eq!(logical_id(&["Prod", "Core"]), "ProdCore681C6A9B");
-    }
-
-    #[test]
-    fn repeated_components_collapse_in_the_readable_part() {
-        assert!(logical_id(&["Fleet", "Fleet", "Resource"]).starts_with("Fleet"));
-        assert_eq!(logical_id(&["Fleet", "Fleet", "Resource"]).len(), "Fleet".len() + 8);
+    fn follows_the_rule_of_cdk_to_the_letter() {
+        // The first two were observed in templates of the `cdk` program, the others come
+        // from its rule, computed by a second implementation.
+        for (components, expected) in [
+            (&["FirmwareBucket", "Resource"][..], "FirmwareBucketD515617B"),
+            (&["Prod", "Core"], "ProdCore681C6A9B"),
+            // One component is used as it is, without what a logical id cannot hold.
+            (&["Pump-1"], "Pump1"),
+            (&["Resource"], "Resource"),
+            // `Default` is as good as not there.
+            (&["Fleet", "Default"], "Fleet"),
+            (&["Default", "Fleet"], "Fleet"),
+            (&["Fleet", "Default", "Resource"], "Fleet30813DF3"),
+            // A component that the one before it ends with is left out of the readable part.
+            (&["Fleet", "Fleet", "Resource"], "Fleet02563E81"),
+            (&["MyFirmware", "Firmware", "Resource"], "MyFirmwareA9ABE2A2"),
+            (&["Firmware", "MyFirmware"], "FirmwareMyFirmware3E6BB1F2"),
+            // It is compared before `Resource` goes.
+            (&["Fleet", "Resource", "Fleet"], "FleetFleetAF8D216D"),
+            (&["Fleet", "FleetResource", "Resource"], "FleetFleetResourceA74F210B"),
+            (&["Resource", "Resource"], "CF9390BA"),
+            // The hash is that of the names as they are.
+            (&["Pump-1", "Valve 2"], "Pump1Valve26D6863CE"),
+            (&["Größe", "Resource"], "GreCB1EAB88"),
+        ] {
+            assert_eq!(logical_id(components), expected, "{components:?}");
+        }
     }
 
     #[test]
     fn a_long_path_is_cut() {
-        let long = "x".repeat(300);
-        assert_eq!(logical_id(&[&long]).len(), 248);
+        assert_eq!(logical_id(&[&"x".repeat(255)]), "x".repeat(255));
+        assert_eq!(logical_id(&[&"x".repeat(300)]), format!("{}8A4876EA", "x".repeat(240)));
+        let path = logical_id(&["a", &"b".repeat(255)]);
+        assert_eq!(path, format!("a{}20514F12", "b".repeat(239)));
     }
 }

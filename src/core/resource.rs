@@ -13,6 +13,11 @@ use crate::tree::{DeletionPolicy, NodeId};
 use crate::value::{Expr, Props, Text};
 
 /// A CloudFormation resource type in its raw form.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an L1 resource",
+    label = "expected a `Cfn…` type",
+    note = "a construct is placed by `add`"
+)]
 pub trait Resource: 'static {
     /// The type's name, such as `AWS::S3::Bucket`.
     const TYPE: &'static str;

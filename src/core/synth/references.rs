@@ -81,11 +81,13 @@ impl Resolver<'_> {
                     for policy in extra.creation_policy.iter().chain(&extra.update_policy) {
                         self.visit(id, policy);
                     }
+                    extra.condition.iter().for_each(|condition| self.same_stack(id, *condition));
                 }
             }
             Element::Output(data) => {
                 self.visit(id, &data.value);
                 data.export.iter().for_each(|name| self.visit(id, name));
+                data.condition.iter().for_each(|condition| self.same_stack(id, *condition));
             }
             Element::Condition(test) => self.visit(id, test),
             Element::App
@@ -106,6 +108,9 @@ impl Resolver<'_> {
                     Intrinsic::Attribute(target, name) => {
                         self.reference(user, *target, Some(name.clone()));
                     }
+                    Intrinsic::If(target, ..)
+                    | Intrinsic::Condition(target)
+                    | Intrinsic::FindInMap(target, ..) => self.local(user, *target),
                     _ => {}
                 }
                 for_each_argument(intrinsic, &mut |argument| self.visit(user, argument));
@@ -114,12 +119,40 @@ impl Resolver<'_> {
         }
     }
 
-    fn reference(&mut self, user: NodeId, target: NodeRef, attribute: Option<Text>) {
-        if target.tree != self.tree.id() {
+    /// Whether a reference stays in this app; one that does not is a finding.
+    fn belongs(&mut self, user: NodeId, target: NodeRef) -> bool {
+        if target.tree == self.tree.id() {
+            return true;
+        }
+        let place = Place::construct(self.tree.path(user));
+        let message = "a value comes from a construct of another app";
+        let finding = Diagnostic::error("foreign-reference", place, message);
+        self.findings.push(finding.help("add both constructs to the same app"));
+        false
+    }
+
+    /// Conditions and mappings can only be used in the stack that they stand in.
+    fn local(&mut self, user: NodeId, target: NodeRef) {
+        if self.belongs(user, target) {
+            self.same_stack(user, target.node);
+        }
+    }
+
+    fn same_stack(&mut self, user: NodeId, target: NodeId) {
+        if self.tree.node(user).stack != self.tree.node(target).stack {
             let place = Place::construct(self.tree.path(user));
-            let message = "a value comes from a construct of another app";
-            let finding = Diagnostic::error("foreign-reference", place, message);
-            return self.findings.push(finding.help("add both constructs to the same app"));
+            let message = format!(
+                "`{}` is in another stack, where conditions and mappings do not reach",
+                self.tree.path(target)
+            );
+            let finding = Diagnostic::error("cross-stack-condition", place, message);
+            self.findings.push(finding.help("add it to this stack as well"));
+        }
+    }
+
+    fn reference(&mut self, user: NodeId, target: NodeRef, attribute: Option<Text>) {
+        if !self.belongs(user, target) {
+            return;
         }
         let (Some(from), Some(to)) =
             (self.tree.node(user).stack, self.tree.node(target.node).stack)

@@ -1,3 +1,5 @@
+//! Tests of synthesis as a whole: from constructs to templates and the folder.
+
 use serde_json::json;
 
 use crate::testing::Template;
@@ -225,6 +227,52 @@ fn tags_reach_what_takes_them_and_nothing_else() {
     );
     assert_eq!(json["Resources"]["Mapped"]["Properties"]["Tags"], json!({"team": "fleet"}));
     assert_eq!(json["Resources"]["Bare"].get("Properties"), None);
+}
+
+#[test]
+fn a_tag_that_is_there_stays() {
+    let app = App::new();
+    let stack = app.add("s", Stack::default());
+    let mut listed = Props::new();
+    listed
+        .set("Tags", Expr::list([Expr::object([("Key", "team".into()), ("Value", "own".into())])]));
+    stack.resource("Listed", Listed(listed));
+    let mut mapped = Props::new();
+    mapped.set("Tags", Expr::object([("team", "own".into())]));
+    stack.resource("Mapped", Mapped(mapped));
+    let mut late = Props::new();
+    late.set("Tags", intrinsic::split(",", Pseudo::NotificationArns));
+    stack.resource("Late", Listed(late));
+    let inner = stack.child("Inner");
+    inner.resource("Topic", Mapped(Props::new()));
+    // What is nearer to the resource is said first.
+    inner.tag("team", "inner");
+    stack.tag("team", "outer");
+    stack.tag("stage", Pseudo::StackName);
+
+    let json = Template::from(&stack).to_json();
+    let tags = |id: &str| json["Resources"][id]["Properties"]["Tags"].clone();
+    let stage = json!({"Ref": "AWS::StackName"});
+    assert_eq!(
+        tags("Listed"),
+        json!([{"Key": "team", "Value": "own"}, {"Key": "stage", "Value": stage}])
+    );
+    assert_eq!(tags("Mapped"), json!({"team": "own", "stage": stage}));
+    assert_eq!(tags("Late"), json!({"Fn::Split": [",", {"Ref": "AWS::NotificationARNs"}]}));
+    assert_eq!(tags("InnerTopicD431782E"), json!({"team": "inner", "stage": stage}));
+}
+
+#[test]
+fn an_asset_that_goes_before_synthesis_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("firmware.bin");
+    std::fs::write(&file, "v1").unwrap();
+    let app = App::new();
+    let stack = app.add("s", Stack::default());
+    stack.asset(Asset::file(&file).unwrap());
+    std::fs::remove_file(&file).unwrap();
+    let error = app.synth_to(folder.path().join("out")).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("cannot read {}: ", file.display())), "{error}");
 }
 
 struct Listed(Props);

@@ -241,6 +241,8 @@ fn place(source: &Path, target: &Path) -> Result<()> {
     if let Some(parent) = target.parent() {
         fs::create_dir_all(parent).map_err(AssemblyError::io("create", parent))?;
     }
+    // Copying says only that it failed; whether the source is the reason is asked first.
+    fs::metadata(source).map_err(AssemblyError::io("read", source))?;
     fs::copy(source, target).map_err(AssemblyError::io("copy to", target))?;
     Ok(())
 }

@@ -1,7 +1,9 @@
+//! Tests of the assertions: what they find, and what they say when they find nothing.
+
 use serde_json::json;
 
 use super::*;
-use crate::{App, Props, Stack};
+use crate::{App, Expr, Props, Stack};
 
 fn template() -> Template {
     let app = App::new();
@@ -14,8 +16,6 @@ fn template() -> Template {
     stack.output("Name", "x");
     Template::from(&stack)
 }
-
-use crate::Expr;
 
 #[test]
 fn objects_and_lists_match_in_part() {
