@@ -15,7 +15,7 @@ mod signing;
 mod storage;
 
 use iotstack::prelude::*;
-use iotstack::{Stack, StackRef};
+use iotstack::{Stack, StackRef, Synthesizer};
 
 use crate::parameters::Parameters;
 use crate::{Error, Handlers};
@@ -43,6 +43,14 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// Which bucket and roles the stacks use.
+    pub fn synthesizer(&self) -> Synthesizer {
+        match &self.parameters.bootstrap_qualifier {
+            Some(qualifier) => Synthesizer::Bootstrapped { qualifier: qualifier.clone() },
+            None => Synthesizer::default(),
+        }
+    }
+
     /// The beginning of physical names, such as `firmware-dev`.
     pub fn prefix(&self) -> String {
         format!("{}-{}", self.parameters.project, self.environment_name)
@@ -95,6 +103,7 @@ fn stack(deployment: &Deployment, description: &str) -> Stack {
         environment: deployment.environment.clone(),
         tags,
         termination_protection: deployment.environment_name == "prod",
+        synthesizer: deployment.synthesizer(),
         ..default()
     }
 }
@@ -159,3 +168,6 @@ fn outputs(stack: &StackRef, shared: &Shared) {
     stack.output("SnsTopicArn", shared.notifications.topic.arn());
     stack.output("EventBusName", shared.notifications.bus.name());
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,9 @@ pub struct Parameters {
     pub vpc: Option<Vpc>,
     /// Tags on everything that takes tags.
     pub tags: BTreeMap<String, String>,
+    /// The qualifier of the bootstrap stack whose bucket and roles are used; the usual one
+    /// where nothing is said.
+    pub bootstrap_qualifier: Option<String>,
 }
 
 /// The things of the fleet: counted, or by name.
@@ -115,6 +118,7 @@ impl Default for Parameters {
             log_retention_days: 30,
             vpc: None,
             tags: BTreeMap::new(),
+            bootstrap_qualifier: None,
         }
     }
 }
@@ -135,7 +139,8 @@ impl Parameters {
     pub fn read(values: Map<String, Value>) -> Result<Self, Error> {
         let values = Value::Object(nested(values)?);
         let parameters: Parameters = serde_path_to_error::deserialize(values).map_err(|error| {
-            Error::Parameter { name: error.path().to_string(), message: error.inner().to_string() }
+            let message = in_words_of_yaml(error.inner().to_string());
+            Error::Parameter { name: error.path().to_string(), message }
         })?;
         parameters.check()?;
         Ok(parameters)
@@ -166,11 +171,11 @@ impl Parameters {
                 return Err(wrong("notify", message));
             }
         }
-        if self
-            .expire_old_versions_after_days
-            .is_some_and(|days| days <= self.tier_old_versions_after_days)
-        {
-            let message = "must be more than `tier_old_versions_after_days`, or `null`";
+        let tier = self.tier_old_versions_after_days;
+        if let Some(days) = self.expire_old_versions_after_days.filter(|days| *days <= tier) {
+            let message = format!(
+                "is {days}; expected more than `tier_old_versions_after_days`, {tier}, or `null`"
+            );
             return Err(wrong("expire_old_versions_after_days", message));
         }
         for (name, value) in [
@@ -261,6 +266,25 @@ pub fn check_environment_name(name: &str) -> Result<(), Error> {
     check_word("environment", name, 16)
 }
 
+/// What a value is instead of what was expected, in words of whoever writes YAML and not
+/// of whoever writes Rust.
+fn in_words_of_yaml(mut message: String) -> String {
+    if let Some(place) = message.find("expected struct ") {
+        message.replace_range(place.., "expected an object");
+    }
+    for (rust, yaml) in [
+        ("expected u32", "expected a whole number from 0 to 4294967295"),
+        ("expected f64", "expected a number"),
+        ("expected a sequence", "expected a list"),
+        ("expected a map", "expected an object"),
+        ("invalid type: sequence", "invalid type: list"),
+        ("invalid type: map", "invalid type: object"),
+    ] {
+        message = message.replace(rust, yaml);
+    }
+    message
+}
+
 /// `{"a.b": 1}` as `{"a": {"b": 1}}`.
 fn nested(values: Map<String, Value>) -> Result<Map<String, Value>, Error> {
     // Names without dots first, so that a dotted one changes what it reaches into.
@@ -320,3 +344,6 @@ fn wrong(name: &str, message: impl Into<String>) -> Error {
 
 /// Two thousand stacks is what an account takes in a region.
 const LARGEST_FLEET: u32 = 800_000;
+
+#[cfg(test)]
+mod tests;

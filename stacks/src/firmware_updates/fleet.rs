@@ -3,6 +3,7 @@
 //! CloudFormation can neither give a thing its type nor put it into a group, so a custom
 //! resource does that, one for each stack of things.
 
+use iotstack::aws::cloudformation::CfnWaitConditionHandle;
 use iotstack::aws::iam::{Grantee, Statement};
 use iotstack::aws::iot::{
     self, Policy, PolicyRef, PolicyStatement, Thing, ThingGroup, ThingGroupRef, ThingType,
@@ -116,6 +117,9 @@ impl Construct for Members<'_> {
             names.push(scope.add(name.clone(), thing).name().into());
         }
         if names.is_empty() {
+            // A stack cannot be empty, and one whose things have all gone must still be
+            // there to see them go. This resource is nothing and costs nothing.
+            scope.resource("Nothing", CfnWaitConditionHandle::new());
             return;
         }
         let mut properties = Props::new();

@@ -22,7 +22,8 @@ impl Functions {
     pub fn new(deployment: &Deployment) -> Result<Self, Error> {
         let parameters = &deployment.parameters;
         Ok(Functions {
-            program: Asset::program(&deployment.handlers.program, "bootstrap")?,
+            program: Asset::program(&deployment.handlers.program, "bootstrap")?
+                .qualifier(deployment.synthesizer().qualifier()),
             architecture: deployment.handlers.architecture,
             vpc: parameters.vpc.as_ref().map(|vpc| VpcConfig {
                 subnet_ids: vpc.subnet_ids.clone(),
