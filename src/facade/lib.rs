@@ -57,6 +57,7 @@ pub mod prelude {
     pub use iotstack_core::output::Output;
     pub use iotstack_core::{
         App, Arn, Construct, DeletionPolicy, Duration, Environment, Expr, Name, Parameter, Props,
-        Pseudo, Scope, Size, Stack, StackRef, Stage, Value, default, intrinsic, object, text,
+        Pseudo, Scope, Size, Stack, StackRef, Stage, StageRef, Value, default, intrinsic, object,
+        text,
     };
 }

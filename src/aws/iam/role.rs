@@ -155,8 +155,14 @@ fn policy_name(scope: &Scope) -> String {
     let below_stack = scope.stack().map_or(0, |stack| stack.path().len() + 1);
     let mut components: Vec<&str> = path[below_stack..].split('/').collect();
     components.push("Resource");
-    iotstack_core::logical_id::logical_id(&components)
+    let mut name = iotstack_core::logical_id::logical_id(&components);
+    // The end of a long name is what tells it from others.
+    name.drain(..name.len().saturating_sub(LONGEST_POLICY_NAME));
+    name
 }
+
+/// The longest name that IAM takes for a policy of a role.
+const LONGEST_POLICY_NAME: usize = 128;
 
 impl CfnPolicy {
     /// Adds a statement to the document unless it is there already.
