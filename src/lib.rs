@@ -10,3 +10,8 @@
 //! can contain the ready stacks.
 
 pub use iotstack_facade::*;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

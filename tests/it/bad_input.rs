@@ -199,3 +199,17 @@ fn a_large_template_without_a_bucket() {
     assert!(run.err.contains("more than 51200 must go through a bucket"), "{run:?}");
     assert!(run.err.contains("hint: run `iotstack bootstrap`"), "{run:?}");
 }
+
+#[test]
+fn the_configuration_of_the_readme_is_accepted() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let config = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    // The ready stacks stand for the app, so that the parameters are judged too.
+    let config: String =
+        config.lines().filter(|line| !line.starts_with("app:")).collect::<Vec<_>>().join("\n");
+    let project = Project::with_config(&config);
+    let run = project.run(["synth", "--env", "prod"]);
+    assert_eq!(run.success().matches("Type: AWS::IoT::Thing\n").count(), 100);
+    assert!(project.read("iotstack.out/manifest.json").contains("aws://123456789012/eu-central-1"));
+}

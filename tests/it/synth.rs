@@ -180,3 +180,14 @@ fn started_as_an_app_it_writes_where_its_caller_wants() {
     let run = project.run(["ls", "--app", &line]);
     assert_eq!(run.success(), "IoTFirmwareUpdatesStack-staging\n");
 }
+
+#[test]
+fn the_qualifier_of_the_bootstrap_stack_reaches_bucket_and_roles() {
+    let project = Project::with_config("toolkit: {qualifier: fleet}\n");
+    project.run(["synth", "--env", "dev", "-q"]).success();
+    let manifest = project.read("iotstack.out/manifest.json");
+    assert!(manifest.contains("cdk-fleet-deploy-role"), "{manifest}");
+    for name in project.names("iotstack.out").iter().filter(|name| name.ends_with(".json")) {
+        assert!(!project.read(&format!("iotstack.out/{name}")).contains("hnb659fds"), "{name}");
+    }
+}

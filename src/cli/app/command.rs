@@ -102,6 +102,10 @@ fn hand_over(context: &Context, command: &mut Command, output: &Path) -> Result<
 fn context_values(context: &Context, environment: &str) -> Result<Value> {
     let config = context.config()?;
     let mut values = looked_up(&config.folder.join("cdk.context.json"))?;
+    if let Some(qualifier) = &config.toolkit.qualifier {
+        // CDK's own key, which its apps read by themselves.
+        values.insert("@aws-cdk/core:bootstrapQualifier".into(), qualifier.as_str().into());
+    }
     values.extend(config.context.clone());
     values.extend(context.context_options()?);
     values.insert("iotstack:env".into(), environment.into());

@@ -22,11 +22,16 @@ pub fn synthesize(context: &Context, output: &Path) -> Result<()> {
         Architecture::Arm64 => lambda::Architecture::Arm64,
         Architecture::X86_64 => lambda::Architecture::X86_64,
     };
+    let mut parameters = context.parameters()?;
+    if let Some(qualifier) = &context.config()?.toolkit.qualifier {
+        // What `-c` says about this run counts more than the project's bootstrap stack.
+        parameters.entry("bootstrap_qualifier").or_insert_with(|| qualifier.as_str().into());
+    }
     let request = Request {
         environment_name,
         account: environment.account,
         region: context.region()?,
-        parameters: context.parameters()?,
+        parameters,
         handlers: Handlers { program: found.path, architecture },
         output: output.to_owned(),
     };
