@@ -125,9 +125,10 @@ fn templates_are_those_of_the_goldens_and_the_reverse() {
         if text == golden {
             continue;
         }
-        let lines = golden.lines().zip(text.lines()).enumerate();
+        let end = (golden.lines().count().min(text.lines().count()), ("(one ends)", "(here)"));
+        let mut lines = golden.lines().zip(text.lines()).enumerate();
         let (line, (expected, given)) =
-            lines.skip_while(|(_, (left, right))| left == right).next().unwrap_or_default();
+            lines.find(|(_, (left, right))| left != right).unwrap_or(end);
         panic!(
             "{name} differs in line {}:\n- {expected}\n+ {given}\nIOTSTACK_BLESS=1 accepts what \
              was found",
