@@ -17,16 +17,15 @@ fn main() -> iotstack::Result<()> {
     let firmware = stack.add("Firmware", s3::Bucket { encryption, ..default() });
 
     // AWS IoT signs download links as this role, for this account only.
-    let presigner = Role {
-        trust_conditions: vec![Condition::source_account()],
-        ..Role::new(Service::IOT)
-    };
+    let presigner =
+        Role { trust_conditions: vec![Condition::source_account()], ..Role::new(Service::IOT) };
     let presigner = stack.add("Presigner", presigner);
     // The key is part of the bucket: whoever may read may also decrypt.
     let _ = firmware.grant_get(&presigner);
 
     let code = Code::Inline("def handler(event, context):\n    return event\n".into());
-    let importer = Function { runtime: Runtime::Python3_13, ..Function::new(code, "index.handler") };
+    let importer =
+        Function { runtime: Runtime::Python3_13, ..Function::new(code, "index.handler") };
     let importer = stack.add("Importer", importer);
     let _ = firmware.grant_put(&importer);
     app.run()

@@ -33,10 +33,8 @@ fn main() -> iotstack::Result<()> {
 
     // What was found can be looked at afterwards.
     let name = Capture::new();
-    template.has_properties(
-        "AWS::IoT::ThingGroup",
-        object_like([("ThingGroupName", name.anything())]),
-    );
+    template
+        .has_properties("AWS::IoT::ThingGroup", object_like([("ThingGroupName", name.anything())]));
     assert_eq!(name.text(), "pumps");
     template.has_output("GroupArn", object_like([("Value", any())]));
     app.run()
