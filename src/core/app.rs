@@ -12,7 +12,7 @@ use iotstack_assembly::{CloudAssembly, Diagnostics, Environment, Error as Assemb
 use serde_json::{Map, Value};
 
 use crate::construct::Scope;
-use crate::stack::{Stack, StackRef};
+use crate::stack::{Stack, StackRef, Synthesizer};
 use crate::tree::{Element, NodeId, StackData, Tree};
 use crate::value::Text;
 use crate::{Error, Result, synth};
@@ -118,7 +118,13 @@ impl StageRef {
     }
 }
 
-fn add_stack(scope: &Scope, id: Text, stack: Stack) -> StackRef {
+fn add_stack(scope: &Scope, id: Text, mut stack: Stack) -> StackRef {
+    // A stack that says nothing uses the bootstrap that its caller names.
+    if stack.synthesizer == Synthesizer::default()
+        && let Some(serde_json::Value::String(qualifier)) = scope.context(QUALIFIER_KEY)
+    {
+        stack.synthesizer = Synthesizer::Bootstrapped { qualifier };
+    }
     let data =
         StackData { stack, depends_on: Vec::new(), assets: Vec::new(), transforms: Vec::new() };
     let node = scope.insert(id, Element::Stack(Box::new(data)));
@@ -157,6 +163,9 @@ fn environment_of(variable: impl Fn(&str) -> Option<String>) -> Environment {
 const CONTEXT: &str = "CDK_CONTEXT_JSON";
 /// The variable with the path of the file that holds the rest; CDK named it so, too.
 const CONTEXT_FILE: &str = "CONTEXT_OVERFLOW_LOCATION_ENV";
+
+/// The context key that CDK has for it.
+const QUALIFIER_KEY: &str = "@aws-cdk/core:bootstrapQualifier";
 
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
-use iotstack_assembly::asset::{Packaging, fingerprint};
+use iotstack_assembly::asset::{Packaging, fingerprint, sha256_hex};
 
+use crate::text;
 use crate::token::Pseudo;
 use crate::value::Expr;
-use crate::{stack, text};
 
 /// A file or a folder to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,6 @@ pub struct Asset {
     pub(crate) packaging: Packaging,
     pub(crate) hash: String,
     pub(crate) display_name: String,
-    pub(crate) qualifier: String,
 }
 
 impl Asset {
@@ -43,7 +42,10 @@ impl Asset {
         inside: impl Into<String>,
     ) -> Result<Self, iotstack_assembly::Error> {
         let mut asset = Self::new(path.as_ref(), Packaging::Zip)?;
-        asset.rename = Some(inside.into());
+        let inside = inside.into();
+        // The same file under another name, or as it is, is another asset.
+        asset.hash = sha256_hex(format!("{}/{inside}", asset.hash).as_bytes());
+        asset.rename = Some(inside);
         Ok(asset)
     }
 
@@ -54,15 +56,7 @@ impl Asset {
             rename: None,
             packaging,
             display_name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            qualifier: stack::DEFAULT_QUALIFIER.into(),
         })
-    }
-
-    /// Publishes to the bucket of another bootstrap.
-    #[must_use]
-    pub fn qualifier(mut self, qualifier: impl Into<String>) -> Self {
-        self.qualifier = qualifier.into();
-        self
     }
 
     /// The content's identity.
@@ -70,14 +64,10 @@ impl Asset {
         &self.hash
     }
 
-    pub(crate) fn location(&self) -> AssetLocation {
+    /// Where the asset is once it is published to the bucket of a bootstrap.
+    pub(crate) fn location(&self, qualifier: &str) -> AssetLocation {
         AssetLocation {
-            bucket: text!(
-                "cdk-{}-assets-{}-{}",
-                self.qualifier.clone(),
-                Pseudo::AccountId,
-                Pseudo::Region
-            ),
+            bucket: text!("cdk-{}-assets-{}-{}", qualifier, Pseudo::AccountId, Pseudo::Region),
             key: self.object_key(),
         }
     }
@@ -106,6 +96,7 @@ pub struct AssetLocation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{App, Stack, Synthesizer};
 
     #[test]
     fn a_missing_file_is_named() {
@@ -137,10 +128,20 @@ mod tests {
     }
 
     #[test]
-    fn another_bootstrap_has_another_bucket() {
+    fn an_asset_goes_to_the_bootstrap_of_its_stack() {
+        let mut context = serde_json::Map::new();
+        context.insert("@aws-cdk/core:bootstrapQualifier".into(), "fleet".into());
+        let app = App::with_context(context);
         let folder = tempfile::tempdir().unwrap();
-        let asset = Asset::folder(folder.path()).unwrap().qualifier("fleet");
-        let expected = text!("cdk-fleet-assets-{}-{}", Pseudo::AccountId, Pseudo::Region);
-        assert_eq!(asset.location().bucket, expected);
+        let bucket = |id: &'static str, synthesizer| {
+            let stack = app.add(id, Stack { synthesizer, ..Stack::default() });
+            stack.asset(Asset::folder(folder.path()).unwrap()).bucket
+        };
+        let expected = |qualifier: &str| {
+            text!("cdk-{}-assets-{}-{}", qualifier, Pseudo::AccountId, Pseudo::Region)
+        };
+        assert_eq!(bucket("named-by-caller", Synthesizer::default()), expected("fleet"));
+        let own = Synthesizer::CallerCredentials { qualifier: "own".into() };
+        assert_eq!(bucket("named-by-stack", own), expected("own"));
     }
 }

@@ -16,6 +16,7 @@ use crate::condition::Condition;
 use crate::output::Output;
 use crate::parameter::{Parameter, ParameterRef};
 use crate::resource::{Handle, Resource, Tagging, Untyped};
+use crate::stack::DEFAULT_QUALIFIER;
 use crate::token::NodeRef;
 use crate::tree::{Element, NodeId, ResourceData, Tree};
 use crate::value::{Expr, Props, Text};
@@ -134,17 +135,17 @@ impl Scope {
 
     /// Adds a file or folder that is published before the stack is deployed.
     pub fn asset(&self, asset: Asset) -> AssetLocation {
-        let location = asset.location();
         let mut tree = self.tree.borrow_mut();
         let stack = tree.node(self.node).stack;
-        match stack.and_then(|stack| tree.stack_mut(stack)) {
-            Some(data) if data.assets.contains(&asset) => {}
-            Some(data) => data.assets.push(asset),
-            None => {
-                let place = Place::construct(tree.path(self.node));
-                let message = "an asset needs a stack around it";
-                tree.diagnostics.push(Diagnostic::error("outside-stack", place, message));
-            }
+        let Some(data) = stack.and_then(|stack| tree.stack_mut(stack)) else {
+            let place = Place::construct(tree.path(self.node));
+            let message = "an asset needs a stack around it";
+            tree.diagnostics.push(Diagnostic::error("outside-stack", place, message));
+            return asset.location(DEFAULT_QUALIFIER);
+        };
+        let location = asset.location(data.stack.synthesizer.qualifier());
+        if !data.assets.contains(&asset) {
+            data.assets.push(asset);
         }
         location
     }

@@ -39,7 +39,7 @@
 //! ```
 //!
 //! This crate has no code of its own: it gathers the construct tree
-//! ([`core`](iotstack_core)), AWS's resources ([`aws`]) and what devices and cloud say to
+//! ([`core`]), AWS's resources ([`aws`]) and what devices and cloud say to
 //! each other ([`protocol`]) under one name. The program is not here.
 
 pub use iotstack_aws as aws;

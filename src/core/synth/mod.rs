@@ -1,8 +1,8 @@
 //! Synthesis: from the tree to a cloud assembly on disk.
 //!
-//! The steps, in order: [`names`] gives every node its logical id, [`references`] finds
+//! The steps, in order: `names` gives every node its logical id, `references` finds
 //! references that cross stacks and turns them into exports and an order of stacks,
-//! [`render`] makes one template per stack, [`write`] puts templates, assets and
+//! `render` makes one template per stack, `write` puts templates, assets and
 //! manifest into a folder. Findings of all steps are collected first; nothing is
 //! written while there is an error among them.
 

@@ -82,7 +82,7 @@ fn write_stack(
         };
         assets.files.insert(
             asset.hash.clone(),
-            roles.file(&asset.display_name, source, &asset.qualifier, asset.object_key()),
+            roles.file(&asset.display_name, source, asset.object_key()),
         );
     }
     let source = FileSource {
@@ -91,10 +91,7 @@ fn write_stack(
         executable: None,
     };
     let display_name = format!("{} template", tree.path(stack));
-    assets.files.insert(
-        template_hash,
-        roles.file(&display_name, source, roles.qualifier, template_key.clone()),
-    );
+    assets.files.insert(template_hash, roles.file(&display_name, source, template_key.clone()));
     let assets_file = format!("{id}.assets.json");
     write_file(&directory.join(&assets_file), &to_indented_json(&assets))?;
 
@@ -187,17 +184,16 @@ impl<'a> Roles<'a> {
         })
     }
 
-    fn file(&self, name: &str, source: FileSource, qualifier: &str, key: String) -> FileAsset {
-        let roles = Roles { qualifier, ..*self };
-        let known_region = (!roles.region.starts_with('$')).then(|| roles.region.to_owned());
+    fn file(&self, name: &str, source: FileSource, key: String) -> FileAsset {
+        let known_region = (!self.region.starts_with('$')).then(|| self.region.to_owned());
         let destination = FileDestination {
-            bucket_name: roles.bucket(),
+            bucket_name: self.bucket(),
             object_key: key,
             region: known_region,
-            assume_role_arn: roles.arn("file-publishing-role"),
+            assume_role_arn: self.arn("file-publishing-role"),
             assume_role_external_id: None,
         };
-        let id = format!("{}-{}", roles.account.trim_matches(['$', '{', '}']), roles.region)
+        let id = format!("{}-{}", self.account.trim_matches(['$', '{', '}']), self.region)
             .replace("AWS::AccountId", "current_account")
             .replace("${AWS::Region}", "current_region");
         FileAsset {

@@ -22,8 +22,7 @@ impl Functions {
     pub fn new(deployment: &Deployment) -> Result<Self, Error> {
         let parameters = &deployment.parameters;
         Ok(Functions {
-            program: Asset::program(&deployment.handlers.program, "bootstrap")?
-                .qualifier(deployment.synthesizer().qualifier()),
+            program: Asset::program(&deployment.handlers.program, "bootstrap")?,
             architecture: deployment.handlers.architecture,
             vpc: parameters.vpc.as_ref().map(|vpc| VpcConfig {
                 subnet_ids: vpc.subnet_ids.clone(),
