@@ -3,7 +3,7 @@
 //! What needs judgement is left to people. A rule that turns out wrong is changed here,
 //! in sight, and not worked around.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -123,6 +123,43 @@ fn crates_use_only_what_stands_below_them() {
 }
 
 #[test]
+fn the_map_shows_the_arrows_of_the_manifests() {
+    let mut drawn = BTreeMap::new();
+    let map = fs::read_to_string(root().join("src/README.md")).unwrap();
+    for (from, targets) in map.lines().filter_map(|line| line.split_once(" --> ")) {
+        let targets: BTreeSet<String> = targets.split(" & ").map(str::to_owned).collect();
+        drawn.insert(from.trim().to_owned(), targets);
+    }
+    let mut real = BTreeMap::new();
+    for (name, folder) in ARROWS
+        .iter()
+        .map(|(name, _)| {
+            (*name, if *name == "stacks" { "stacks".into() } else { format!("src/{name}") })
+        })
+        .chain([("iotstack", String::new())])
+    {
+        let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+        let dependencies = manifest.split("\n[dependencies]").nth(1).unwrap_or_default();
+        let dependencies = dependencies.split("\n[").next().unwrap();
+        let used: BTreeSet<String> = ARROWS
+            .iter()
+            .map(|(other, _)| (*other).to_owned())
+            .filter(|other| {
+                dependencies.lines().any(|line| {
+                    line.starts_with(&format!("iotstack-{other}."))
+                        || line.starts_with(&format!("iotstack-{other} "))
+                        || line.contains(&format!("\"iotstack-{other}\""))
+                })
+            })
+            .collect();
+        if !used.is_empty() {
+            real.insert(name.to_owned(), used);
+        }
+    }
+    assert_eq!(drawn, real, "src/README.md and the manifests");
+}
+
+#[test]
 fn every_command_is_registered_and_has_a_test_module() {
     let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
     let (list, modules) = (read("src/cli/mod.rs"), read("src/cli/commands/mod.rs"));
@@ -181,7 +218,7 @@ fn no_file_is_forgotten() {
 
 #[test]
 fn the_readme_leads_to_files_that_exist() {
-    for file in ["README.md", ".github/CONTRIBUTING.md"] {
+    for file in ["README.md", "src/README.md", ".github/CONTRIBUTING.md"] {
         let path = root().join(file);
         let text = fs::read_to_string(&path).unwrap();
         for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
