@@ -39,6 +39,10 @@ def main():
 
     speak_as_if_over_tls()
     name_new_certificates()
+    know_tags_of_certificates()
+    know_where_texts_begin()
+    list_groups_below_a_parent()
+    read_encoded_placeholders()
 
     # Our output carries one line for the test; the log goes to standard error.
     answer = os.fdopen(os.dup(1), "w")
@@ -130,6 +134,76 @@ def name_new_certificates():
     iam_actions.extract_resource_arn = extract_with_certificate
 
 
+def know_tags_of_certificates():
+    """Tells policies the tags of certificates, on which `aws:ResourceTag` may depend."""
+    from ministack.services import acm, tagging
+
+    def collect():
+        return [(arn, certificate.get("Tags", [])) for arn, certificate in acm._certificates.items()]
+
+    tagging._RESOURCE_TAG_COLLECTORS.setdefault("acm", collect)
+
+
+def know_where_texts_begin():
+    """Teaches rules the function `startswith`, without which they match nothing."""
+    from ministack.services import iot
+
+    evaluate = iot._eval_select_function
+
+    def evaluate_with_startswith(name, args, *message):
+        if name != "startswith" or len(args) != 2:
+            return evaluate(name, args, *message)
+        text, beginning = (iot._eval_select_expr(argument, *message) for argument in args)
+        if isinstance(text, str) and isinstance(beginning, str):
+            return text.startswith(beginning)
+        return iot._MISSING
+
+    iot._eval_select_function = evaluate_with_startswith
+    iot._IMPLEMENTED_SQL_FUNCS |= {"startswith"}
+
+
+def list_groups_below_a_parent():
+    """Lets `ListThingGroups` ask for the children of one group, not only for all groups."""
+    from ministack.core.responses import json_response
+    from ministack.services import iot
+
+    list_all = iot._list_thing_groups
+
+    def list_below(query):
+        parent = query.get("parentGroup")
+        parent = parent[0] if isinstance(parent, list) else parent
+        if not parent:
+            return list_all(query)
+        if parent not in iot._thing_groups:
+            return iot._error_not_found("ListThingGroups", parent)
+        below = [
+            {"groupName": group["thingGroupName"], "groupArn": group["thingGroupArn"]}
+            for group in iot._thing_groups.values()
+            if (group.get("thingGroupMetadata") or {}).get("parentGroupName") == parent
+        ]
+        return json_response({"thingGroups": below})
+
+    iot._list_thing_groups = list_below
+
+
+def read_encoded_placeholders():
+    """Decodes the address in a placeholder of the second form before it is taken apart.
+
+    Otherwise the encoded `?versionId=` counts as a part of the key. The version is
+    still lost here: the URL leads to the newest one.
+    """
+    from urllib.parse import unquote
+
+    from ministack.services import iot
+
+    locate = iot._job_document_s3_location
+
+    def locate_decoded(source):
+        return locate(unquote(source) if "%3F" in source else source)
+
+    iot._job_document_s3_location = locate_decoded
+
+
 def set_environment(port, endpoint):
     """Sets what ministack reads at import and what Lambda functions inherit."""
     os.environ.update(
@@ -180,14 +254,20 @@ def with_inventory(app):
 
 
 # What AWS, too, keeps for a while or for ever when a resource is deleted: a record
-# that it was there. By store, the test that a record of this kind meets.
+# that it was there, or what every account has. By store, the test that a record of
+# this kind meets.
 HISTORY = {
     "cloudformation/stack_events": lambda value: True,
     "cloudformation/stacks": lambda value: value.get("StackStatus") == "DELETE_COMPLETE",
     "cloudwatch/alarm_history": lambda value: True,
+    "cloudwatch/metrics": lambda value: True,
+    "eventbridge/event_buses": lambda value: value.get("Name") == "default",
+    "eventbridge/events_log": lambda value: True,
+    "iot/event_config": lambda value: not value.get("enabled"),
     "kms/keys": lambda value: value.get("KeyState") == "PendingDeletion",
     "signer/jobs": lambda value: True,
     "signer/profiles": lambda value: value.get("status") == "Canceled",
+    "signer/tokens": lambda value: True,
 }
 
 

@@ -163,7 +163,8 @@ impl Cloud {
     ///
     /// Left out is what AWS keeps as well when everything is deleted: deleted
     /// stacks and their events, keys waiting for deletion, cancelled profiles,
-    /// finished signing jobs, alarm history.
+    /// finished signing jobs, metrics, the history of alarms and events; and what every
+    /// account has, such as the default event bus.
     pub fn inventory(&self) -> Inventory {
         serde_json::from_str(&self.get("/_judge/inventory")).unwrap()
     }
