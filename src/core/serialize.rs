@@ -12,7 +12,7 @@ use std::fmt;
 use serde::ser::{self, Serialize, Serializer};
 
 use crate::token::{Arn, Name};
-use crate::value::{Expr, Text, Value};
+use crate::value::{Expr, Text, Value, number};
 
 /// The document as an expression.
 ///
@@ -43,10 +43,16 @@ impl Serialize for Expr {
             Expr::Int(value) => serializer.serialize_i64(*value),
             Expr::Float(value) => serializer.serialize_f64(*value),
             Expr::Text(text) => serializer.serialize_str(text),
-            _ if !ACTIVE.get() => Err(ser::Error::custom(
+            Expr::List(items) => serializer.collect_seq(items),
+            Expr::Object(pairs) => {
+                // What was left out stays out.
+                let there = pairs.iter().filter(|(_, value)| !matches!(value, Expr::Null));
+                serializer.collect_map(there.map(|(key, value)| (key, value)))
+            }
+            Expr::Late(_) if !ACTIVE.get() => Err(ser::Error::custom(
                 "a late value can only be written into a template; use `text::json`",
             )),
-            _ => {
+            Expr::Late(_) => {
                 let index = LATE.with_borrow_mut(|late| {
                     late.push(self.clone());
                     late.len() - 1
@@ -140,11 +146,11 @@ impl Serializer for ExprSerializer {
     }
 
     fn serialize_f32(self, value: f32) -> Outcome {
-        Ok(Expr::Float(value.into()))
+        Ok(number(value.into()))
     }
 
     fn serialize_f64(self, value: f64) -> Outcome {
-        Ok(Expr::Float(value))
+        Ok(number(value))
     }
 
     fn serialize_char(self, value: char) -> Outcome {
@@ -320,6 +326,8 @@ impl ser::SerializeMap for Pairs {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde::Serialize;
 
     use super::{Expr, to_expr};
@@ -334,6 +342,15 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers_have_no_fraction() {
+        assert_eq!(to_expr(&(1.0_f64, 1.5_f64, 1e300)), {
+            Expr::List(vec![Expr::Int(1), Expr::Float(1.5), Expr::Float(1e300)])
+        });
+        assert_eq!(Expr::from(-3.0), Expr::Int(-3));
+        assert_eq!(Expr::from(serde_json::json!(2.0)), Expr::Int(2));
+    }
+
+    #[test]
     fn late_values_keep_their_place() {
         let document = Document { steps: vec![1, 2], region: Pseudo::Region.into(), note: None };
         let expected = Expr::object([
@@ -341,6 +358,76 @@ mod tests {
             ("region", Pseudo::Region.into()),
         ]);
         assert_eq!(to_expr(&document), expected);
+    }
+
+    #[derive(Serialize)]
+    enum Shape {
+        Unit,
+        Newtype(u8),
+        Tuple(u8, bool),
+        Struct { side: i64 },
+    }
+
+    #[derive(Serialize)]
+    struct Pair(u8, char);
+
+    #[derive(Serialize)]
+    struct Wrapped(&'static str);
+
+    #[derive(Serialize)]
+    struct Empty;
+
+    #[derive(Serialize)]
+    struct Everything {
+        whole: (i8, i16, i32, i64, u8, u16, u32, u64),
+        huge: u64,
+        fraction: f64,
+        text: &'static str,
+        some: Option<bool>,
+        none: Option<bool>,
+        unit: (),
+        empty: Empty,
+        pair: Pair,
+        wrapped: Wrapped,
+        shapes: Vec<Shape>,
+        named: BTreeMap<&'static str, u8>,
+        numbered: BTreeMap<u16, &'static str>,
+    }
+
+    #[test]
+    fn literal_data_becomes_what_serde_json_makes_of_it() {
+        let everything = Everything {
+            whole: (-1, -2, -3, i64::MIN, 1, 2, 3, 4),
+            huge: u64::MAX,
+            fraction: 0.5,
+            text: "a \"b\"",
+            some: Some(true),
+            none: None,
+            unit: (),
+            empty: Empty,
+            pair: Pair(7, 'x'),
+            wrapped: Wrapped("w"),
+            shapes: vec![
+                Shape::Unit,
+                Shape::Newtype(1),
+                Shape::Tuple(2, false),
+                Shape::Struct { side: 3 },
+            ],
+            named: BTreeMap::from([("one", 1)]),
+            numbered: BTreeMap::from([(2, "two")]),
+        };
+        let json = serde_json::to_value(&everything).unwrap();
+        assert_eq!(to_expr(&everything), Expr::from(json));
+    }
+
+    #[test]
+    fn an_expression_serializes_as_the_json_it_is() {
+        let expr = Expr::object([
+            ("list", Expr::list([1, 2])),
+            ("object", Expr::object([("a", Expr::Bool(true)), ("b", Expr::Null)])),
+        ]);
+        let text = serde_json::to_string(&expr).unwrap();
+        assert_eq!(text, r#"{"list":[1,2],"object":{"a":true}}"#);
     }
 
     #[test]

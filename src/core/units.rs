@@ -69,3 +69,22 @@ impl Size {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Size};
+
+    #[test]
+    fn a_started_minute_or_day_counts_as_whole() {
+        assert_eq!(Duration::seconds(61).as_minutes(), 2);
+        assert_eq!(Duration::hours(25).as_days(), 2);
+        assert_eq!(Duration::days(1), Duration::hours(24));
+        assert_eq!(Duration::minutes(2).to_string(), "120 s");
+    }
+
+    #[test]
+    fn a_gibibyte_is_1024_mebibytes() {
+        assert_eq!(Size::gibibytes(2).as_mebibytes(), 2_048);
+        assert!(Size::mebibytes(1_025) > Size::gibibytes(1));
+    }
+}

@@ -178,10 +178,22 @@ macro_rules! literal {
 literal! {
     bool, value => Expr::Bool(value);
     i64, value => Expr::Int(value);
-    f64, value => Expr::Float(value);
+    f64, value => number(value);
     String, value => Expr::Text(Text::Owned(value));
     Text, value => Expr::Text(value);
     Props, value => Expr::Object(value.0);
+}
+
+/// A number as a template has it: a whole one without a fraction, as AWS CDK writes it, so
+/// that a stack of its own can be taken over without a difference.
+pub(crate) fn number(value: f64) -> Expr {
+    // Up to here every whole number has a float of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() <= EXACT {
+        Expr::Int(value as i64)
+    } else {
+        Expr::Float(value)
+    }
 }
 
 /// Number types that are written where the template has an integer or a number.
@@ -246,7 +258,7 @@ impl From<serde_json::Value> for Expr {
             Json::Bool(value) => Expr::Bool(value),
             Json::Number(number) => match number.as_i64() {
                 Some(whole) => Expr::Int(whole),
-                None => Expr::Float(number.as_f64().unwrap_or(f64::MAX)),
+                None => self::number(number.as_f64().unwrap_or(f64::MAX)),
             },
             Json::String(text) => Expr::Text(Text::Owned(text)),
             Json::Array(items) => Expr::List(items.into_iter().map(Into::into).collect()),

@@ -85,12 +85,12 @@ pub struct Lifecycle {
 }
 
 impl Bucket {
-    /// A bucket that exists already. Grants work on the grantee's side; the bucket
-    /// itself cannot be changed.
-    pub fn from_name(name: impl Into<String>) -> BucketRef {
+    /// A bucket that exists already. Grants work on the grantee's side; to change the
+    /// bucket itself is a finding of `scope`.
+    pub fn from_name(scope: &Scope, name: impl Into<String>) -> BucketRef {
         let name = Expr::from(name.into());
         let arn = text!("arn:{}:s3:::{}", Pseudo::Partition, name.clone());
-        BucketRef { name, arn, key: None, placed: None }
+        BucketRef { name, arn, key: None, source: Source::Existing(scope.clone()) }
     }
 }
 
@@ -142,7 +142,7 @@ impl Construct for Bucket {
         };
         let policy = CfnBucketPolicy::new(bucket.reference(), iam::document([tls_only]));
         scope.child("Policy").resource("Resource", policy).removal_policy(self.removal.into());
-        BucketRef { name: bucket.reference(), arn, key, placed: Some(bucket) }
+        BucketRef { name: bucket.reference(), arn, key, source: Source::Placed(bucket) }
     }
 }
 
@@ -176,7 +176,15 @@ pub struct BucketRef {
     name: Expr,
     arn: Expr,
     key: Option<KeyRef>,
-    placed: Option<Handle<CfnBucket>>,
+    source: Source,
+}
+
+/// Where a bucket comes from.
+#[derive(Debug, Clone)]
+enum Source {
+    Placed(Handle<CfnBucket>),
+    /// Made elsewhere, and referred to in this scope.
+    Existing(Scope),
 }
 
 impl BucketRef {
@@ -190,10 +198,17 @@ impl BucketRef {
         Name::from_expr(self.name.clone())
     }
 
-    /// Changes the bucket's L1 resource; does nothing to one that was only referred to.
+    /// Changes the bucket's L1 resource. That of a bucket which exists already is not
+    /// here, so changing it is a finding.
     pub fn cfn(&self, change: impl FnOnce(&mut CfnBucket)) {
-        if let Some(bucket) = &self.placed {
-            bucket.edit(change);
+        match &self.source {
+            Source::Placed(bucket) => bucket.edit(change),
+            Source::Existing(scope) => {
+                let name = self.name.as_text().unwrap_or_default();
+                let message =
+                    format!("bucket `{name}` is made elsewhere and cannot be changed here");
+                scope.error("existing-resource", message);
+            }
         }
     }
 

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
+use crate::output::Output;
 use crate::testing::Template;
 use crate::{
     App, Asset, DeletionPolicy, Environment, Error, Expr, Parameter, Props, Pseudo, Resource,
-    Stack, Stage, Tagging, intrinsic, text,
+    Stack, Stage, Synthesizer, Tagging, intrinsic, text,
 };
 
 fn bucket(name: impl Into<Expr>) -> Props {
@@ -273,6 +274,99 @@ fn an_asset_that_goes_before_synthesis_is_named() {
     std::fs::remove_file(&file).unwrap();
     let error = app.synth_to(folder.path().join("out")).unwrap_err().to_string();
     assert!(error.starts_with(&format!("cannot read {}: ", file.display())), "{error}");
+}
+
+#[test]
+fn a_resource_that_waits_for_one_of_another_stack_makes_the_stacks_wait() {
+    let app = App::new();
+    let (a, b) = (app.add("a", Stack::default()), app.add("b", Stack::default()));
+    let late = a.untyped("Late", "AWS::SNS::Topic", Props::new());
+    late.depends_on(&b.untyped("Early", "AWS::SNS::Topic", Props::new()));
+    let folder = tempfile::tempdir().unwrap();
+    let assembly = app.synth(folder.path()).unwrap();
+    let waiting = assembly.stacks().iter().find(|stack| stack.id == "a").unwrap();
+    assert_eq!(waiting.dependencies, ["b"]);
+    // Inside the template there is nothing to name.
+    let template = waiting.template().unwrap();
+    assert_eq!(template.resources["Late"].depends_on, Vec::<String>::new());
+}
+
+#[test]
+fn every_setting_of_a_stack_is_in_the_manifest() {
+    let app = App::new();
+    let stack = Stack {
+        stack_name: Some("fleet-dev".into()),
+        description: Some("A fleet".into()),
+        environment: Environment::new("123456789012", "eu-west-1"),
+        tags: [("team".to_owned(), "garden".to_owned())].into(),
+        termination_protection: true,
+        notification_arns: vec!["arn:aws:sns:eu-west-1:123456789012:events".into()],
+        synthesizer: Synthesizer::CallerCredentials { qualifier: "garden".into() },
+    };
+    let stack = app.add("Fleet", stack);
+    stack.untyped("Topic", "AWS::SNS::Topic", Props::new());
+    stack.transform("AWS::LanguageExtensions");
+    stack.transform("AWS::LanguageExtensions");
+    stack.warning("note", "look here");
+    let folder = tempfile::tempdir().unwrap();
+    let assembly = app.synth(folder.path()).unwrap();
+    let found = &assembly.stacks()[0];
+    assert_eq!(found.stack_name, "fleet-dev");
+    assert_eq!(found.environment.to_string(), "aws://123456789012/eu-west-1");
+    assert_eq!(found.properties.tags["team"], "garden");
+    assert_eq!(found.properties.termination_protection, Some(true));
+    assert_eq!(found.properties.notification_arns, ["arn:aws:sns:eu-west-1:123456789012:events"]);
+    assert_eq!(found.properties.assume_role_arn, None);
+    let url = found.properties.stack_template_asset_object_url.as_deref().unwrap();
+    assert!(url.starts_with("s3://cdk-garden-assets-123456789012-eu-west-1/"), "{url}");
+    assert_eq!(found.messages[0].text, "look here [note]");
+    let template = found.template().unwrap().to_value();
+    assert_eq!(template["Description"], "A fleet");
+    assert_eq!(template["Transform"], "AWS::LanguageExtensions");
+}
+
+#[test]
+fn outputs_and_resources_say_all_that_cloudformation_takes() {
+    let app = App::new();
+    let stack = app.add("s", Stack::default());
+    let yes = stack.condition("Yes", intrinsic::equals("a", "a"));
+    let topic = stack.child("Old").untyped("Resource", "AWS::SNS::Topic", Props::new());
+    topic.override_logical_id("DeployedLongAgo");
+    topic.creation_policy(Expr::object([("ResourceSignal", Expr::object([("Count", 1.into())]))]));
+    topic.removal_policy(DeletionPolicy::RetainExceptOnCreate);
+    let output = Output {
+        value: topic.reference(),
+        description: Some("Where alarms go".into()),
+        export_name: Some(text!("{}-alarms", Pseudo::StackName)),
+        condition: Some(yes),
+    };
+    stack.add_output("Alarms", output);
+    let json = Template::from(&stack).to_json();
+    assert_eq!(
+        json["Outputs"]["Alarms"],
+        json!({
+            "Description": "Where alarms go", "Value": {"Ref": "DeployedLongAgo"},
+            "Export": {"Name": {"Fn::Join": ["", [{"Ref": "AWS::StackName"}, "-alarms"]]}},
+            "Condition": "Yes"
+        })
+    );
+    let topic = &json["Resources"]["DeployedLongAgo"];
+    assert_eq!(topic["CreationPolicy"], json!({"ResourceSignal": {"Count": 1}}));
+    // A replacement is no creation, and the long word is not known there.
+    assert_eq!(topic["DeletionPolicy"], "RetainExceptOnCreate");
+    assert_eq!(topic["UpdateReplacePolicy"], "Retain");
+}
+
+#[test]
+fn paths_can_be_left_out() {
+    let context = json!({"aws:cdk:enable-path-metadata": false});
+    let app = App::with_context(context.as_object().unwrap().clone());
+    let stack = app.add("s", Stack::default());
+    stack.untyped("Topic", "AWS::SNS::Topic", Props::new());
+    assert_eq!(
+        Template::from(&stack).to_json()["Resources"]["Topic"],
+        json!({"Type": "AWS::SNS::Topic"})
+    );
 }
 
 struct Listed(Props);

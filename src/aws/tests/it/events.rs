@@ -13,6 +13,17 @@ fn event_bus_with_defaults() {
 }
 
 #[test]
+fn event_bus_with_everything() {
+    check_stack("event_bus_everything", |stack| {
+        let bus = stack.add("It", EventBus { event_bus_name: "garden".into() });
+        let reporter = stack.add("Reporter", Role::new(Service::LAMBDA));
+        let _ = bus.grant_put(&reporter);
+        stack.output("Name", bus.name());
+        stack.output("Arn", bus.arn());
+    });
+}
+
+#[test]
 fn rule_with_defaults() {
     check_stack("rule_defaults", |stack| {
         let bus = stack.add("Bus", EventBus { event_bus_name: "garden".into() });
@@ -42,9 +53,6 @@ fn rule_with_everything() {
             }],
         };
         let rule = stack.add("It", rule);
-        let reporter = stack.add("Reporter", Role::new(Service::LAMBDA));
-        let _ = bus.grant_put(&reporter);
-        stack.output("BusArn", bus.arn());
         stack.output("Arn", rule.arn());
     });
 }

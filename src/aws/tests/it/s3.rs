@@ -47,12 +47,20 @@ fn bucket_with_everything() {
 #[test]
 fn bucket_that_exists_already() {
     check_stack("bucket_imported", |stack| {
-        let bucket = Bucket::from_name("old-firmware");
+        let bucket = Bucket::from_name(stack, "old-firmware");
         let reader = stack.add("Reader", Role::new(Service::IOT));
         let _ = bucket.grant_read(&reader);
-        // There is no resource here that could be changed.
-        bucket.cfn(|bucket| bucket.properties_mut().set("BucketName", "new"));
     });
+}
+
+#[test]
+fn a_bucket_that_exists_already_cannot_be_changed_here() {
+    let app = App::new();
+    let stack = app.add("garden", Stack::default());
+    let bucket = Bucket::from_name(&stack, "old-firmware");
+    bucket.cfn(|bucket| bucket.properties_mut().set("BucketName", "new"));
+    let found: Vec<_> = app.diagnostics().iter().map(|found| found.message.clone()).collect();
+    assert_eq!(found, ["bucket `old-firmware` is made elsewhere and cannot be changed here"]);
 }
 
 #[test]

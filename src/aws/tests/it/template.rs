@@ -81,6 +81,48 @@ fn every_expected_template_belongs_to_a_test() {
 }
 
 #[test]
+fn every_construct_has_a_template_with_defaults_and_one_with_everything() {
+    // A provider is a function; what it makes shows it.
+    const SHOWN_BY: [(&str, &str); 2] =
+        [("provider", "custom_resource"), ("string_parameter", "parameter")];
+    let mut constructs = 0;
+    let mut open = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR"))];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+            open.extend(entries.filter(|entry| !entry.ends_with("tests")));
+            continue;
+        }
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        let source = fs::read_to_string(&path).unwrap();
+        for rest in source.split("\nimpl Construct for ").skip(1) {
+            let name = snake(rest.split(' ').next().unwrap());
+            let shown = SHOWN_BY.iter().find(|(known, _)| *known == name);
+            let name = shown.map_or(name.as_str(), |(_, other)| other);
+            for kind in ["defaults", "everything"] {
+                let file = folder().join(format!("{name}_{kind}.json"));
+                assert!(file.exists(), "{} is missing", file.display());
+            }
+            constructs += 1;
+        }
+    }
+    assert!(constructs > 15, "only {constructs} constructs were found");
+}
+
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
+}
+
+#[test]
 fn a_difference_is_shown_with_its_line() {
     assert_eq!(difference("a\nb", "a\nb"), None);
     assert_eq!(difference("a\nb", "a\nc").unwrap(), "differs in line 2:\n- b\n+ c");
