@@ -265,6 +265,7 @@ HISTORY = {
     "eventbridge/events_log": lambda value: True,
     "iot/event_config": lambda value: not value.get("enabled"),
     "kms/keys": lambda value: value.get("KeyState") == "PendingDeletion",
+    "s3/completed_multipart_uploads": lambda value: True,
     "signer/jobs": lambda value: True,
     "signer/profiles": lambda value: value.get("status") == "Canceled",
     "signer/tokens": lambda value: True,
