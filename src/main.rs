@@ -7,6 +7,10 @@ mod cli;
 
 use std::process::ExitCode;
 
+/// Synthesis makes and drops millions of small values.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run()
 }

@@ -6,6 +6,7 @@
 //! functions among them.
 
 use indexmap::IndexMap;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
@@ -104,29 +105,12 @@ impl Template {
 
     /// The template as a JSON value; empty sections are left out.
     pub fn to_value(&self) -> Value {
-        let mut sections = Map::new();
-        put_text(&mut sections, "AWSTemplateFormatVersion", &self.format_version);
-        put_text(&mut sections, "Description", &self.description);
-        put_map(&mut sections, "Metadata", &self.metadata);
-        if let Some(transform) = &self.transform {
-            sections.insert("Transform".into(), transform.clone());
-        }
-        put_named(&mut sections, "Parameters", &self.parameters);
-        put_named(&mut sections, "Rules", &self.rules);
-        put_named(&mut sections, "Mappings", &self.mappings);
-        put_named(&mut sections, "Conditions", &self.conditions);
-        let mut resources: Map<String, Value> =
-            self.resources.iter().map(|(id, resource)| (id.clone(), resource.to_value())).collect();
-        resources.extend(self.generators.clone());
-        put_map(&mut sections, "Resources", &resources);
-        put_named(&mut sections, "Outputs", &self.outputs);
-        sections.extend(self.other.clone());
-        Value::Object(sections)
+        to_value(self)
     }
 
     /// The template as JSON text, indented by one space as CDK writes it.
     pub fn to_json(&self) -> Vec<u8> {
-        to_indented_json(&self.to_value())
+        to_indented_json(self)
     }
 }
 
@@ -172,28 +156,7 @@ impl Resource {
 
     /// The resource as a JSON value, in the order CDK writes it.
     pub fn to_value(&self) -> Value {
-        let mut fields = Map::new();
-        fields.insert("Type".into(), Value::String(self.kind.clone()));
-        put_map(&mut fields, "Properties", &self.properties);
-        match self.depends_on.as_slice() {
-            [] => {}
-            ids => {
-                fields.insert("DependsOn".into(), ids.to_vec().into());
-            }
-        }
-        put_text(&mut fields, "Condition", &self.condition);
-        for (name, value) in
-            [("CreationPolicy", &self.creation_policy), ("UpdatePolicy", &self.update_policy)]
-        {
-            if let Some(value) = value {
-                fields.insert(name.into(), value.clone());
-            }
-        }
-        put_text(&mut fields, "UpdateReplacePolicy", &self.update_replace_policy);
-        put_text(&mut fields, "DeletionPolicy", &self.deletion_policy);
-        put_map(&mut fields, "Metadata", &self.metadata);
-        fields.extend(self.other.clone());
-        Value::Object(fields)
+        to_value(self)
     }
 
     /// The construct path that CDK and iotstack write into the metadata.
@@ -202,8 +165,97 @@ impl Resource {
     }
 }
 
+/// Sections in the order CloudFormation documents them; empty ones are left out.
+///
+/// Serializing borrows, so that writing a large template does not copy it first.
+impl Serialize for Template {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut sections = serializer.serialize_map(None)?;
+        put_some(&mut sections, "AWSTemplateFormatVersion", &self.format_version)?;
+        put_some(&mut sections, "Description", &self.description)?;
+        put_unless(&mut sections, self.metadata.is_empty(), "Metadata", &self.metadata)?;
+        put_some(&mut sections, "Transform", &self.transform)?;
+        for (name, section) in [
+            ("Parameters", &self.parameters),
+            ("Rules", &self.rules),
+            ("Mappings", &self.mappings),
+            ("Conditions", &self.conditions),
+        ] {
+            put_unless(&mut sections, section.is_empty(), name, section)?;
+        }
+        let resources = Resources { resources: &self.resources, generators: &self.generators };
+        let none = self.resources.is_empty() && self.generators.is_empty();
+        put_unless(&mut sections, none, "Resources", &resources)?;
+        put_unless(&mut sections, self.outputs.is_empty(), "Outputs", &self.outputs)?;
+        put_all(&mut sections, &self.other)?;
+        sections.end()
+    }
+}
+
+/// Attributes in the order CDK writes them.
+impl Serialize for Resource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(None)?;
+        fields.serialize_entry("Type", &self.kind)?;
+        put_unless(&mut fields, self.properties.is_empty(), "Properties", &self.properties)?;
+        put_unless(&mut fields, self.depends_on.is_empty(), "DependsOn", &self.depends_on)?;
+        put_some(&mut fields, "Condition", &self.condition)?;
+        put_some(&mut fields, "CreationPolicy", &self.creation_policy)?;
+        put_some(&mut fields, "UpdatePolicy", &self.update_policy)?;
+        put_some(&mut fields, "UpdateReplacePolicy", &self.update_replace_policy)?;
+        put_some(&mut fields, "DeletionPolicy", &self.deletion_policy)?;
+        put_unless(&mut fields, self.metadata.is_empty(), "Metadata", &self.metadata)?;
+        put_all(&mut fields, &self.other)?;
+        fields.end()
+    }
+}
+
+/// The section `Resources`: resources, and what `Fn::ForEach` makes.
+struct Resources<'a> {
+    resources: &'a IndexMap<String, Resource>,
+    generators: &'a Map<String, Value>,
+}
+
+impl Serialize for Resources<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let count = self.resources.len() + self.generators.len();
+        let mut section = serializer.serialize_map(Some(count))?;
+        for (id, resource) in self.resources {
+            section.serialize_entry(id, resource)?;
+        }
+        put_all(&mut section, self.generators)?;
+        section.end()
+    }
+}
+
+fn put_some<M: SerializeMap>(
+    map: &mut M,
+    name: &str,
+    value: &Option<impl Serialize>,
+) -> Result<(), M::Error> {
+    value.as_ref().map_or(Ok(()), |value| map.serialize_entry(name, value))
+}
+
+fn put_unless<M: SerializeMap>(
+    map: &mut M,
+    empty: bool,
+    name: &str,
+    value: &impl Serialize,
+) -> Result<(), M::Error> {
+    if empty { Ok(()) } else { map.serialize_entry(name, value) }
+}
+
+fn put_all<M: SerializeMap>(map: &mut M, entries: &Map<String, Value>) -> Result<(), M::Error> {
+    entries.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))
+}
+
+/// Everything here is JSON values under text keys, which always become a value.
+fn to_value(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
 /// JSON text indented by one space, the way CDK writes its files.
-pub fn to_indented_json(value: &impl serde::Serialize) -> Vec<u8> {
+pub fn to_indented_json(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(4096);
     let format = serde_json::ser::PrettyFormatter::with_indent(b" ");
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, format);
@@ -255,25 +307,6 @@ fn text(value: Value, place: &str) -> Result<String> {
     match value {
         Value::String(text) => Ok(text),
         other => Err(invalid(place, format!("found {}; expected text", describe(&other)))),
-    }
-}
-
-fn put_text(fields: &mut Map<String, Value>, name: &str, text: &Option<String>) {
-    if let Some(text) = text {
-        fields.insert(name.into(), Value::String(text.clone()));
-    }
-}
-
-fn put_map(fields: &mut Map<String, Value>, name: &str, map: &Map<String, Value>) {
-    if !map.is_empty() {
-        fields.insert(name.into(), Value::Object(map.clone()));
-    }
-}
-
-fn put_named(fields: &mut Map<String, Value>, name: &str, named: &IndexMap<String, Value>) {
-    if !named.is_empty() {
-        let map = named.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        fields.insert(name.into(), Value::Object(map));
     }
 }
 
