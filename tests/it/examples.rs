@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 
 use iotstack::assembly::CloudAssembly;
 
@@ -20,22 +21,30 @@ fn sources() -> Vec<PathBuf> {
 }
 
 /// The built example, beside the folder of this test binary.
-fn built(source: &Path) -> PathBuf {
-    let name = source.file_stem().unwrap();
+fn program(source: &Path) -> PathBuf {
     let here = std::env::current_exe().unwrap();
-    let mut program = here.parent().unwrap().with_file_name("examples").join(name);
+    let folder = here.parent().unwrap().with_file_name("examples");
+    let mut program = folder.join(source.file_stem().unwrap());
     program.set_extension(std::env::consts::EXE_EXTENSION);
-    let changed = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
-    if changed(&program).is_none_or(|time| Some(time) < changed(source)) {
+    program
+}
+
+/// The same, after making sure once that all of them are there and new enough.
+fn built(source: &Path) -> PathBuf {
+    static BUILD: Once = Once::new();
+    BUILD.call_once(|| {
+        let changed = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
+        if sources().iter().all(|source| changed(&program(source)) >= changed(source)) {
+            return;
+        }
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "iotstack", "--example"])
-            .arg(name)
+            .args(["build", "--quiet", "--package", "iotstack", "--examples"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
             .unwrap();
-        assert!(status.success(), "{} does not build", source.display());
-    }
-    program
+        assert!(status.success(), "the examples do not build");
+    });
+    program(source)
 }
 
 #[test]
