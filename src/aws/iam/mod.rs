@@ -11,5 +11,5 @@ pub mod statement;
 pub use cfn::*;
 pub use grant::{Grant, Grantee};
 pub use role::{Role, RoleRef};
-pub(crate) use statement::one_or_many;
 pub use statement::{Condition, Effect, Principal, Service, Statement, document};
+pub(crate) use statement::{add_statement, one_or_many};

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use iotstack_core::{Arn, Construct, Duration, Expr, Handle, Name, Pseudo, Scope, Value, text};
 
 use super::grant::{Grant, Grantee};
-use super::statement::{Condition, Effect, Principal, Statement, document};
+use super::statement::{Condition, Effect, Principal, Statement, add_statement, document};
 use super::{CfnPolicy, CfnRole};
 
 /// A role.
@@ -144,7 +144,7 @@ impl Grantee for RoleRef {
                 CfnPolicy::new(document([]), policy_name(&scope)).roles([self.name.clone()]);
             scope.resource("Resource", policy)
         });
-        policy.edit(|policy| policy.push_statement(statement));
+        policy.edit(|policy| add_statement(policy.properties_mut(), statement));
         Grant::new(policy.clone())
     }
 }
@@ -163,17 +163,3 @@ fn policy_name(scope: &Scope) -> String {
 
 /// The longest name that IAM takes for a policy of a role.
 const LONGEST_POLICY_NAME: usize = 128;
-
-impl CfnPolicy {
-    /// Adds a statement to the document unless it is there already.
-    fn push_statement(&mut self, statement: Statement) {
-        let statement = Expr::from(statement);
-        if let Some(Expr::Object(document)) = self.properties_mut().get_mut("PolicyDocument")
-            && let Some((_, Expr::List(statements))) =
-                document.iter_mut().find(|(key, _)| key == "Statement")
-            && !statements.contains(&statement)
-        {
-            statements.push(statement);
-        }
-    }
-}

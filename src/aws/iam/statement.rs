@@ -4,7 +4,7 @@
 //! and queues. IoT policies have other actions and variables and a form of their own in
 //! [`crate::iot`].
 
-use iotstack_core::{Expr, Literal, Pseudo, Text, Value, object};
+use iotstack_core::{Expr, Literal, Props, Pseudo, Text, Value, object};
 
 /// One statement of a policy.
 ///
@@ -161,6 +161,18 @@ pub fn document(statements: impl IntoIterator<Item = Statement>) -> Expr {
         }
     }
     object! { "Version": "2012-10-17", "Statement": unique }
+}
+
+/// Adds a statement to the `PolicyDocument` of a resource unless it is there already.
+pub(crate) fn add_statement(properties: &mut Props, statement: Statement) {
+    let statement = Expr::from(statement);
+    if let Some(Expr::Object(document)) = properties.get_mut("PolicyDocument")
+        && let Some((_, Expr::List(statements))) =
+            document.iter_mut().find(|(key, _)| key == "Statement")
+        && !statements.contains(&statement)
+    {
+        statements.push(statement);
+    }
 }
 
 /// One value stands alone, several stand in a list, none is left out: the form that

@@ -62,19 +62,11 @@ impl TopicRef {
     /// Lets an AWS service publish. Give conditions that keep it from publishing on
     /// behalf of others, where the service supports them.
     pub fn allow_service(&self, service: Service, conditions: Vec<Condition>) {
-        let statement = Expr::from(Statement {
+        let statement = Statement {
             principals: vec![service.into()],
             conditions,
             ..Statement::allow(["sns:Publish"], [self.topic.reference()])
-        });
-        self.policy.edit(|policy| {
-            if let Some(Expr::Object(document)) = policy.properties_mut().get_mut("PolicyDocument")
-                && let Some((_, Expr::List(statements))) =
-                    document.iter_mut().find(|(key, _)| key == "Statement")
-                && !statements.contains(&statement)
-            {
-                statements.push(statement);
-            }
-        });
+        };
+        self.policy.edit(|policy| iam::add_statement(policy.properties_mut(), statement));
     }
 }
