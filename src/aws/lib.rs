@@ -28,6 +28,7 @@ pub mod cognito;
 pub mod config;
 pub mod dynamodb;
 pub mod ec2;
+mod empty;
 pub mod events;
 pub mod greengrassv2;
 pub mod iam;

@@ -3,6 +3,7 @@
 use iotstack_core::{Arn, Construct, Duration, Expr, Handle, Scope, Text, Value, object, text};
 
 use super::{CfnAlarm, CfnAlarmTreatMissingData};
+use crate::empty::unless_empty;
 use crate::iam::{Condition, Service};
 use crate::sns::TopicRef;
 
@@ -88,7 +89,7 @@ impl Construct for Alarm {
 
     fn build(self, scope: &Scope) -> AlarmRef {
         let Metric { namespace, name, dimensions, statistic, period, .. } = self.metric;
-        let actions = Expr::list(self.notify.iter().map(|topic| topic.arn()));
+        let actions = unless_empty(Expr::list(self.notify.iter().map(|topic| topic.arn())));
         let dimensions =
             dimensions.into_iter().map(|(name, value)| object! { "Name": name, "Value": value });
         let alarm = CfnAlarm::new()
@@ -98,7 +99,7 @@ impl Construct for Alarm {
             .alarm_description(self.description)
             .namespace(Expr::from(namespace))
             .metric_name(Expr::from(name))
-            .dimensions(Expr::list(dimensions))
+            .dimensions(unless_empty(Expr::list(dimensions)))
             .statistic(Expr::from(statistic))
             .period(period.as_seconds() as i64)
             .threshold(self.threshold)

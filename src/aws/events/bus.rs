@@ -3,6 +3,7 @@
 use iotstack_core::{Arn, Construct, Expr, Handle, Name, Scope, Value, object};
 
 use super::{CfnEventBus, CfnRule};
+use crate::empty::unless_empty;
 use crate::iam::{Grant, Grantee, Service, Statement};
 use crate::sns::TopicRef;
 
@@ -99,7 +100,7 @@ impl Construct for Rule {
             .description(self.description)
             .event_pattern(self.pattern)
             .state(Expr::from("ENABLED"))
-            .targets(Expr::list(targets));
+            .targets(unless_empty(Expr::list(targets)));
         let rule = scope.resource("Resource", rule);
         for topic in topics {
             // EventBridge does not support conditions in topic policies: with one, messages

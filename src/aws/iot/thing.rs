@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use iotstack_core::{Arn, Construct, Expr, Name, Pseudo, Scope, Value, object, text};
 
 use super::{CfnThing, CfnThingGroup, CfnThingType};
+use crate::empty::unless_empty;
 
 /// A thing: a device in the registry.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -47,17 +48,14 @@ impl Construct for ThingType {
     type Ref = ThingTypeRef;
 
     fn build(self, scope: &Scope) -> ThingTypeRef {
-        let searchable = match self.searchable_attributes.is_empty() {
-            true => Expr::Null,
-            false => self.searchable_attributes.into(),
-        };
         let properties = object! {
             "ThingTypeDescription": self.description,
-            "SearchableAttributes": searchable,
+            "SearchableAttributes": unless_empty(self.searchable_attributes.into()).unwrap_or(Expr::Null),
         };
-        let thing_type = CfnThingType::new()
-            .thing_type_name(self.thing_type_name)
-            .thing_type_properties(properties);
+        let mut thing_type = CfnThingType::new().thing_type_name(self.thing_type_name);
+        if let Some(properties) = unless_empty(properties) {
+            thing_type = thing_type.thing_type_properties(properties);
+        }
         let thing_type = scope.resource("Resource", thing_type);
         ThingTypeRef { arn: thing_type.attribute(CfnThingType::ARN), name: thing_type.reference() }
     }
@@ -82,17 +80,16 @@ impl Construct for ThingGroup {
 
     fn build(self, scope: &Scope) -> ThingGroupRef {
         let attributes = self.attributes.into_iter().map(|(key, value)| (key, Expr::from(value)));
-        let attributes = Expr::object(attributes);
-        let payload = match &attributes {
-            Expr::Object(pairs) if pairs.is_empty() => Expr::Null,
-            _ => object! { "Attributes": attributes },
+        let payload = unless_empty(Expr::object(attributes))
+            .map_or(Expr::Null, |attributes| object! { "Attributes": attributes });
+        let properties = object! {
+            "ThingGroupDescription": self.description,
+            "AttributePayload": payload,
         };
-        let mut group = CfnThingGroup::new()
-            .thing_group_name(self.thing_group_name.clone())
-            .thing_group_properties(object! {
-                "ThingGroupDescription": self.description,
-                "AttributePayload": payload,
-            });
+        let mut group = CfnThingGroup::new().thing_group_name(self.thing_group_name.clone());
+        if let Some(properties) = unless_empty(properties) {
+            group = group.thing_group_properties(properties);
+        }
         if let Some(parent) = self.parent {
             group = group.parent_group_name(parent);
         }
