@@ -89,7 +89,7 @@ fn the_stack_that_is_referred_to_comes_first() {
     assert!(run.success());
     let assembly = CloudAssembly::read(folder.path()).unwrap();
     let [storage, devices] = assembly.stacks() else { panic!("two stacks were expected") };
-    assert_eq!(devices.dependencies, [storage.id.clone()]);
+    assert_eq!(devices.dependencies, std::slice::from_ref(&storage.id));
     let parameter = devices.template().unwrap().resources.into_values().next().unwrap();
     assert!(parameter.properties["Value"]["Fn::ImportValue"].is_string());
 }
