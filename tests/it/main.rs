@@ -1,16 +1,17 @@
 //! The program from outside: one module per command, one binary for all.
 //!
 //! `project` makes throw-away projects and runs the program in them; `aws` answers in
-//! place of AWS where a test needs a certain answer, `live` brings a cloud that behaves.
-//! `house` holds the code itself to its rules. The last four are the acceptance: the ready
-//! stacks and the program before judges that are not ours.
+//! place of AWS where a test needs a certain answer. `acceptance` is the ready stacks and
+//! the program before the judges, and takes longest; `house` holds the code itself to its
+//! rules.
 
 // Test code throughout: a panic is how it reports.
 #![allow(clippy::unwrap_used)]
 
 mod aws;
-mod live;
 mod project;
+
+mod acceptance;
 
 mod bootstrap;
 mod check;
@@ -31,8 +32,3 @@ mod examples;
 mod help;
 mod house;
 mod judge;
-
-mod cdk;
-mod interrupted;
-mod story;
-mod templates;

@@ -11,8 +11,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::live::json_file;
 use crate::judge::lint::{Template, lint};
-use crate::live::json_file;
 use crate::project::Project;
 
 /// A firmware-update system as somebody may configure it.

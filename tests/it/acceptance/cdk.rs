@@ -9,9 +9,9 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use super::live::{Live, json_file};
 use crate::judge::cdk::{Peer, cdk, succeed};
 use crate::judge::cloud::{ACCOUNT, Options, REGION, left_over};
-use crate::live::{Live, json_file};
 use crate::project::Project;
 
 const STACK: &str = "IoTFirmwareUpdatesStack-dev";

@@ -7,8 +7,8 @@
 
 use serde_json::{Value, json};
 
+use super::live::{Live, put};
 use crate::judge::cloud::{Cloud, Options};
-use crate::live::{Live, put};
 use crate::project::Project;
 
 /// An app that is one stack.
@@ -62,7 +62,7 @@ fn a_deployment_that_was_interrupted_is_attached_to_by_the_next() {
     resources["Alarms"]["Properties"]["DisplayName"] = json!("three");
     change(&live, "Slow", &resources);
     let mut running = live.spawn(&["deploy"]);
-    running.until("Slow: ");
+    running.until("Slow: UPDATE_IN_PROGRESS is running already; waiting for its end");
     signal(&live, "Again");
     let (code, heard) = running.end();
     assert_eq!(code, 0, "{heard}");
@@ -87,7 +87,7 @@ fn interrupt(live: &Live, state: &str) {
 /// Deploys again and gives the signal once the program follows the stack.
 fn attach(live: &Live) -> String {
     let mut running = live.spawn(&["deploy"]);
-    running.until("Slow: ");
+    running.until("Slow: CREATE_IN_PROGRESS is running already; waiting for its end");
     signal(live, "Signal");
     let (code, heard) = running.end();
     assert_eq!(code, 0, "{heard}");
