@@ -13,6 +13,10 @@ mod http;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
@@ -94,6 +98,26 @@ pub(crate) struct OwnClients {
     pub(crate) iot: iot::Client,
 }
 
+/// The credentials of a profile, whatever they come from: keys, SSO, a role, a program.
+async fn of_profile(profile: &str, region: Option<&str>) -> Result<ProfileFileCredentialsProvider> {
+    let config = ProviderConfig::without_region().with_http_client(http::client()?);
+    let region = match region {
+        Some(region) => Some(Region::new(region.to_owned())),
+        None => {
+            let of_profile =
+                ProfileFileRegionProvider::builder().configure(&config).profile_name(profile);
+            RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+                .or_else(of_profile.build())
+                .region()
+                .await
+        }
+    };
+    Ok(ProfileFileCredentialsProvider::builder()
+        .configure(&config.with_region(region))
+        .profile_name(profile)
+        .build())
+}
+
 /// What was published in this session, as `bucket/key`; shared by all clients.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Published(Arc<Mutex<BTreeSet<String>>>);
@@ -118,7 +142,11 @@ impl Session {
             .retry_config(RetryConfig::standard().with_max_attempts(8))
             .identity_cache(aws_config::identity::IdentityCache::lazy().build());
         if let Some(profile) = &options.profile {
-            loader = loader.profile_name(profile);
+            // Who names a profile means it: keys in the environment do not come before it,
+            // as they would in the default chain.
+            loader = loader
+                .profile_name(profile)
+                .credentials_provider(of_profile(profile, options.region.as_deref()).await?);
         }
         if let Some(region) = &options.region {
             loader = loader.region(Region::new(region.clone()));

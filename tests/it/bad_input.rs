@@ -47,15 +47,12 @@ fn several_stacks_and_none_named() {
 
 #[test]
 fn an_unknown_parameter() {
-    let run = Project::empty().run(["synth", "--env", "dev", "-c", "fleet.cuont=3"]);
-    assert_eq!(run.code, 2, "{run:?}");
-    assert!(run.err.starts_with("error: parameter `fleet.cuont`: "), "{run:?}");
-    assert!(
-        run.err.contains(
-            "hint: parameters come from this project (it has no iotstack.yaml) and from \
-             `-c KEY=VALUE`\n"
-        ),
-        "{run:?}"
+    Project::empty().run(["synth", "--env", "dev", "-c", "fleet.cuont=3"]).failure(
+        2,
+        "error: parameter `fleet.cuont`: unknown field `cuont`, expected one of `count`, \
+         `names`, `attributes`\n\
+         hint: did you mean `count`?\n\
+         hint: parameters come from `-c KEY=VALUE` and from iotstack.yaml, which is not there\n",
     );
 }
 
@@ -78,9 +75,9 @@ fn a_misspelt_key_in_the_configuration() {
 
 #[test]
 fn a_configuration_that_is_no_yaml() {
-    let run = Project::with_config("parameters:\n  a: 1\n b: 2\n").run(["synth"]);
-    assert_eq!(run.code, 2);
-    assert!(run.err.starts_with("error: iotstack.yaml:3:2: "), "{run:?}");
+    Project::with_config("parameters:\n  a: 1\n b: 2\n")
+        .run(["synth"])
+        .failure(2, "error: iotstack.yaml:3:2: did not find expected key\n");
 }
 
 #[test]
@@ -103,10 +100,13 @@ fn a_handlers_program_for_another_system() {
 fn a_template_with_more_than_500_resources() {
     let ids: Vec<String> = (0..501).map(|number| format!("Topic{number}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let run = Project::with_stacks(&[("Fleet", topics(&ids))]).run(["synth", "-q"]);
-    assert_eq!(run.code, 1);
-    assert!(run.err.contains("501"), "{run:?}");
-    assert!(run.err.contains("500"), "{run:?}");
+    Project::with_stacks(&[("Fleet", topics(&ids))]).run(["synth", "-q"]).failure(
+        1,
+        "error[too-many]: the template has 501 resources; CloudFormation accepts 500\n  \
+         at Fleet, Resources\n  \
+         help: divide the template over several stacks\n\
+         1 error found; `iotstack explain CODE` tells more\n",
+    );
 }
 
 #[test]
@@ -116,19 +116,28 @@ fn a_reference_cycle() {
             "Properties": {"DisplayName": {"Fn::GetAtt": [name, "TopicName"]}}})
     };
     let template = json!({"Resources": {"A": topic("B"), "B": topic("A")}});
-    let run = Project::with_stacks(&[("Fleet", template)]).run(["synth", "-q"]);
-    assert_eq!(run.code, 1);
-    assert!(run.err.contains("`A` → `B` → `A`"), "{run:?}");
+    Project::with_stacks(&[("Fleet", template)]).run(["synth", "-q"]).failure(
+        1,
+        "error[circular-dependency]: resources refer to each other in a circle: \
+         `A` → `B` → `A`\n  \
+         at Fleet, Resources/A\n  \
+         help: cut one of the references: give a name instead, or move the part that refers \
+         back into a resource of its own\n\
+         1 error found; `iotstack explain CODE` tells more\n",
+    );
 }
 
 #[test]
 fn a_name_that_aws_refuses() {
     let template = json!({"Resources": {"Pump": {"Type": "AWS::IoT::Thing",
         "Properties": {"ThingName": "pump 1"}}}});
-    let run = Project::with_stacks(&[("Fleet", template)]).run(["synth", "-q"]);
-    assert_eq!(run.code, 1);
-    assert!(run.err.contains("`pump 1`"), "{run:?}");
-    assert!(run.err.contains("Resources/Pump/Properties/ThingName"), "{run:?}");
+    Project::with_stacks(&[("Fleet", template)]).run(["synth", "-q"]).failure(
+        1,
+        "error[iot-name]: name `pump 1` is not valid: expected 1 to 128 characters of letters, \
+         digits, `:`, `_` and `-`\n  \
+         at Fleet, Resources/Pump/Properties/ThingName\n\
+         1 error found; `iotstack explain CODE` tells more\n",
+    );
 }
 
 #[test]
@@ -159,6 +168,20 @@ fn expired_credentials() {
          have expired: The security token included in the request is expired\n\
          hint: log in again, for example with `aws sso login`\n",
     );
+}
+
+#[test]
+fn a_profile_that_was_named_counts_more_than_keys_in_the_environment() {
+    let aws = Aws::with_account("123456789012");
+    let project = Project::with_stacks(&[("Fleet", topics(&["A"]))]);
+    let run = project.run_with(["deploy", "--profile", "nope"], &aws.variables());
+    run.failure(
+        3,
+        "error: profile `nope` gives no AWS credentials: it holds none, or there is no such \
+         profile\nhint: log in with `aws sso login --profile nope`, or name another profile with \
+         `--profile`\n",
+    );
+    assert_eq!(aws.asked(), Vec::<String>::new());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use iotstack::aws::lambda;
 use iotstack_assembly::Severity;
 use iotstack_stacks::{Error as StacksError, Handlers, Request};
 
+use crate::cli::config::FILE;
 use crate::cli::context::Context;
 use crate::cli::error::{Error, Kind, Result};
 use crate::cli::handlers::{self, Architecture};
@@ -45,19 +46,47 @@ fn refused(context: &Context, error: StacksError) -> Error {
             Error::told(Kind::Stack)
         }
         StacksError::Parameter { name, message } => {
-            let origin = context.config().map(|config| config.origin());
+            if name == "environment" {
+                return Error::usage(format!("environment {message}"))
+                    .hint("it becomes part of every name that the ready stacks give");
+            }
             let error = Error::usage(format!("parameter `{name}`: {message}"));
+            let error = match quoting(&name, &message) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            };
             let error = match meant(&message) {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
                 None => error,
             };
-            error.hint(format!(
-                "parameters come from {} and from `-c KEY=VALUE`",
-                origin.unwrap_or_default()
-            ))
+            error.hint(match context.config().ok().and_then(|config| config.file.as_ref()) {
+                Some(file) => {
+                    format!("parameters come from {} and from `-c KEY=VALUE`", file.display())
+                }
+                None => format!(
+                    "parameters come from `-c KEY=VALUE` and from {FILE}, which is not there"
+                ),
+            })
         }
         other => Error::stack(other.to_string()),
     }
+}
+
+/// How a value is written that YAML and `-c` took for something else.
+fn quoting(name: &str, message: &str) -> Option<String> {
+    let scalar = |kind: &str| message.starts_with(&format!("invalid type: {kind} "));
+    if message.ends_with("expected a string")
+        && ["integer", "floating point", "boolean"].into_iter().any(scalar)
+    {
+        let value = message.split('`').nth(1)?;
+        return Some(format!(
+            "text that looks like something else goes in quotes: `-c '{name}=\"{value}\"'`"
+        ));
+    }
+    if message.ends_with("expected a list") && scalar("string") {
+        return Some(format!("a list is written `-c '{name}=[\"a\", \"b\"]'`"));
+    }
+    None
 }
 
 /// The known name that is most like the unknown one, both taken from the message.
@@ -69,11 +98,24 @@ fn meant(message: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::meant;
+    use super::{meant, quoting};
 
     #[test]
     fn finds_what_was_meant_among_the_known() {
         assert_eq!(meant("unknown field `cuont`, expected `count` or `names`"), Some("count"));
         assert_eq!(meant("expected a number"), None);
+    }
+
+    #[test]
+    fn says_how_text_and_lists_are_written() {
+        assert_eq!(
+            quoting("tags.cost", "invalid type: integer `5`, expected a string").as_deref(),
+            Some("text that looks like something else goes in quotes: `-c 'tags.cost=\"5\"'`")
+        );
+        assert_eq!(
+            quoting("notify", "invalid type: string \"a\", expected a list").as_deref(),
+            Some("a list is written `-c 'notify=[\"a\", \"b\"]'`")
+        );
+        assert_eq!(quoting("a", "invalid type: string \"x\", expected a boolean"), None);
     }
 }

@@ -37,7 +37,7 @@ fn trust() -> Result<TlsContext> {
     TlsContext::builder().with_trust_store(trust).build().map_err(|_| Error::InvalidOption {
         option: "AWS_CA_BUNDLE",
         value: path.unwrap_or_default().to_string_lossy().into_owned(),
-        expected: "a file of certificates in PEM form",
+        expected: "expected a file of certificates in PEM form",
     })
 }
 
@@ -49,7 +49,7 @@ pub(super) fn check_endpoint(endpoint: &str) -> Result<()> {
         _ => Err(Error::InvalidOption {
             option: "endpoint URL",
             value: endpoint.to_owned(),
-            expected: "a URL such as `http://127.0.0.1:4566`",
+            expected: "expected a URL such as `http://127.0.0.1:4566`",
         }),
     }
 }

@@ -51,7 +51,11 @@ where
 
 /// The error for credentials that could not be loaded.
 pub(crate) fn from_credentials(error: &CredentialsError, profile: Option<&str>) -> Error {
-    let reason = deepest(error);
+    let mut reason = deepest(error);
+    if profile.is_some() && reason.ends_with("provider was not enabled") {
+        // The SDK's way to say that it looked nowhere.
+        reason = "it holds none, or there is no such profile".to_owned();
+    }
     let problem = match error {
         _ if mentions_expiry(&reason) => CredentialProblem::Expired,
         CredentialsError::CredentialsNotLoaded(_) => CredentialProblem::Missing,

@@ -50,6 +50,9 @@ pub(super) fn credentials(
 pub(super) fn log_in(problem: CredentialProblem, profile: Option<&str>) -> String {
     let option = profile.map(|profile| format!(" --profile {profile}")).unwrap_or_default();
     match problem {
+        CredentialProblem::Missing | CredentialProblem::Failed if profile.is_some() => {
+            format!("log in with `aws sso login{option}`, or name another profile with `--profile`")
+        }
         CredentialProblem::Missing | CredentialProblem::Failed => format!(
             "log in with `aws sso login{option}`, set AWS_ACCESS_KEY_ID and \
              AWS_SECRET_ACCESS_KEY, or name a profile with `--profile`"
