@@ -216,4 +216,9 @@ fn values_are_shown_in_one_line() {
     assert_eq!(describe_value(&join), "arn:${AWS::Partition}:s3:::${B}");
     assert_eq!(describe_value(&json!({"Fn::GetAtt": "A.Arn"})), "${A.Arn}");
     assert_eq!(describe_value(&json!({"a": 1})), r#"{"a":1}"#);
+    let condition = json!({"ArnLike": {"aws:SourceArn": [join, {"Ref": "B"}]}});
+    assert_eq!(
+        describe_value(&condition),
+        r#"{"ArnLike":{"aws:SourceArn":["arn:${AWS::Partition}:s3:::${B}","${B}"]}}"#
+    );
 }

@@ -45,7 +45,21 @@ pub fn describe_value(value: &Value) -> String {
     }
     match value {
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        other => with_described(other).to_string(),
+    }
+}
+
+/// The value with the functions inside it as text, where they can be shown so.
+fn with_described(value: &Value) -> Value {
+    if let Some(text) = Function::of(value).and_then(describe_function) {
+        return Value::String(text);
+    }
+    match value {
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| (key.clone(), with_described(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(with_described).collect(),
+        other => other.clone(),
     }
 }
 

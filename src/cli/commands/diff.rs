@@ -233,7 +233,7 @@ async fn from_change_set(
 fn show(one: &Compared, arguments: &Arguments) -> Result<()> {
     let name = &one.stack.display_name;
     let text = if arguments.security_only {
-        ui::diff::permissions(&one.diff).unwrap_or_default()
+        ui::diff::permissions(&one.diff, ui::width_of_output()).unwrap_or_default()
     } else {
         text(one)
     };
@@ -250,7 +250,7 @@ fn show(one: &Compared, arguments: &Arguments) -> Result<()> {
 /// The templates' differences, which name properties in full; after them what only
 /// CloudFormation knows.
 fn text(one: &Compared) -> String {
-    let mut text = ui::diff::text(&one.diff);
+    let mut text = ui::diff::text(&one.diff, ui::width_of_output());
     let Some(changes) = &one.changes else { return text };
     let unseen: Vec<Change> = changes
         .iter()

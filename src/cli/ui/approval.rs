@@ -49,7 +49,9 @@ pub async fn require(
     if !needed {
         return Ok(());
     }
-    if broadens && let Some(permissions) = super::diff::permissions(&diff) {
+    if broadens
+        && let Some(permissions) = super::diff::permissions(&diff, super::width_of_messages())
+    {
         tell(permissions);
         tell("");
     }

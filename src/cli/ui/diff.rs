@@ -14,10 +14,11 @@ use serde_json::Value;
 use super::style;
 use super::table::table;
 
-/// The differences of two templates as text; empty if there are none.
-pub fn text(diff: &TemplateDiff) -> String {
+/// The differences of two templates as text for a terminal of so many columns, or for a
+/// pipe; empty if there are none.
+pub fn text(diff: &TemplateDiff, width: Option<usize>) -> String {
     let mut blocks = Vec::new();
-    blocks.extend(permissions(diff));
+    blocks.extend(permissions(diff, width));
     let mut section = "";
     let mut lines = Vec::new();
     for change in &diff.sections {
@@ -41,8 +42,9 @@ pub fn text(diff: &TemplateDiff) -> String {
     blocks.join("\n\n")
 }
 
-/// The permissions that appear and disappear, if any do.
-pub fn permissions(diff: &TemplateDiff) -> Option<String> {
+/// The permissions that appear and disappear, if any do: as a table, or one below the other
+/// where the table is wider than the terminal.
+pub fn permissions(diff: &TemplateDiff, width: Option<usize>) -> Option<String> {
     let permissions = &diff.permissions;
     let mut rows = Vec::new();
     for (sign, statements) in [("+", &permissions.added), ("-", &permissions.removed)] {
@@ -65,7 +67,9 @@ pub fn permissions(diff: &TemplateDiff) -> Option<String> {
     let mut blocks = Vec::new();
     if !rows.is_empty() {
         let headings = ["", "effect", "who", "may do", "on", "if"];
-        blocks.push(format!("{}\n{}", style::strong("Permissions"), table(&headings, rows)));
+        let wide = table(&headings, rows.clone());
+        let text = if width.is_none_or(|width| fits(&wide, width)) { wide } else { stanzas(&rows) };
+        blocks.push(format!("{}\n{text}", style::strong("Permissions")));
     }
     let mut rows = Vec::new();
     for (sign, attachments) in [("+", &permissions.attached), ("-", &permissions.detached)] {
@@ -81,6 +85,26 @@ pub fn permissions(diff: &TemplateDiff) -> Option<String> {
         ));
     }
     (!blocks.is_empty()).then(|| blocks.join("\n\n"))
+}
+
+fn fits(text: &str, width: usize) -> bool {
+    let plain = anstream::adapter::strip_str(text).to_string();
+    plain.lines().all(|line| line.chars().count() <= width)
+}
+
+/// Permissions one below the other, each with what it may do on indented lines.
+fn stanzas(rows: &[[String; 6]]) -> String {
+    let mut lines = Vec::new();
+    for [sign, effect, who, actions, resources, condition] in rows {
+        let sign = if sign == "+" { style::good(sign) } else { style::bad(sign) };
+        lines.push(format!("{sign} {effect} {}", who.replace('\n', ", ")));
+        for (word, values) in [("may do", actions), ("on", resources), ("if", condition)] {
+            for (place, value) in values.lines().enumerate() {
+                lines.push(format!("    {:<6}  {value}", if place == 0 { word } else { "" }));
+            }
+        }
+    }
+    lines.join("\n")
 }
 
 /// What a change set does, as text.
@@ -247,7 +271,7 @@ mod tests {
     fn compare(old: Value, new: Value) -> String {
         let read = |resources| Template::from_value(json!({"Resources": resources})).unwrap();
         let diff = diff(&read(old), &read(new), &NoFacts);
-        anstream::adapter::strip_str(&text(&diff)).to_string()
+        anstream::adapter::strip_str(&text(&diff, None)).to_string()
     }
 
     #[test]
@@ -271,6 +295,30 @@ mod tests {
     #[test]
     fn nothing_is_shown_when_nothing_differs() {
         assert_eq!(compare(json!({}), json!({})), "");
+    }
+
+    #[test]
+    fn permissions_stand_below_each_other_where_a_table_does_not_fit() {
+        let role = json!({"Role": {"Type": "AWS::IAM::Role", "Properties": {
+            "AssumeRolePolicyDocument": {"Statement": []},
+            "Policies": [{"PolicyName": "p", "PolicyDocument": {"Statement": [{"Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:PutObject"], "Resource": "arn:aws:s3:::b/*"}]}}]}}});
+        let read = |resources| Template::from_value(json!({"Resources": resources})).unwrap();
+        let diff = diff(&read(json!({})), &read(role), &NoFacts);
+        let shown = |width| {
+            let text = permissions(&diff, width).unwrap();
+            anstream::adapter::strip_str(&text).to_string()
+        };
+        assert_eq!(
+            shown(Some(40)),
+            "Permissions\n\
+             + Allow ${Role}\n    \
+             may do  s3:GetObject\n            \
+             s3:PutObject\n    \
+             on      arn:aws:s3:::b/*"
+        );
+        assert_eq!(shown(Some(200)), shown(None));
+        assert!(shown(None).contains("EFFECT"));
     }
 
     #[test]

@@ -53,6 +53,16 @@ pub fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
+/// The columns of the terminal that standard output is, if it is one.
+pub fn width_of_output() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into())
+}
+
+/// The columns of the terminal that standard error is, if it is one.
+pub fn width_of_messages() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0.into())
+}
+
 /// Asks a question that is answered by yes or no; no answer is a no.
 pub fn ask(question: &str) -> Result<bool, Error> {
     let mut stderr = anstream::stderr().lock();

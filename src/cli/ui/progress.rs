@@ -74,7 +74,7 @@ impl Display {
     fn begin(&self, stack: &str, operation: Operation) {
         self.news(format!("{}: {}", style::strong(stack), present(operation)));
         if self.mode == Mode::Bar {
-            let bar = ProgressBar::new(0).with_style(bar_style());
+            let bar = ProgressBar::no_length().with_style(bar_style());
             bar.enable_steady_tick(Duration::from_millis(200));
             *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
         }

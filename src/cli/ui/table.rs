@@ -1,9 +1,8 @@
 //! Tables for people: columns under headings, no frames.
 //!
-//! A table is wrapped at the width of the terminal and left as wide as it wants to be in
-//! a pipe, where `grep` and `awk` read it. Scripts that want more ask for `--json`.
-
-use std::io::IsTerminal;
+//! A table is as wide as it wants to be and never wrapped, because names and URLs are copied
+//! from it as a whole. What does not fit a terminal is better told in another form.
+//! Scripts that want more ask for `--json`.
 
 use comfy_table::{ContentArrangement, Table, presets};
 
@@ -16,9 +15,6 @@ where
 {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    if let Some(width) = terminal_width() {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    }
     table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
     for row in rows {
         table.add_row(row);
@@ -30,14 +26,6 @@ where
     let mut lines = text.lines().map(str::trim_end);
     let first = lines.next().map(style::strong).into_iter();
     first.chain(lines.map(str::to_owned)).collect::<Vec<_>>().join("\n")
-}
-
-fn terminal_width() -> Option<u16> {
-    if !std::io::stderr().is_terminal() {
-        return None;
-    }
-    // Shells keep the width in COLUMNS; without it no line is cut.
-    std::env::var("COLUMNS").ok()?.parse().ok().filter(|width| *width >= 40)
 }
 
 #[cfg(test)]
