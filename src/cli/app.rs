@@ -37,6 +37,17 @@ pub fn synthesize(context: &Context) -> Result<Synthesized> {
             ))
             .hint("`--app` takes a folder that synthesis wrote, or a command that writes one"));
         }
+        if context.options.env.is_some() {
+            // The assembly has its environments inside, but a misspelt name is still wrong.
+            context.environment()?;
+        }
+        if context.options.output.is_some() {
+            ui::tell(format!(
+                "{}: `-o` is not used: `{}` is a cloud assembly already",
+                style::care("warning"),
+                folder.display()
+            ));
+        }
         let assembly = CloudAssembly::read(&folder)?;
         warn_of_lookups(&assembly);
         return Ok(Synthesized { assembly, folder });
@@ -55,7 +66,10 @@ pub fn synthesize(context: &Context) -> Result<Synthesized> {
             CloudAssembly::read(new.path())
                 .map_err(|error| unreadable(command, new.path(), error))?;
         }
-        App::Ready | App::Folder(_) => ready::synthesize(context, new.path())?,
+        App::Ready | App::Folder(_) => {
+            tell_of_cdk(context)?;
+            ready::synthesize(context, new.path())?;
+        }
     }
     new.commit()?;
     let assembly = CloudAssembly::read(&folder)?;
@@ -75,6 +89,19 @@ pub fn refuse_lookups(assembly: &CloudAssembly) -> Result<()> {
     }
 }
 
+/// Whoever comes from CDK expects the app of cdk.json, not the ready stacks.
+fn tell_of_cdk(context: &Context) -> Result<()> {
+    let started_by_cdk = context.given_output().is_some();
+    if !started_by_cdk && context.config()?.file.is_none() && Path::new("cdk.json").exists() {
+        ui::tell(format!(
+            "{}: cdk.json is not read, the ready stacks are used; `--app` or iotstack.yaml names \
+             another app",
+            style::care("warning")
+        ));
+    }
+    Ok(())
+}
+
 fn warn_of_lookups(assembly: &CloudAssembly) {
     let keys = lookups(assembly);
     if !keys.is_empty() {
@@ -92,11 +119,15 @@ fn lookups(assembly: &CloudAssembly) -> Vec<String> {
 }
 
 fn unreadable(command: &str, folder: &Path, error: AssemblyError) -> Error {
-    if matches!(error, AssemblyError::Version { .. } | AssemblyError::Cycle { .. }) {
-        return error.into();
-    }
     // The folder is gone when the user reads this; the name inside it is what counts.
     let reason = error.to_string().replace(&format!("{}/", folder.display()), "");
+    match error {
+        AssemblyError::Version { .. } => {
+            return Error::stack(reason).hint("install a newer iotstack");
+        }
+        AssemblyError::Cycle { .. } => return error.into(),
+        _ => {}
+    }
     Error::stack(format!(
         "the app `{command}` wrote a cloud assembly that cannot be read: {reason}"
     ))

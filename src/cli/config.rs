@@ -64,7 +64,7 @@ pub struct Environment {
     #[serde(default, deserialize_with = "account")]
     pub account: Option<String>,
     /// Its region.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "region")]
     pub region: Option<String>,
     /// The profile with its credentials.
     #[serde(default)]
@@ -86,6 +86,34 @@ pub struct Toolkit {
     pub stack_name: Option<String>,
 }
 
+impl Toolkit {
+    /// AWS would refuse these only when something is deployed.
+    fn check(&self) -> Result<(), String> {
+        let word = |text: &str, longest, others: &[char]| {
+            (1..=longest).contains(&text.len())
+                && text
+                    .chars()
+                    .all(|letter| letter.is_ascii_alphanumeric() || others.contains(&letter))
+        };
+        match (&self.qualifier, &self.stack_name) {
+            (Some(qualifier), _) if !word(qualifier, 10, &['_', '-']) => Err(format!(
+                "toolkit.qualifier `{qualifier}` is not valid: expected 1 to 10 letters, digits, \
+                 `_` or `-`"
+            )),
+            (_, Some(name))
+                if !(word(name, 128, &['-'])
+                    && name.starts_with(|c: char| c.is_ascii_alphabetic())) =>
+            {
+                Err(format!(
+                    "toolkit.stack_name `{name}` is not valid: expected at most 128 letters, \
+                     digits and hyphens, a letter first"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Config {
     /// Reads the file that was named, or the one in the current folder if there is one.
     pub fn load(named: Option<&Path>) -> Result<Self> {
@@ -93,6 +121,11 @@ impl Config {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                // Ignored without a word, it would bring the ready stacks to AWS instead.
+                if Path::new("iotstack.yml").exists() {
+                    return Err(Error::usage(format!("iotstack.yml is not read: expected {FILE}"))
+                        .hint("rename it, or name it with `--config iotstack.yml`"));
+                }
                 return Config::default().finish(PathBuf::new(), None);
             }
             Err(error) => {
@@ -107,6 +140,9 @@ impl Config {
         // A file of comments only is an empty file.
         let parsed: Option<Config> =
             serde_yaml::from_str(text).map_err(|error| refusal(path, &error))?;
+        // Of two environments with one name the last would win; plain YAML refuses them.
+        let _: serde_yaml::Value =
+            serde_yaml::from_str(text).map_err(|error| refusal(path, &error))?;
         Ok(parsed.unwrap_or_default())
     }
 
@@ -117,6 +153,7 @@ impl Config {
         for name in self.environments.keys() {
             check_name(name).map_err(|why| self_error(file.as_deref(), &why))?;
         }
+        self.toolkit.check().map_err(|why| self_error(file.as_deref(), &why))?;
         (self.folder, self.file) = (folder, file);
         Ok(self)
     }
@@ -219,7 +256,12 @@ fn refusal(path: &Path, error: &serde_yaml::Error) -> Error {
         None => &text,
     };
     let Some((parent, rest)) = text.split_once("unknown field `") else {
-        return Error::usage(format!("{place}: {text}"));
+        let error = Error::usage(format!("{place}: {}", in_words_of_yaml(text)));
+        return if text.contains("cannot start any token") {
+            error.hint("YAML is indented with spaces, not with tabs; text that begins with a sign goes in quotes")
+        } else {
+            error
+        };
     };
     let mut words = rest.split('`');
     let key = words.next().unwrap_or_default();
@@ -234,6 +276,61 @@ fn refusal(path: &Path, error: &serde_yaml::Error) -> Error {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error,
     }
+}
+
+/// What was found and expected, in words of whoever writes YAML and not of whoever writes
+/// Rust.
+fn in_words_of_yaml(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (rust, yaml) in [
+        ("expected struct Config", "expected keys such as `app:` and `environments:`"),
+        ("expected struct Environment", "expected keys such as `account:` and `region:`"),
+        ("expected struct Toolkit", "expected the keys `qualifier:` and `stack_name:`"),
+        ("expected a map", "expected keys with values"),
+        ("expected path string", "expected a string"),
+        ("invalid type: sequence", "invalid type: list"),
+    ] {
+        text = text.replace(rust, yaml);
+    }
+    text
+}
+
+/// Reads the name of a region. New regions come faster than releases, so only its form is
+/// judged.
+pub fn region_name(text: &str) -> Result<String, String> {
+    let mut parts = text.split('-').rev();
+    let number = parts.next().unwrap_or_default();
+    let fits = !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && parts.clone().count() >= 2
+        && parts.all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase()));
+    if fits {
+        return Ok(text.to_owned());
+    }
+    Err(format!("region `{text}` is not valid: expected a name such as `eu-central-1`"))
+}
+
+/// Judged while it is read, so that the error has the place of the value.
+fn region<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
+    struct Region;
+
+    impl de::Visitor<'_> for Region {
+        type Value = Option<String>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("the name of a region")
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Option<String>, E> {
+            Ok(None)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Option<String>, E> {
+            region_name(text).map(Some).map_err(E::custom)
+        }
+    }
+
+    source.deserialize_any(Region)
 }
 
 /// An account id; YAML reads twelve digits without quotes as a number.
@@ -323,6 +420,52 @@ mod tests {
             "iotstack.yaml:3:14: environments.dev.account: account `12345678901` is not valid: \
              expected 12 digits, in quotes if the first is 0"
         );
+    }
+
+    #[test]
+    fn refuses_an_environment_that_is_written_twice() {
+        let message = refused("environments:\n  dev: {}\n  dev: {}\n");
+        assert!(message.starts_with("iotstack.yaml:"), "{message}");
+        assert!(message.ends_with("duplicate entry with key \"dev\""), "{message}");
+    }
+
+    #[test]
+    fn refuses_what_is_no_region() {
+        assert_eq!(
+            refused("environments:\n  dev:\n    region: mars\n"),
+            "iotstack.yaml:3:13: environments.dev.region: region `mars` is not valid: expected \
+             a name such as `eu-central-1`"
+        );
+        for region in ["us-east-1", "us-gov-west-1", "eusc-de-east-1", "ap-southeast-12"] {
+            assert_eq!(region_name(region).as_deref(), Ok(region));
+        }
+        for region in ["", "-", "us-east", "us-east-", "--1", "1", "US-EAST-1", "us east-1"] {
+            assert!(region_name(region).is_err(), "{region}");
+        }
+    }
+
+    #[test]
+    fn speaks_of_keys_and_not_of_structs() {
+        assert_eq!(
+            refused("environments:\n  dev: 5\n"),
+            "iotstack.yaml:2:8: environments.dev: invalid type: integer `5`, expected keys such \
+             as `account:` and `region:`"
+        );
+        assert_eq!(
+            refused("[]"),
+            "iotstack.yaml:1:1: invalid type: list, expected keys such as `app:` and \
+             `environments:`"
+        );
+    }
+
+    #[test]
+    fn refuses_names_of_a_bootstrap_stack_that_aws_would_refuse() {
+        assert_eq!(
+            refused("toolkit: {qualifier: a b}"),
+            "iotstack.yaml: toolkit.qualifier `a b` is not valid: expected 1 to 10 letters, \
+             digits, `_` or `-`"
+        );
+        assert!(refused("toolkit: {stack_name: 1}").contains("a letter first"));
     }
 
     #[test]

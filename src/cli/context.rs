@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::config::{Config, Environment, OUTPUT, merge};
+use super::config::{Config, Environment, OUTPUT, merge, region_name};
 use super::error::{Error, Result};
 
 /// Options of every command.
@@ -50,6 +50,7 @@ pub struct Global {
 
     /// Works in this region
     #[arg(long, global = true, value_name = "REGION", help_heading = AWS)]
+    #[arg(value_parser = region_name)]
     pub region: Option<String>,
 
     /// Talks to this address instead of AWS, such as a local cloud
@@ -181,6 +182,12 @@ impl Context {
         for (key, value) in self.context_options()? {
             // Keys such as `@aws-cdk/core:x` are for the app's framework.
             if !key.contains([':', '@', '/']) {
+                if key.split('.').any(str::is_empty) {
+                    return Err(Error::usage(format!(
+                        "`-c {key}=…` is not valid: expected names between the dots, such as \
+                         `fleet.count`"
+                    )));
+                }
                 merge(&mut parameters, &nested(&key, value));
             }
         }
@@ -222,7 +229,8 @@ mod tests {
     fn context(options: &[&str]) -> Context {
         let context = options.iter().map(|&option| option.into()).collect();
         let context = Context::new(Global { context, ..Global::default() });
-        context.config.set(Config::default()).unwrap();
+        let environments = [("dev".to_owned(), None)].into();
+        context.config.set(Config { environments, ..Config::default() }).unwrap();
         context
     }
 
@@ -242,6 +250,20 @@ mod tests {
     #[test]
     fn a_dotted_key_sets_a_value_inside() {
         assert_eq!(Value::Object(nested("a.b.c", json!(1))), json!({"a": {"b": {"c": 1}}}));
+    }
+
+    #[test]
+    fn a_key_with_a_hole_is_refused() {
+        for key in [".", "fleet..count", "fleet."] {
+            let error = context(&[&format!("{key}=1")]).parameters().unwrap_err();
+            assert_eq!(
+                error.message(),
+                format!(
+                    "`-c {key}=…` is not valid: expected names between the dots, such as \
+                     `fleet.count`"
+                )
+            );
+        }
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn grammar() -> clap::Command {
 fn log(verbose: u8) {
     let filter = match verbose {
         0 => return,
-        1 => "iotstack=info,iotstack_deploy=info,iotstack_check=info,iotstack_stacks=info",
+        1 => "iotstack=debug,iotstack_deploy=debug,aws_config=info",
         2 => "iotstack=debug,iotstack_deploy=debug,aws_config=debug,aws_smithy_runtime=debug",
         _ => "debug,hyper=info,rustls=info",
     };

@@ -65,6 +65,12 @@ pub fn names(assembly: &CloudAssembly) -> Vec<String> {
     assembly.stacks().iter().map(|stack| stack.display_name.clone()).collect()
 }
 
+/// Whether somebody who says `pattern` means this stack. The id and the name in the account
+/// are also what a person may have at hand.
+pub fn means(pattern: &str, stack: &StackArtifact) -> bool {
+    matches(pattern, &stack.display_name) || stack.id == pattern || stack.stack_name == pattern
+}
+
 /// Whether `pattern` fits the whole of `name`.
 pub fn matches(pattern: &str, name: &str) -> bool {
     // A hand-made matcher with backtracking: patterns are short, and a `**` that
@@ -116,12 +122,7 @@ fn choose<'a>(stacks: &'a [StackArtifact], selection: &Selection) -> Result<BTre
     let mut chosen = BTreeSet::new();
     for pattern in &selection.patterns {
         let before = chosen.len();
-        let found = stacks.iter().filter(|stack| {
-            // The id and the name in the account are also what a person may have at hand.
-            matches(pattern, &stack.display_name)
-                || stack.id == *pattern
-                || stack.stack_name == *pattern
-        });
+        let found = stacks.iter().filter(|stack| means(pattern, stack));
         let found: Vec<_> = found.map(key).collect();
         chosen.extend(found.iter().copied());
         if found.is_empty() && chosen.len() == before {

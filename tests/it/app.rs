@@ -70,7 +70,8 @@ fn an_app_that_does_not_exist_is_found_in_the_configuration() {
     assert!(
         run.err.ends_with(
             "error: the app `no-such-program-here` failed with exit code 127\n\
-             hint: the shell did not find the command; check `app` in iotstack.yaml\n"
+             hint: the shell did not find the command, nor is there such a folder; check \
+             `app` in iotstack.yaml\n"
         ),
         "{run:?}"
     );
@@ -108,6 +109,40 @@ fn an_assembly_of_a_newer_tool_is_refused() {
         1,
         "error: new.out/manifest.json has cloud assembly version 56.0.0; this program reads up \
          to 55.x.x\nhint: install a newer iotstack\n",
+    );
+}
+
+#[test]
+fn an_app_that_writes_the_assembly_of_a_newer_tool_is_refused() {
+    let app = r#"echo '{"version":"56.0.0"}' > $CDK_OUTDIR/manifest.json"#;
+    Project::empty().run(["ls", "--app", app]).failure(
+        1,
+        "error: manifest.json has cloud assembly version 56.0.0; this program reads up to \
+         55.x.x\nhint: install a newer iotstack\n",
+    );
+}
+
+#[test]
+fn a_finished_assembly_takes_no_unknown_environment_and_no_other_folder() {
+    let project = Project::with_stacks(&[("Fleet", topics(&["A"]))]);
+    let run = project.run(["ls", "--env", "nope"]);
+    assert_eq!((run.code, run.out.as_str()), (2, ""), "{run:?}");
+    let run = project.run(["ls", "-o", "other"]);
+    assert_eq!(run.err, "warning: `-o` is not used: `app.out` is a cloud assembly already\n");
+}
+
+#[test]
+fn whoever_comes_from_cdk_is_told_that_cdk_json_is_not_read() {
+    let project = Project::empty().file("cdk.json", "{}");
+    assert_eq!(
+        project.run(["ls"]).err,
+        "warning: cdk.json is not read, the ready stacks are used; `--app` or iotstack.yaml \
+         names another app\n"
+    );
+    project.file("iotstack.yml", "").run(["ls"]).failure(
+        2,
+        "error: iotstack.yml is not read: expected iotstack.yaml\n\
+         hint: rename it, or name it with `--config iotstack.yml`\n",
     );
 }
 

@@ -180,6 +180,13 @@ fn an_unknown_parameter_is_named_with_those_there_are() {
         2,
         "error: `--parameters Flet:Email=x` names the stack `Flet`; the app has `Fleet`\n",
     );
+    let (run, asked) = deploy(&project, Stack::new(), &["--no-check", "--parameters", "Emial=x"]);
+    run.failure(
+        2,
+        "error: no stack has the parameter `Emial`; there are `Email`\n\
+         hint: did you mean `Email`?\n",
+    );
+    assert_eq!(asked, Vec::<String>::new());
 }
 
 #[test]

@@ -40,6 +40,11 @@ fn a_pattern_that_fits_nothing_is_no_error() {
 }
 
 #[test]
+fn a_stack_has_its_name_in_the_account_too() {
+    assert_eq!(project().run(["ls", "Prod-Core"]).success(), "Prod/Core (Prod-Core)\n");
+}
+
+#[test]
 fn gives_json_to_scripts() {
     assert_eq!(
         project().run(["ls", "Prod/*", "--json"]).json(),

@@ -40,7 +40,11 @@ pub fn run(context: &Context, app: &str, output: &Path) -> Result<()> {
     let (first_line, status) = follow(child)
         .map_err(|error| Error::stack(format!("cannot follow the app `{app}`: {error}")))?;
     if !status.success() {
-        return Err(failed(app, status));
+        let origin = match (&context.options.app, &context.config()?.file) {
+            (None, Some(file)) => format!("`app` in {}", file.display()),
+            _ => "`--app`".to_owned(),
+        };
+        return Err(failed(app, status, &origin));
     }
     if output.join("manifest.json").exists() {
         return Ok(());
@@ -154,14 +158,14 @@ fn follow(mut child: Child) -> std::io::Result<(Option<String>, ExitStatus)> {
     Ok((first, child.wait()?))
 }
 
-fn failed(app: &str, status: ExitStatus) -> Error {
+fn failed(app: &str, status: ExitStatus, origin: &str) -> Error {
     match status.code() {
         Some(code) => {
             let error = Error::stack(format!("the app `{app}` failed with exit code {code}"));
             match code {
-                127 => {
-                    error.hint("the shell did not find the command; check `app` in iotstack.yaml")
-                }
+                127 => error.hint(format!(
+                    "the shell did not find the command, nor is there such a folder; check {origin}"
+                )),
                 _ => error.hint("its own messages are above"),
             }
         }

@@ -6,6 +6,7 @@ use iotstack_deploy::bootstrap::{self, BootstrapOptions, BootstrapProposal, Buck
 use iotstack_deploy::{Proposal, Session, change_set, recover};
 
 use crate::cli::cloud;
+use crate::cli::config::region_name;
 use crate::cli::context::Context;
 use crate::cli::error::{Error, Result};
 use crate::cli::ui::progress::{Display, Mode};
@@ -22,7 +23,7 @@ use super::deploy::key_and_value;
 #[command(after_long_help = EXAMPLES)]
 pub struct Arguments {
     /// Where, as aws://ACCOUNT/REGION [default: where the credentials and region lead]
-    #[arg(value_name = "ENVIRONMENT", value_parser = |text: &str| text.parse::<Environment>())]
+    #[arg(value_name = "ENVIRONMENT", value_parser = place)]
     environments: Vec<Environment>,
 
     /// Prints the template and changes nothing
@@ -150,6 +151,22 @@ async fn bootstrap_one(
                 return Ok(());
             }
         }
+    }
+}
+
+/// Reads `aws://ACCOUNT/REGION`, of which AWS must be able to have both.
+fn place(text: &str) -> Result<Environment, String> {
+    let environment: Environment = text.parse()?;
+    if let Some(region) = &environment.region {
+        region_name(region)?;
+    }
+    match &environment.account {
+        Some(account)
+            if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            Err(format!("account `{account}` is not valid: expected 12 digits"))
+        }
+        _ => Ok(environment),
     }
 }
 

@@ -48,7 +48,7 @@ pub struct Arguments {
 enum Format {
     /// For people.
     Text,
-    /// One list of findings.
+    /// An object with the findings and their counts.
     Json,
     /// SARIF 2.1.0, for code scanning.
     Sarif,

@@ -4,6 +4,7 @@
 //! is risky and ask, execute, show the outputs. Every step is a library function; the
 //! order and the questions are here.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -15,6 +16,7 @@ use iotstack_deploy::{Clients, Deployed, Proposal, Selection, Session, asset, pl
 
 use crate::cli::app;
 use crate::cli::cloud;
+use crate::cli::config::quoted;
 use crate::cli::context::Context;
 use crate::cli::error::{Error, Result};
 use crate::cli::judge::Judgement;
@@ -296,11 +298,15 @@ fn names(stack: &StackArtifact, name: &str) -> bool {
     stack.display_name == name || stack.stack_name == name || stack.id == name
 }
 
-/// A value for a stack that does not exist would otherwise be dropped without a word.
+/// A value for a stack or parameter that does not exist would otherwise be dropped without
+/// a word.
 fn check_parameters(parameters: &[Parameter], assembly: &CloudAssembly) -> Result<()> {
     for Parameter { stack, name, value } in parameters {
-        let Some(stack) = stack else { continue };
-        if !assembly.stacks().iter().any(|other| names(other, stack)) {
+        if let Some(stack) = stack {
+            // Which parameters it has, the deployment itself will see.
+            if assembly.stacks().iter().any(|other| names(other, stack)) {
+                continue;
+            }
             return Err(Error::usage(format!(
                 "`--parameters {stack}:{name}={value}` names the stack `{stack}`; the app has {}",
                 plan::names(assembly)
@@ -310,6 +316,21 @@ fn check_parameters(parameters: &[Parameter], assembly: &CloudAssembly) -> Resul
                     .join(", ")
             )));
         }
+        let mut known = BTreeSet::new();
+        for stack in assembly.stacks() {
+            known.extend(stack.template()?.parameters.keys().cloned());
+        }
+        if known.contains(name) {
+            continue;
+        }
+        let error = Error::usage(format!(
+            "no stack has the parameter `{name}`; there are {}",
+            quoted(known.iter().map(String::as_str))
+        ));
+        return Err(match iotstack_schema::nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint("parameters of the project are set with `-c KEY=VALUE`"),
+        });
     }
     Ok(())
 }

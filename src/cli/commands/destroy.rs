@@ -177,7 +177,10 @@ async fn agree(plans: &[Plan], arguments: &Arguments, context: &Context) -> Resu
     // Data is worth a question of its own: `--yes` alone does not delete it.
     if full > 0 && !consent.empty_buckets && !arguments.keep_buckets {
         let what = format!("{} not empty", if full == 1 { "a bucket is" } else { "buckets are" });
-        let question = format!("Delete all objects in {}, every version?", count(full, "bucket"));
+        let question = format!(
+            "Delete all objects in {}, every version? A no leaves the buckets in the account",
+            count(full, "bucket")
+        );
         let hint = "`--empty-buckets` deletes the objects, `--keep-buckets` leaves the buckets";
         consent.empty_buckets = ask(question, || what, hint).await?;
         consent.leave_failed |= !consent.empty_buckets;
@@ -242,4 +245,5 @@ Examples:
   iotstack destroy Fleet --detach
 
 Where nobody can be asked (no terminal), what needs a yes ends the command with exit code 1
-and nothing is destroyed.";
+and nothing is destroyed. --yes agrees to everything but deleting objects; that takes
+--empty-buckets.";

@@ -88,7 +88,8 @@ fn check_name(name: &str) -> Result<()> {
     let fits = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.len() <= 60
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-        && !matches!(name, "iotstack" | "test" | "core" | "std" | "alloc");
+        && !matches!(name, "iotstack" | "test" | "core" | "std" | "alloc")
+        && !KEYWORDS.contains(&name);
     if fits {
         return Ok(());
     }
@@ -145,6 +146,15 @@ fn stack_name(name: &str) -> String {
     name.split('-').map(capital).collect()
 }
 
+/// Words that cannot name a crate because no `use` could name it.
+const KEYWORDS: &[&str] = &[
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",
+    "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl",
+    "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref",
+    "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof",
+    "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+];
+
 const TEMPLATES: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("../../../templates/init/Cargo.toml.tera")),
     ("iotstack.yaml", include_str!("../../../templates/init/iotstack.yaml.tera")),
@@ -177,6 +187,7 @@ mod tests {
         assert_eq!(stack_name("pump-fleet-2"), "PumpFleet2");
         assert!(check_name("Pump").is_err());
         assert!(check_name("test").is_err());
+        assert!(check_name("fn").is_err());
         check_name("pump-fleet").unwrap();
     }
 }

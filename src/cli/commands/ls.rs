@@ -86,8 +86,7 @@ impl Listed {
 }
 
 fn wanted(stack: &StackArtifact, patterns: &[String]) -> bool {
-    patterns.is_empty()
-        || patterns.iter().any(|pattern| plan::matches(pattern, &stack.display_name))
+    patterns.is_empty() || patterns.iter().any(|pattern| plan::means(pattern, stack))
 }
 
 fn listed(assembly: &CloudAssembly, stack: &StackArtifact) -> Listed {
