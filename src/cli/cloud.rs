@@ -73,6 +73,10 @@ pub async fn ask(question: String) -> Result<bool> {
 }
 
 fn interrupted() -> Error {
+    // The terminal shows `^C` at the end of a question.
+    if ui::can_ask() {
+        ui::tell("");
+    }
     Error::new(Kind::Interrupted, "stopped by Ctrl-C")
         .hint("what CloudFormation has begun goes on there; run the command again to attach to it")
 }

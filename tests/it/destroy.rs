@@ -54,3 +54,27 @@ fn emptying_and_keeping_buckets_exclude_each_other() {
     assert_eq!(run.code, 2);
     assert!(run.err.contains("cannot be used with '--keep-buckets'"), "{run:?}");
 }
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_at_a_question_ends_the_program_at_once() {
+    let aws = deployed().serve();
+    // A terminal of its own, on which Ctrl-C is pressed as soon as the question stands there.
+    let terminal = "import os, pty, signal, sys\n\
+        signal.alarm(60)\n\
+        child, terminal = pty.fork()\n\
+        if child == 0:\n    os.execvp(sys.argv[1], sys.argv[1:])\n\
+        seen = b''\n\
+        while b'(y/n)' not in seen:\n    seen += os.read(terminal, 1024)\n\
+        os.write(terminal, b'\\x03')\n\
+        while True:\n    \
+            try:\n        seen += os.read(terminal, 1024)\n    \
+            except OSError:\n        break\n\
+        print(seen.decode())\n\
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n";
+    let run = project()
+        .file("terminal.py", terminal)
+        .shell_with("python3 terminal.py \"$IOTSTACK\" destroy", &aws.variables());
+    assert_eq!(run.code, 130, "{run:?}");
+    assert!(run.out.contains("stopped by Ctrl-C"), "{run:?}");
+}

@@ -65,9 +65,12 @@ pub fn width_of_messages() -> Option<usize> {
 
 /// Asks a question that is answered by yes or no; no answer is a no.
 pub fn ask(question: &str) -> Result<bool, Error> {
-    let mut stderr = anstream::stderr().lock();
-    let _ = write!(stderr, "{question} (y/n) ");
-    let _ = stderr.flush();
+    {
+        // Not held while waiting: whoever presses Ctrl-C instead is told so on this stream.
+        let mut stderr = anstream::stderr().lock();
+        let _ = write!(stderr, "{question} (y/n) ");
+        let _ = stderr.flush();
+    }
     let mut answer = String::new();
     io::stdin()
         .read_line(&mut answer)
