@@ -224,6 +224,18 @@ fn a_large_template_without_a_bucket() {
 }
 
 #[test]
+fn the_parameters_of_the_readme_are_the_defaults() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let blocks = readme.split("```text\n").map(|rest| rest.split("```").next().unwrap());
+    let written = blocks.into_iter().find(|block| block.starts_with("project: ")).unwrap();
+    let indented = written.lines().map(|line| format!("  {line}\n")).collect::<String>();
+    let project = Project::with_config(&format!("parameters:\n{indented}"));
+    let with_all = project.run(["synth"]).success().to_owned();
+    assert_eq!(with_all, Project::empty().run(["synth"]).success());
+}
+
+#[test]
 fn the_configuration_of_the_readme_is_accepted() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
