@@ -338,19 +338,23 @@ fn account<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Er
     struct Account;
 
     impl de::Visitor<'_> for Account {
-        type Value = String;
+        type Value = Option<String>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
             formatter.write_str("an account id of 12 digits")
         }
 
-        fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
+        fn visit_unit<E: de::Error>(self) -> Result<Option<String>, E> {
+            Ok(None)
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Option<String>, E> {
             self.visit_str(&number.to_string())
         }
 
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Option<String>, E> {
             if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-                return Ok(text.to_owned());
+                return Ok(Some(text.to_owned()));
             }
             Err(E::custom(format!(
                 "account `{text}` is not valid: expected 12 digits, in quotes if the first is 0"
@@ -358,7 +362,7 @@ fn account<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Er
         }
     }
 
-    source.deserialize_any(Account).map(Some)
+    source.deserialize_any(Account)
 }
 
 #[cfg(test)]
@@ -391,6 +395,12 @@ mod tests {
         let account = |name| config.environment(Some(name)).unwrap().1.account.unwrap();
         assert_eq!(account("a"), "123456789012");
         assert_eq!(account("b"), "012345678901");
+    }
+
+    #[test]
+    fn an_account_and_a_region_may_be_left_empty() {
+        let config = read("environments:\n  dev:\n    account:\n    region:\n").unwrap();
+        assert_eq!(config.environment(None).unwrap().1, Environment::default());
     }
 
     #[test]
