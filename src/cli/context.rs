@@ -100,7 +100,8 @@ pub enum App {
 
 impl Context {
     /// A context for these options.
-    pub fn new(options: Global) -> Self {
+    pub fn new(mut options: Global) -> Self {
+        options.env = said(options.env, "IOTSTACK_ENV");
         Context { options, config: OnceCell::new() }
     }
 
@@ -199,6 +200,12 @@ impl Context {
         let options = self.options.context.iter().map(|option| context_option(option));
         options.collect()
     }
+}
+
+/// A variable that is set to nothing says nothing; an option that does is a mistake.
+fn said(value: Option<String>, variable: &str) -> Option<String> {
+    let by_variable = std::env::var_os(variable).is_some_and(|value| value.is_empty());
+    value.filter(|value| !(value.is_empty() && by_variable))
 }
 
 /// Reads one `KEY=VALUE`.

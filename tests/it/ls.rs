@@ -59,3 +59,11 @@ fn the_ready_stacks_need_no_configuration() {
     let run = Project::empty().run(["ls", "--env", "staging"]);
     assert!(run.success().starts_with("IoTFirmwareUpdatesStack-staging"), "{run:?}");
 }
+
+#[test]
+fn a_variable_that_is_empty_chooses_nothing() {
+    let run = Project::empty().run_with(["ls"], &[("IOTSTACK_ENV", "")]);
+    assert!(run.success().starts_with("IoTFirmwareUpdatesStack-dev"), "{run:?}");
+    let run = Project::empty().run(["ls", "--env", ""]);
+    assert_eq!(run.code, 2, "{run:?}");
+}
