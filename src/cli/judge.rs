@@ -96,6 +96,15 @@ pub fn read(stack: &StackArtifact, bytes: &[u8]) -> Result<Template> {
         .map_err(|error| Error::stack(format!("{}: {error}", stack.template_path().display())))
 }
 
+/// The code of a template file that cannot be read as a template.
+pub const UNREADABLE: &str = "unreadable-template";
+
+/// What that code means.
+pub const ABOUT_UNREADABLE: &str = "\
+The file is no CloudFormation template: it is neither JSON nor YAML, has a key twice, or a \
+section or resource has the wrong shape. CloudFormation answers such a file with a validation \
+error. Nothing else in the file was judged.";
+
 /// The code of what an app says about itself.
 pub const APP_MESSAGE: &str = "app-message";
 

@@ -137,6 +137,7 @@ impl Session {
     /// Finds the region and prepares the default credential chain. Credentials
     /// themselves are asked for when they are first needed.
     pub async fn load(options: &SessionOptions) -> Result<Self> {
+        http::check_endpoint_variables()?;
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http::client()?)
             .retry_config(RetryConfig::standard().with_max_attempts(8))

@@ -49,6 +49,18 @@ pub async fn deployed_template(clients: &Clients, stack: &str) -> Result<Option<
     }
 }
 
+/// The template that a change set would deploy, as it was sent.
+pub async fn proposed_template(clients: &Clients, change_set: &ChangeSet) -> Result<Vec<u8>> {
+    let call = clients
+        .cloudformation
+        .get_template()
+        .stack_name(&change_set.stack_id)
+        .change_set_name(&change_set.id)
+        .template_stage(cfn::types::TemplateStage::Original);
+    let answer = call.send().await.map_err(clients.failed("cloudformation:GetTemplate"))?;
+    Ok(answer.template_body.unwrap_or_default().into_bytes())
+}
+
 /// Asks CloudFormation what deploying would do, and leaves nothing behind.
 pub async fn preview(
     clients: &Clients,

@@ -112,6 +112,24 @@ fn serve(stream: TcpStream, answer: &impl Fn(&str, &str) -> Answer, heard: &Mute
     );
 }
 
+/// A field of a form, decoded; empty if it is not there.
+fn field(form: &str, name: &str) -> String {
+    let given = form.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let mut bytes = Vec::new();
+    let mut rest = given.unwrap_or_default().bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits: Vec<u8> = rest.by_ref().take(2).collect();
+                u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
 /// One CloudFormation stack: its state, and what its next change set will say.
 ///
 /// The operations of a deployment in the order in which they come; whatever else is asked
@@ -122,6 +140,8 @@ pub struct Stack {
     pub status: String,
     /// The deployed template.
     pub template: String,
+    /// The template of the change set, once there is one.
+    pub proposed: String,
     /// The changes of the next change set, as XML; with none it is empty.
     pub changes: String,
     /// Where the stack stands after an execution.
@@ -171,20 +191,23 @@ impl Stack {
             }
             "DescribeStacks" => done(self.describe()),
             "GetTemplate" => {
-                done(format!("<TemplateBody><![CDATA[{}]]></TemplateBody>", self.template))
+                let of_change_set = body.contains("ChangeSetName=");
+                let template = if of_change_set { &self.proposed } else { &self.template };
+                // The SDK reads no CDATA.
+                let escaped = template.replace('&', "&amp;").replace('<', "&lt;");
+                done(format!("<TemplateBody>{escaped}</TemplateBody>"))
             }
             "CreateChangeSet" => {
                 if self.status.is_empty() {
                     self.status = "REVIEW_IN_PROGRESS".into();
                 }
+                self.proposed = field(body, "TemplateBody");
                 done(format!("<Id>{CHANGE_SET}</Id><StackId>{STACK}</StackId>"))
             }
             "DescribeChangeSet" => done(self.change_set()),
             "ExecuteChangeSet" => {
                 self.status = self.executed.clone();
-                let given =
-                    body.split('&').find_map(|pair| pair.strip_prefix("ClientRequestToken="));
-                *token = given.unwrap_or_default().to_owned();
+                *token = field(body, "ClientRequestToken");
                 done(String::new())
             }
             "DescribeStackEvents" => done(self.history(token)),

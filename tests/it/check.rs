@@ -96,11 +96,17 @@ fn a_type_that_the_region_does_not_have_is_found_for_that_region() {
 }
 
 #[test]
-fn a_file_that_is_no_template_is_refused_with_its_place() {
-    let project = Project::empty().file("t.json", "{\"Resources\": {\n  \"A\": [1,]}}");
+fn a_file_that_is_no_template_is_a_finding_beside_those_of_other_files() {
+    let project = file().file("t.json", "{\"Resources\": {\n  \"A\": [1,]}}");
     let run = project.run(["check", "--template", "t.json"]);
     assert_eq!(run.code, 1);
-    assert!(run.err.starts_with("error: t.json:2:"), "{run:?}");
+    assert!(run.out.starts_with("error[unreadable-template]: "), "{run:?}");
+    assert!(run.out.contains("at t.json:2:"), "{run:?}");
+    let both = ["check", "--template", "t.yaml", "--template", "t.json", "--format", "junit"];
+    let report = project.run(both).out;
+    for code in ["unknown-property", "unreadable-template"] {
+        assert!(report.contains(code), "{report}");
+    }
     project
         .run(["check", "--template", "none.json"])
         .failure(2, "error: cannot read none.json: No such file or directory (os error 2)\n");

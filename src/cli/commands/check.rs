@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use iotstack_assembly::{Diagnostics, Environment, Severity, parse};
+use iotstack_assembly::{Diagnostic, Diagnostics, Environment, Place, Severity, parse};
 use iotstack_check::{self as checks, report};
 use iotstack_deploy::{Selection, plan};
 
@@ -97,8 +97,11 @@ fn check_app(patterns: &[String], context: &Context) -> Result<Diagnostics> {
 
 fn check_file(path: &Path, region: Option<&str>) -> Result<Diagnostics> {
     let (name, text) = read(path)?;
-    let (template, positions) = parse::template(&text)
-        .map_err(|error| Error::stack(format!("{name}{}", place_of(&error))))?;
+    let (template, positions) = match parse::template(&text) {
+        Ok(parsed) => parsed,
+        // A report must say so too, and about the other files besides.
+        Err(error) => return Ok(Diagnostics::from_iter([unreadable(name, error)])),
+    };
     let context = checks::Context {
         environment: Environment { account: None, region: region.map(str::to_owned) },
         size: Some(text.len()),
@@ -111,14 +114,15 @@ fn check_file(path: &Path, region: Option<&str>) -> Result<Diagnostics> {
     Ok(found)
 }
 
-/// `:LINE:COLUMN: what is wrong`, as editors and compilers write it.
-fn place_of(error: &iotstack_assembly::Error) -> String {
-    match error {
+fn unreadable(file: String, error: iotstack_assembly::Error) -> Diagnostic {
+    let (position, message) = match error {
         iotstack_assembly::Error::Syntax { line, column, message } => {
-            format!(":{line}:{column}: {message}")
+            (Some((line, column)), message)
         }
-        other => format!(": {other}"),
-    }
+        other => (None, other.to_string()),
+    };
+    let place = Place { file: Some(file), position, ..Place::default() };
+    Diagnostic::error(judge::UNREADABLE, place, message)
 }
 
 fn read(path: &Path) -> Result<(String, String)> {
@@ -135,7 +139,11 @@ fn read(path: &Path) -> Result<(String, String)> {
 
 /// What `explain` says besides the rules' own codes.
 pub fn explanation(code: &str) -> Option<&'static str> {
-    if code == judge::APP_MESSAGE { Some(judge::ABOUT_APP_MESSAGE) } else { checks::explain(code) }
+    match code {
+        judge::APP_MESSAGE => Some(judge::ABOUT_APP_MESSAGE),
+        judge::UNREADABLE => Some(judge::ABOUT_UNREADABLE),
+        code => checks::explain(code),
+    }
 }
 
 const EXAMPLES: &str = "\

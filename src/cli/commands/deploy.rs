@@ -129,6 +129,9 @@ struct Parameter {
 
 /// Runs the command.
 pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
+    if let Some(path) = &arguments.outputs_file {
+        outputs::check_writable(path)?;
+    }
     let app = app::synthesize(context)?;
     app::refuse_lookups(&app.assembly)?;
     let stacks = plan::select(

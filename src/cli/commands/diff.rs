@@ -190,7 +190,7 @@ async fn with_one(
     display: &Display,
 ) -> Result<Compared> {
     let clients = session.clients_for(&stack, display).await?;
-    let diff = approval::against_deployed(&clients, &stack).await?;
+    let diff = approval::against_deployed(&clients, &stack, &stack.template()?).await?;
     let changes = match method {
         Method::Template => None,
         // Equal templates can still differ in the values of their parameters.

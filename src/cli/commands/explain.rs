@@ -2,7 +2,7 @@
 
 use crate::cli::context::Context;
 use crate::cli::error::{Error, Result};
-use crate::cli::judge::APP_MESSAGE;
+use crate::cli::judge::{APP_MESSAGE, UNREADABLE};
 use crate::cli::ui::out;
 use crate::cli::ui::style;
 
@@ -39,7 +39,7 @@ pub fn run(arguments: Arguments, _context: &Context) -> Result<()> {
 
 fn codes() -> Vec<&'static str> {
     let mut codes: Vec<&str> = iotstack_check::codes().map(|code| code.name).collect();
-    codes.push(APP_MESSAGE);
+    codes.extend([APP_MESSAGE, UNREADABLE]);
     codes.sort_unstable();
     codes.dedup();
     codes

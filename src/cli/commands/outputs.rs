@@ -91,6 +91,20 @@ pub fn write(path: &Path, outputs: &IndexMap<String, Vec<Output>>) -> Result<()>
     })
 }
 
+/// Finds out whether the outputs can be written, before anything is deployed whose
+/// outputs would then be lost.
+pub fn check_writable(path: &Path) -> Result<()> {
+    let is_new = !path.exists();
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    if is_new && opened.is_ok() {
+        // Nothing is there yet that could be missed.
+        let _ = std::fs::remove_file(path);
+    }
+    opened.map(drop).map_err(|error| {
+        Error::usage(format!("cannot write the outputs to {}: {error}", path.display()))
+    })
+}
+
 /// Shows the outputs after a deployment.
 pub fn tell_outputs(stack: &str, outputs: &[Output]) {
     for output in outputs {

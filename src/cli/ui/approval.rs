@@ -37,7 +37,10 @@ pub async fn require(
     level: Approval,
     context: &Context,
 ) -> Result<()> {
-    let diff = against_deployed(clients, stack).await?;
+    // What will be executed counts, and not what the app says by now.
+    let proposed = deployed::proposed_template(clients, change_set).await?;
+    let proposed = deployed_from(&proposed, &stack.stack_name)?;
+    let diff = against_deployed(clients, stack, &proposed).await?;
     let broadens = diff.broadening();
     let destroys = super::diff::change_set_destroys(&change_set.changes);
     let needed = match level {
@@ -79,13 +82,17 @@ pub async fn require(
     Err(Error::stack(format!("stack `{name}` was not deployed: the answer was no")))
 }
 
-/// The differences between what is deployed and the new template.
-pub async fn against_deployed(clients: &Clients, stack: &StackArtifact) -> Result<TemplateDiff> {
+/// The differences between what is deployed and a new template.
+pub async fn against_deployed(
+    clients: &Clients,
+    stack: &StackArtifact,
+    new: &Template,
+) -> Result<TemplateDiff> {
     let old = match deployed::deployed_template(clients, &stack.stack_name).await? {
         Some(bytes) => deployed_from(&bytes, &stack.stack_name)?,
         None => Template::default(),
     };
-    Ok(diff(&old, &stack.template()?, &SchemaFacts))
+    Ok(diff(&old, new, &SchemaFacts))
 }
 
 /// Reads a template that somebody deployed, in whatever form.

@@ -41,6 +41,14 @@ fn trust() -> Result<TlsContext> {
     })
 }
 
+/// Refuses endpoints in the environment that no request could be sent to. The SDK would
+/// stop the whole program at an empty one.
+pub(super) fn check_endpoint_variables() -> Result<()> {
+    std::env::vars_os()
+        .filter(|(name, _)| name.to_string_lossy().starts_with("AWS_ENDPOINT_URL"))
+        .try_for_each(|(_, value)| check_endpoint(&value.to_string_lossy()))
+}
+
 /// Refuses what no request could be sent to, before a request fails with less to say.
 pub(super) fn check_endpoint(endpoint: &str) -> Result<()> {
     let host = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
