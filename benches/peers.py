@@ -27,7 +27,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-IOTSTACK = "{root}/target/release/iotstack synth --env dev --quiet -c things={things} -o {out}"
+IOTSTACK = "{root}/target/release/iotstack synth --env dev --quiet -c fleet.count={things} -o {out}"
 FLEET_THINGS = 100_000
 FLEET_STACKS = 250
 
