@@ -10,7 +10,7 @@ compiled beforehand, without validation, and without the `cdk` program at all.
 of the process and all it waited for; the peak is that of its largest process, as
 `/usr/bin/time -v` tells it. The median of the runs is shown.
 
-It measures and judges nothing: the limits stand in the tests. Node's packages are
+It measures and judges nothing, as times depend on the machine. Node's packages are
 installed from the pins of the judges (`tests/it/judge`) into the target folder.
 """
 

@@ -97,7 +97,8 @@ impl EventSink for Display {
             Event::AssetPresent { .. } => {}
             Event::AssetPublishing { asset, .. } => self.news(format!("publishing {asset}")),
             Event::AssetPublished { asset, location, bytes } => {
-                self.news(format!("published {asset} ({bytes} bytes) to {location}"));
+                let size = indicatif::HumanBytes(bytes);
+                self.news(format!("published {asset} ({size}) to {location}"));
             }
             Event::Attached { stack, status } => self.line(format!(
                 "{}: {status} is running already; waiting for its end",
