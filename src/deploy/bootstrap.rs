@@ -240,8 +240,8 @@ fn parameters(options: &BootstrapOptions, keeps: bool) -> IndexMap<String, Strin
 }
 
 fn check(options: &BootstrapOptions) -> Result<()> {
-    let invalid = |option, value: &str, expected| {
-        Err(Error::InvalidOption { option, value: value.to_owned(), expected })
+    let invalid = |option: &str, value: &str, expected| {
+        Err(Error::InvalidOption { option: option.to_owned(), value: value.to_owned(), expected })
     };
     if let Some(qualifier) = &options.qualifier {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -281,7 +281,7 @@ fn check_trust(
         return Ok(());
     }
     Err(Error::InvalidOption {
-        option: "trust",
+        option: "trust".into(),
         value: options.trust.as_ref().map_or(trusted, |trust| trust.join(",")),
         expected: "trusted accounts need the policies of the role that deploys for them; name \
                    them with `--cloudformation-execution-policies`",

@@ -153,7 +153,7 @@ impl Session {
             loader = loader.region(Region::new(region.clone()));
         }
         if let Some(endpoint) = &options.endpoint_url {
-            http::check_endpoint(endpoint)?;
+            http::check_endpoint("endpoint URL", endpoint)?;
             loader = loader.endpoint_url(endpoint);
         }
         let from_environment = || std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());

@@ -103,8 +103,8 @@ pub enum Error {
     /// An option has a value that AWS would refuse.
     #[error("{option} `{value}` is not valid: {expected}")]
     InvalidOption {
-        /// The option, such as `qualifier`.
-        option: &'static str,
+        /// The option or the environment variable, such as `qualifier`.
+        option: String,
         /// What was given.
         value: String,
         /// What would be accepted.

@@ -224,6 +224,16 @@ fn a_large_template_without_a_bucket() {
 }
 
 #[test]
+fn an_endpoint_that_is_empty_is_named_by_its_variable() {
+    let project = Project::with_stacks(&[("Fleet", topics(&["A"]))]);
+    project.run_with(["deploy"], &[("AWS_ENDPOINT_URL_STS", "")]).failure(
+        2,
+        "error: environment variable AWS_ENDPOINT_URL_STS `` is not valid: expected a URL such \
+         as `http://127.0.0.1:4566`\n",
+    );
+}
+
+#[test]
 fn the_parameters_of_the_readme_are_the_defaults() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();

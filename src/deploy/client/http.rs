@@ -35,7 +35,7 @@ fn trust() -> Result<TlsContext> {
         trust = trust.with_pem_certificate(pem);
     }
     TlsContext::builder().with_trust_store(trust).build().map_err(|_| Error::InvalidOption {
-        option: "AWS_CA_BUNDLE",
+        option: "AWS_CA_BUNDLE".into(),
         value: path.unwrap_or_default().to_string_lossy().into_owned(),
         expected: "expected a file of certificates in PEM form",
     })
@@ -45,17 +45,20 @@ fn trust() -> Result<TlsContext> {
 /// stop the whole program at an empty one.
 pub(super) fn check_endpoint_variables() -> Result<()> {
     std::env::vars_os()
-        .filter(|(name, _)| name.to_string_lossy().starts_with("AWS_ENDPOINT_URL"))
-        .try_for_each(|(_, value)| check_endpoint(&value.to_string_lossy()))
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+        .filter(|(name, _)| name.starts_with("AWS_ENDPOINT_URL"))
+        .try_for_each(|(name, value)| {
+            check_endpoint(&format!("environment variable {name}"), &value.to_string_lossy())
+        })
 }
 
 /// Refuses what no request could be sent to, before a request fails with less to say.
-pub(super) fn check_endpoint(endpoint: &str) -> Result<()> {
+pub(super) fn check_endpoint(option: &str, endpoint: &str) -> Result<()> {
     let host = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
     match host {
         Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(()),
         _ => Err(Error::InvalidOption {
-            option: "endpoint URL",
+            option: option.to_owned(),
             value: endpoint.to_owned(),
             expected: "expected a URL such as `http://127.0.0.1:4566`",
         }),
