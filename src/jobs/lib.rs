@@ -1,0 +1,1 @@
+//! The AWS IoT Jobs service as a pure state machine.

@@ -1,0 +1,1 @@
+//! The message broker of the local cloud.

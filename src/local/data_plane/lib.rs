@@ -1,0 +1,1 @@
+//! The IoT data plane of the local cloud: shadows, streams, retained messages.

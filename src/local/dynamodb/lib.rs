@@ -1,0 +1,1 @@
+//! DynamoDB of the local cloud.

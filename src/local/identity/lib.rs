@@ -1,0 +1,1 @@
+//! IAM, STS, KMS, ACM, Secrets Manager, SSM and Signer of the local cloud.

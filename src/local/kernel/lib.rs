@@ -1,0 +1,1 @@
+//! What every local service stands on: calls, wire formats, clock, bus, state.

@@ -1,0 +1,1 @@
+//! Lambda of the local cloud: functions as local processes.

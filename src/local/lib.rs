@@ -1,0 +1,1 @@
+//! A local cloud: AWS endpoint, MQTT broker, console.

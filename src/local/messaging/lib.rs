@@ -1,0 +1,1 @@
+//! SNS, SQS and EventBridge of the local cloud.

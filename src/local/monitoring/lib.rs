@@ -1,0 +1,1 @@
+//! CloudWatch and CloudWatch Logs of the local cloud.

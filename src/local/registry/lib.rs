@@ -1,0 +1,1 @@
+//! The IoT control plane of the local cloud: things, certificates, policies, provisioning, indexing.

@@ -1,0 +1,1 @@
+//! Topic rules of the local cloud: SQL and actions.

@@ -1,0 +1,1 @@
+//! Simulated devices that provision themselves, update and sometimes fail.
