@@ -1,0 +1,336 @@
+//! State that outlives the process, in an embedded database.
+//!
+//! A service keeps its state in memory, in the shape it likes, and writes every
+//! changed record through: a [`Batch`] per operation, which is stored whole or
+//! not at all. Batches are written in the order in which they were handed in,
+//! so a service commits while it still holds its lock, and waits afterwards.
+//! One thread writes; batches that wait share one transaction, so that a
+//! thousand devices that report at once do not wait for a thousand syncs.
+//!
+//! Without a folder nothing is stored and nothing waits.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+/// The state of a cloud.
+#[derive(Clone)]
+pub struct Store {
+    disk: Option<Arc<Disk>>,
+}
+
+struct Disk {
+    folder: PathBuf,
+    database: Arc<Database>,
+    // Taken when the store is dropped, which ends the writer.
+    writer: Mutex<Option<(mpsc::Sender<Pending>, thread::JoinHandle<()>)>>,
+}
+
+struct Pending {
+    batch: Batch,
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// Why state could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be opened; another process may use it.
+    #[error("the state in `{folder}` cannot be opened: {reason}")]
+    Open {
+        /// The folder.
+        folder: String,
+        /// What the database said.
+        reason: String,
+    },
+    /// A record cannot be read; it was written by another version.
+    #[error("record `{key}` of `{table}` cannot be read: {reason}")]
+    Read {
+        /// The table.
+        table: String,
+        /// The key.
+        key: String,
+        /// Why.
+        reason: String,
+    },
+    /// A change could not be written; the disk may be full. It is kept in memory
+    /// and tried again with the next one.
+    #[error("a change could not be stored: {reason}")]
+    Write {
+        /// What the database said.
+        reason: String,
+    },
+}
+
+impl Store {
+    /// Keeps nothing.
+    pub fn memory() -> Self {
+        Store { disk: None }
+    }
+
+    /// Opens or makes the state in `folder`, readable by its owner alone.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`].
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let refuse =
+            |reason: String| StoreError::Open { folder: folder.display().to_string(), reason };
+        let file = prepare(folder).map_err(|error| refuse(error.to_string()))?;
+        let database = Database::create(file).map_err(|error| refuse(error.to_string()))?;
+        let database = Arc::new(database);
+        let (sender, receiver) = mpsc::channel();
+        let writer = thread::Builder::new()
+            .name("store".to_owned())
+            .spawn({
+                let database = database.clone();
+                move || write_all(&database, &receiver)
+            })
+            .map_err(|error| refuse(error.to_string()))?;
+        let writer = Mutex::new(Some((sender, writer)));
+        Ok(Store { disk: Some(Arc::new(Disk { folder: folder.to_owned(), database, writer })) })
+    }
+
+    /// Where files of services may lie (the bytes of objects); nothing for a
+    /// cloud that keeps nothing.
+    pub fn folder(&self) -> Option<&Path> {
+        self.disk.as_ref().map(|disk| disk.folder.as_path())
+    }
+
+    /// All records of a table, in the order of their keys.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn load<T: DeserializeOwned>(&self, table: &str) -> Result<Vec<(String, T)>, StoreError> {
+        let Some(disk) = &self.disk else { return Ok(Vec::new()) };
+        let refuse = |key: &str, reason: String| StoreError::Read {
+            table: table.to_owned(),
+            key: key.to_owned(),
+            reason,
+        };
+        let any = |error: &dyn std::fmt::Display| refuse("", error.to_string());
+        let read = disk.database.begin_read().map_err(|error| any(&error))?;
+        let records = match read.open_table(definition(table)) {
+            Ok(records) => records,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(any(&error)),
+        };
+        let mut found = Vec::new();
+        for record in records.iter().map_err(|error| any(&error))? {
+            let (key, value) = record.map_err(|error| any(&error))?;
+            let value = serde_json::from_slice(value.value())
+                .map_err(|error| refuse(key.value(), error.to_string()))?;
+            found.push((key.value().to_owned(), value));
+        }
+        Ok(found)
+    }
+
+    /// Hands a batch in. It is stored when the answer says so, and after all
+    /// batches that were handed in before.
+    pub fn commit(&self, batch: Batch) -> Commit {
+        let Some(disk) = &self.disk else { return Commit(None) };
+        if batch.changes.is_empty() {
+            return Commit(None);
+        }
+        let (done, wait) = oneshot::channel();
+        let writer = disk.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some((sender, _)) = &*writer {
+            // A writer that is gone shows in the answer: `done` is dropped.
+            let _ = sender.send(Pending { batch, done });
+        }
+        Commit(Some(wait))
+    }
+
+    /// An empty batch.
+    pub fn batch(&self) -> Batch {
+        Batch { changes: Vec::new(), wanted: self.disk.is_some() }
+    }
+}
+
+/// Changes that are stored together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    changes: Vec<Change>,
+    wanted: bool,
+}
+
+#[derive(Debug)]
+struct Change {
+    table: &'static str,
+    key: String,
+    value: Option<Vec<u8>>,
+}
+
+impl Batch {
+    /// Writes a record. A cloud that keeps nothing does not even serialize it.
+    pub fn put(&mut self, table: &'static str, key: impl Into<String>, value: &impl Serialize) {
+        if self.wanted {
+            match serde_json::to_vec(value) {
+                Ok(bytes) => {
+                    self.changes.push(Change { table, key: key.into(), value: Some(bytes) });
+                }
+                Err(error) => tracing::error!(table, %error, "a record cannot be written as JSON"),
+            }
+        }
+    }
+
+    /// Removes a record.
+    pub fn remove(&mut self, table: &'static str, key: impl Into<String>) {
+        if self.wanted {
+            self.changes.push(Change { table, key: key.into(), value: None });
+        }
+    }
+}
+
+/// The promise that a batch will be stored.
+#[must_use = "an answer must wait until its change is stored"]
+pub struct Commit(Option<oneshot::Receiver<Result<(), StoreError>>>);
+
+impl Commit {
+    /// Waits until the batch is stored.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`].
+    pub async fn stored(self) -> Result<(), StoreError> {
+        match self.0 {
+            None => Ok(()),
+            Some(wait) => wait.await.unwrap_or_else(|_| Err(gone())),
+        }
+    }
+
+    /// Runs `then` when the batch is stored: at once if nothing is kept, on a
+    /// task of its own otherwise. What could not be stored is only logged, and
+    /// `then` does not run.
+    pub fn then(self, then: impl FnOnce() + Send + 'static) {
+        match self.0 {
+            None => then(),
+            Some(wait) => {
+                tokio::spawn(async move {
+                    match wait.await.unwrap_or_else(|_| Err(gone())) {
+                        Ok(()) => then(),
+                        Err(error) => tracing::error!(%error, "an answer is withheld"),
+                    }
+                });
+            }
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let writer = self.writer.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some((sender, thread)) = writer {
+            drop(sender);
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Writes batches until the store is dropped.
+fn write_all(database: &Database, receiver: &mpsc::Receiver<Pending>) {
+    // What failed is written again with what comes next: a later record must
+    // not be stored without an earlier one.
+    let mut owed: Vec<Change> = Vec::new();
+    while let Ok(first) = receiver.recv() {
+        let mut waiting = vec![first.done];
+        owed.extend(first.batch.changes);
+        while waiting.len() < LARGEST_GROUP {
+            let Ok(next) = receiver.try_recv() else { break };
+            waiting.push(next.done);
+            owed.extend(next.batch.changes);
+        }
+        let outcome =
+            write(database, &owed).map_err(|error| StoreError::Write { reason: error.to_string() });
+        match &outcome {
+            Ok(()) => owed.clear(),
+            Err(error) => tracing::error!(%error, "the state on disk lags behind"),
+        }
+        for done in waiting {
+            let _ = done.send(outcome.clone());
+        }
+    }
+}
+
+fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    for change in changes {
+        let mut table = transaction.open_table(definition(change.table))?;
+        match &change.value {
+            Some(value) => {
+                table.insert(change.key.as_str(), value.as_slice())?;
+            }
+            None => {
+                table.remove(change.key.as_str())?;
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn prepare(folder: &Path) -> std::io::Result<PathBuf> {
+    std::fs::create_dir_all(folder)?;
+    // The state holds private keys of certificates and secrets.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(folder.join("state.redb"))
+}
+
+fn definition(table: &str) -> TableDefinition<'_, &'static str, &'static [u8]> {
+    TableDefinition::new(table)
+}
+
+fn gone() -> StoreError {
+    StoreError::Write { reason: "the store is closed".to_owned() }
+}
+
+/// How many batches share one transaction at most.
+const LARGEST_GROUP: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_confirmed_is_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        {
+            let store = Store::open(folder.path()).unwrap();
+            let mut batch = store.batch();
+            batch.put("things", "lamp-1", &1);
+            batch.put("things", "lamp-2", &2);
+            store.commit(batch).stored().await.unwrap();
+            let mut batch = store.batch();
+            batch.remove("things", "lamp-1");
+            store.commit(batch).stored().await.unwrap();
+        }
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(store.load::<i32>("things").unwrap(), [("lamp-2".to_owned(), 2)]);
+        assert_eq!(store.load::<i32>("groups").unwrap(), []);
+        assert!(store.load::<String>("things").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_second_process_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = Store::open(folder.path()).unwrap();
+        let refused = Store::open(folder.path()).err().unwrap().to_string();
+        assert!(refused.contains(&folder.path().display().to_string()), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_store_in_memory_confirms_at_once() {
+        let store = Store::memory();
+        let mut batch = store.batch();
+        batch.put("things", "lamp-1", &1);
+        store.commit(batch).stored().await.unwrap();
+        assert!(store.folder().is_none());
+    }
+}
