@@ -31,6 +31,7 @@ pub mod clock;
 pub mod cloud;
 pub mod fault;
 pub mod id;
+pub mod loose;
 pub mod message;
 pub mod page;
 pub mod ports;

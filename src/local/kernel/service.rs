@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use crate::{BoxFuture, Call, Fault, Reply};
+use crate::{BoxFuture, Call, Commit, Fault, Reply};
 
 /// A service of the local cloud.
 pub trait Service: Send + Sync + 'static {
@@ -152,6 +152,34 @@ impl<S: Send + Sync + 'static> Operations<S> {
         self
     }
 
+    /// An operation that method and path choose and that changes state: it is
+    /// answered when its change is stored.
+    #[must_use]
+    pub fn rest_stored(
+        mut self,
+        name: &'static str,
+        method: Method,
+        pattern: &'static str,
+        run: impl Fn(&S, Call) -> Result<(Reply, Commit), Fault> + Send + Sync + 'static,
+    ) -> Self {
+        let handler = self.storing(run);
+        self.list.push(Operation { name, rest: Some((method, pattern)), raw: false, handler });
+        self
+    }
+
+    /// An operation that its name chooses and that changes state: it is answered
+    /// when its change is stored.
+    #[must_use]
+    pub fn named_stored(
+        mut self,
+        name: &'static str,
+        run: impl Fn(&S, Call) -> Result<(Reply, Commit), Fault> + Send + Sync + 'static,
+    ) -> Self {
+        let handler = self.storing(run);
+        self.list.push(Operation { name, rest: None, raw: false, handler });
+        self
+    }
+
     /// Says that the body of the last operation is bytes and no members.
     #[must_use]
     pub fn raw(mut self) -> Self {
@@ -174,6 +202,21 @@ impl<S: Send + Sync + 'static> Operations<S> {
         Arc::new(move |call| {
             let answer = run(&service, call);
             Box::pin(std::future::ready(answer))
+        })
+    }
+
+    fn storing(
+        &self,
+        run: impl Fn(&S, Call) -> Result<(Reply, Commit), Fault> + Send + Sync + 'static,
+    ) -> Handler {
+        let service = self.service.clone();
+        Arc::new(move |call| {
+            let answer = run(&service, call);
+            Box::pin(async move {
+                let (reply, commit) = answer?;
+                commit.stored().await?;
+                Ok(reply)
+            })
         })
     }
 
