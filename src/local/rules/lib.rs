@@ -1,1 +1,3 @@
 //! Topic rules of the local cloud: SQL and actions.
+
+pub mod sql;
