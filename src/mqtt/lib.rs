@@ -11,6 +11,7 @@
 
 mod error;
 
+pub mod client;
 pub mod tls;
 pub mod topic;
 pub mod wire;

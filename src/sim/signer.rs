@@ -1,0 +1,66 @@
+//! Signs images where there is no AWS Signer: at the factory, for faults, in tests.
+//!
+//! A device's first image comes from a factory, and a fault that shows a device a
+//! replayed or foreign image needs that image to be signed well, or the device would
+//! refuse it for the wrong reason. The key is made for one run, stays in memory and
+//! is trusted by the devices of that run alone.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use iotstack_protocol::jobs::Sha256Digest;
+use p256::ecdsa::signature::hazmat::PrehashSigner;
+use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
+use p256::pkcs8::DecodePrivateKey;
+use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+
+use crate::trust::Claim;
+use crate::{Error, Result};
+
+/// A key with its certificate. Its `Debug` names the certificate only.
+pub struct Signer {
+    name: String,
+    key: SigningKey,
+    certificate: String,
+}
+
+impl Signer {
+    /// Makes a key and a certificate with the name that devices know it by.
+    pub fn generate(name: &str) -> Result<Self> {
+        let failed = |error: &dyn fmt::Display| Error::invalid("code-signing key", error);
+        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|e| failed(&e))?;
+        let certificate =
+            CertificateParams::default().self_signed(&pair).map_err(|e| failed(&e))?;
+        let key = SigningKey::from_pkcs8_der(pair.serialized_der()).map_err(|e| failed(&e))?;
+        Ok(Signer { name: name.to_owned(), key, certificate: certificate.pem() })
+    }
+
+    /// The certificate, PEM.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// Signs the image with this digest.
+    pub fn sign(&self, digest: &Sha256Digest) -> Claim {
+        // Signing a digest of 32 bytes fails for no key; an empty signature, should it
+        // ever come to that, is refused by every device.
+        let signature: Option<Signature> = self.key.sign_prehash(&digest.0).ok();
+        Claim {
+            algorithm: "SHA256withECDSA".to_owned(),
+            value: signature
+                .map_or_else(String::new, |signature| STANDARD.encode(signature.to_der())),
+            certificate: self.name.clone(),
+        }
+    }
+
+    pub(crate) fn verifying_key(&self) -> VerifyingKey {
+        *self.key.verifying_key()
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").field("name", &self.name).finish_non_exhaustive()
+    }
+}
