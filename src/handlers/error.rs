@@ -31,7 +31,7 @@ pub enum Error {
     /// `_HANDLER` names no function of this binary; the template sets it.
     #[error(
         "no function is called `{name}`: expected firmware-manager, job-events, \
-         signing-profile, fleet-membership or event-configurations"
+         signing-profile, fleet-membership, claim-certificate or event-configurations"
     )]
     UnknownFunction {
         /// The name received.

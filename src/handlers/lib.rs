@@ -9,6 +9,7 @@
 //! | `job-events` | brings job events from AWS IoT to EventBridge |
 //! | `signing-profile` | custom resource: a firmware signing profile and its certificate |
 //! | `fleet-membership` | custom resource: type and groups of things |
+//! | `claim-certificate` | custom resource: the certificate with which devices claim theirs |
 //! | `event-configurations` | custom resource: switches on the events of AWS IoT |
 //!
 //! Invariants: a custom resource always answers CloudFormation, and exactly once
@@ -17,6 +18,7 @@
 //! nothing is kept between invocations. There is no state and no file in here,
 //! and no credential provider either: Lambda hands the credentials over.
 
+mod claim_certificate;
 mod custom_resource;
 mod environment;
 mod error;
@@ -79,6 +81,10 @@ async fn run(environment: &Environment) -> Result<()> {
         }
         "fleet-membership" => {
             let resource = fleet_membership::FleetMembership::new(&aws);
+            serve(CustomResource::new(resource, &aws)).await
+        }
+        "claim-certificate" => {
+            let resource = claim_certificate::ClaimCertificates::new(&aws);
             serve(CustomResource::new(resource, &aws)).await
         }
         "event-configurations" => {

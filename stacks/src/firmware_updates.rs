@@ -11,6 +11,7 @@ mod functions;
 mod manager;
 mod monitoring;
 mod notifications;
+mod provisioning;
 mod signing;
 mod storage;
 
@@ -26,6 +27,7 @@ use functions::Functions;
 use manager::UpdateManager;
 use monitoring::Monitoring;
 use notifications::Notifications;
+use provisioning::Provisioning;
 use signing::Signing;
 use storage::FirmwareStorage;
 
@@ -59,6 +61,11 @@ impl Deployment {
     /// The same for names that take no hyphens.
     pub fn prefix_with_underscores(&self) -> String {
         self.prefix().replace('-', "_")
+    }
+
+    /// Whether devices may get their certificates by claim.
+    pub fn provisions_by_claim(&self) -> bool {
+        self.parameters.claim_provisioning.unwrap_or(self.environment_name == "dev")
     }
 
     /// Whether data outlives the stack.
@@ -119,6 +126,7 @@ struct Shared {
     storage: storage::FirmwareStorageRef,
     signing: signing::SigningRef,
     fleet: fleet::FleetRef,
+    provisioning: Option<provisioning::ProvisioningRef>,
     manager: iotstack::aws::lambda::FunctionRef,
     notifications: notifications::NotificationsRef,
     dashboard: iotstack::aws::cloudwatch::DashboardRef,
@@ -132,6 +140,9 @@ impl Construct for FirmwareUpdates<'_> {
         let storage = scope.add("Storage", FirmwareStorage { deployment });
         let signing = scope.add("Signing", Signing { deployment, functions: &functions });
         let fleet = scope.add("Fleet", Fleet { deployment, functions: &functions });
+        let provisioning = deployment
+            .provisions_by_claim()
+            .then(|| scope.add("Provisioning", Provisioning { deployment, functions: &functions }));
         let manager = scope.add(
             "UpdateManager",
             UpdateManager {
@@ -153,7 +164,7 @@ impl Construct for FirmwareUpdates<'_> {
                 notifications: &notifications,
             },
         );
-        Shared { storage, signing, fleet, manager, notifications, dashboard }
+        Shared { storage, signing, fleet, provisioning, manager, notifications, dashboard }
     }
 }
 
@@ -164,6 +175,10 @@ fn outputs(stack: &StackRef, shared: &Shared) {
     stack.output("LambdaFunctionName", shared.manager.name());
     stack.output("ThingGroupName", shared.fleet.group.name());
     stack.output("DevicePolicyName", shared.fleet.policy.name());
+    if let Some(provisioning) = &shared.provisioning {
+        stack.output("ProvisioningTemplateName", provisioning.template_name.clone());
+        stack.output("ClaimSecretArn", provisioning.claim_secret_arn.clone());
+    }
     stack.output("DashboardURL", shared.dashboard.url());
     stack.output("SnsTopicArn", shared.notifications.topic.arn());
     stack.output("EventBusName", shared.notifications.bus.name());

@@ -20,6 +20,9 @@ pub struct Parameters {
     pub project: String,
     /// The things of the fleet.
     pub fleet: Fleet,
+    /// Whether devices may get certificates of their own with a claim certificate; by
+    /// default in every environment called `dev`.
+    pub claim_provisioning: Option<bool>,
     /// How firmware is signed.
     pub signing: Signing,
     /// How jobs are rolled out, aborted and retried.
@@ -106,6 +109,7 @@ impl Default for Parameters {
         Parameters {
             project: "firmware".into(),
             fleet: Fleet::default(),
+            claim_provisioning: None,
             signing: Signing::default(),
             jobs: JobSettings::default(),
             encryption: Encryption::S3,

@@ -54,7 +54,10 @@ impl Construct for Fleet<'_> {
         );
         let policy = scope.add(
             "DevicePolicy",
-            Policy { policy_name: format!("{prefix}-device").into(), statements: device_policy() },
+            Policy {
+                policy_name: format!("{prefix}-device").into(),
+                statements: device_policy(&prefix),
+            },
         );
         let membership = scope.add(
             "Membership",
@@ -65,9 +68,9 @@ impl Construct for Fleet<'_> {
     }
 }
 
-/// A device may connect as the thing its certificate belongs to, run its jobs, and keep
-/// its shadow. Nothing else, and nothing of any other device.
-fn device_policy() -> Vec<PolicyStatement> {
+/// A device may connect as the thing its certificate belongs to, run its jobs, keep its
+/// shadow and send telemetry. Nothing else, and nothing of any other device.
+fn device_policy(prefix: &str) -> Vec<PolicyStatement> {
     let own = format!("$aws/things/{}", iot::THING_NAME);
     let answers = [format!("{own}/jobs/*"), format!("{own}/shadow/*")];
     vec![
@@ -79,6 +82,7 @@ fn device_policy() -> Vec<PolicyStatement> {
             format!("{own}/jobs/*/update"),
             format!("{own}/shadow/get"),
             format!("{own}/shadow/update"),
+            format!("dt/{prefix}/{}/telemetry", iot::THING_NAME),
         ]),
         PolicyStatement::subscribe(answers.clone()),
         PolicyStatement::receive(answers),

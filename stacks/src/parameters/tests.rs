@@ -51,7 +51,7 @@ fn things_are_counted_or_named() {
 fn refuses_parameters_that_do_not_exist() {
     refuses(
         json!({"flete": {}}),
-        "parameter `flete`: unknown field `flete`, expected one of `project`, `fleet`, \
+        "parameter `flete`: unknown field `flete`, expected one of `project`, `fleet`, `claim_provisioning`, \
          `signing`, `jobs`, `encryption`, `tier_old_versions_after_days`, \
          `expire_old_versions_after_days`, `retain`, `notify`, `failure_alarm_threshold`, \
          `manager_concurrency`, `log_retention_days`, `vpc`, `tags`, `bootstrap_qualifier`",
