@@ -1,0 +1,259 @@
+//! Multipart uploads: parts that become one object.
+
+use md5::{Digest, Md5};
+use s3s::TrailingHeaders;
+use s3s::dto;
+
+use iotstack_local_kernel::id;
+
+use crate::Error;
+use crate::condition::{ReadCondition, WriteCondition, wire_etag};
+use crate::listing::owner;
+use crate::object::{self, Received, check_key, encryption, shown_version, signed, wire_time};
+use crate::record::{Checksums, Content, Headers, Part, Upload};
+use crate::store::Buckets;
+
+/// Begins an upload.
+pub(crate) async fn create(
+    buckets: &Buckets,
+    input: dto::CreateMultipartUploadInput,
+) -> Result<dto::CreateMultipartUploadOutput, Error> {
+    check_key(&input.key)?;
+    let tags = input.tagging.as_deref().map(object::tags_of_header).transpose()?;
+    let upload = Upload {
+        id: id::hex_digits(64),
+        bucket: input.bucket.clone(),
+        key: input.key.clone(),
+        initiated: buckets.cloud.clock.now(),
+        content: Content {
+            headers: Headers {
+                cache_control: input.cache_control,
+                content_disposition: input.content_disposition,
+                content_encoding: input.content_encoding,
+                content_language: input.content_language,
+                content_type: input.content_type,
+                expires: input.expires,
+                website_redirect_location: input.website_redirect_location,
+            },
+            metadata: input.metadata.unwrap_or_default().into_iter().collect(),
+            tags: tags.unwrap_or_default(),
+            encryption: encryption(
+                buckets,
+                &input.bucket,
+                input.server_side_encryption.as_ref().map(dto::ServerSideEncryption::as_str),
+                input.ssekms_key_id,
+                input.bucket_key_enabled,
+            )?,
+            storage_class: input.storage_class.map(|class| class.as_str().to_owned()),
+            ..Content::default()
+        },
+        checksum_algorithm: input
+            .checksum_algorithm
+            .as_ref()
+            .map(|algorithm| algorithm.as_str().to_owned()),
+        parts: Default::default(),
+    };
+    let (upload_id, encryption) = (upload.id.clone(), upload.content.encryption.clone());
+    buckets.begin(upload).await?;
+    Ok(dto::CreateMultipartUploadOutput {
+        bucket: Some(input.bucket),
+        key: Some(input.key),
+        upload_id: Some(upload_id),
+        server_side_encryption: encryption.wire(),
+        ssekms_key_id: encryption.kms_key_id,
+        bucket_key_enabled: encryption.bucket_key,
+        checksum_algorithm: input.checksum_algorithm,
+        checksum_type: input.checksum_type,
+        ..Default::default()
+    })
+}
+
+/// Takes a part.
+pub(crate) async fn upload_part(
+    buckets: &Buckets,
+    mut input: dto::UploadPartInput,
+    trailers: Option<TrailingHeaders>,
+) -> Result<dto::UploadPartOutput, Error> {
+    let upload = buckets.upload(&input.bucket, &input.key, &input.upload_id)?;
+    check_number(input.part_number)?;
+    let announced = Checksums {
+        crc32: input.checksum_crc32.take(),
+        crc32c: input.checksum_crc32c.take(),
+        crc64nvme: input.checksum_crc64nvme.take(),
+        sha1: input.checksum_sha1.take(),
+        sha256: input.checksum_sha256.take(),
+    };
+    let algorithm = input.checksum_algorithm.as_ref().map(|algorithm| algorithm.as_str());
+    let algorithm = algorithm.or(upload.checksum_algorithm.as_deref());
+    let body = Received::all(input.body.take(), input.content_length).await?;
+    let checksums = body.check(announced, algorithm, trailers, input.content_md5.as_deref())?;
+    let part = Part {
+        md5: body.md5,
+        modified: buckets.cloud.clock.now(),
+        checksums: checksums.clone(),
+        blob: buckets.blobs.keep(body.bytes).await?,
+    };
+    let etag = id::hex(&part.md5);
+    buckets.put_part(&input.bucket, &input.upload_id, input.part_number, part).await?;
+    Ok(dto::UploadPartOutput {
+        e_tag: Some(wire_etag(&etag)),
+        server_side_encryption: upload.content.encryption.wire(),
+        ssekms_key_id: upload.content.encryption.kms_key_id,
+        checksum_crc32: checksums.crc32,
+        checksum_crc32c: checksums.crc32c,
+        checksum_crc64nvme: checksums.crc64nvme,
+        checksum_sha1: checksums.sha1,
+        checksum_sha256: checksums.sha256,
+        ..Default::default()
+    })
+}
+
+/// Takes a part from an object that is here already.
+pub(crate) async fn copy_part(
+    buckets: &Buckets,
+    input: dto::UploadPartCopyInput,
+) -> Result<dto::UploadPartCopyOutput, Error> {
+    buckets.upload(&input.bucket, &input.key, &input.upload_id)?;
+    check_number(input.part_number)?;
+    let (bucket, key, version) = object::source(&input.copy_source)?;
+    let origin = buckets.find(bucket, key, version)?;
+    let condition = ReadCondition {
+        if_match: input.copy_source_if_match,
+        if_none_match: input.copy_source_if_none_match,
+        if_modified_since: input.copy_source_if_modified_since,
+        if_unmodified_since: input.copy_source_if_unmodified_since,
+    };
+    condition.demand(&origin)?;
+    let content = origin.content.clone().unwrap_or_default();
+    let size = content.blob.size;
+    let (start, end) = match input.copy_source_range.as_deref() {
+        None => (0, size),
+        Some(text) => {
+            let refuse = || Error::InvalidArgument(format!("`{text}` is no range of bytes"));
+            let range = dto::Range::parse(text).map_err(|_| refuse())?;
+            let range = range.check(size).map_err(|_| Error::InvalidRange(size))?;
+            (range.start, range.end)
+        }
+    };
+    let bytes = buckets.blobs.read(&content.blob, start, end).await?;
+    let part = Part {
+        md5: Md5::digest(&bytes).into(),
+        modified: buckets.cloud.clock.now(),
+        checksums: Checksums::default(),
+        blob: buckets.blobs.keep(bytes).await?,
+    };
+    let (etag, modified) = (id::hex(&part.md5), part.modified);
+    buckets.put_part(&input.bucket, &input.upload_id, input.part_number, part).await?;
+    Ok(dto::UploadPartCopyOutput {
+        copy_part_result: Some(dto::CopyPartResult {
+            e_tag: Some(wire_etag(&etag)),
+            last_modified: Some(wire_time(modified)),
+            ..Default::default()
+        }),
+        copy_source_version_id: shown_version(buckets, &origin)?,
+        ..Default::default()
+    })
+}
+
+/// Makes the object of the parts that are named.
+pub(crate) async fn complete(
+    buckets: &Buckets,
+    input: dto::CompleteMultipartUploadInput,
+) -> Result<dto::CompleteMultipartUploadOutput, Error> {
+    let upload = buckets.upload(&input.bucket, &input.key, &input.upload_id)?;
+    let named = input.multipart_upload.and_then(|named| named.parts).unwrap_or_default();
+    if named.is_empty() {
+        return Err(Error::InvalidRequest("an upload needs at least one part".to_owned()));
+    }
+    let (mut blobs, mut sizes, mut digests) = (Vec::new(), Vec::new(), Md5::new());
+    let mut before = 0;
+    for (index, wanted) in named.iter().enumerate() {
+        let number = wanted.part_number.unwrap_or_default();
+        if number <= before {
+            return Err(Error::InvalidPartOrder);
+        }
+        before = number;
+        let part = upload.parts.get(&number).ok_or(Error::InvalidPart(number))?;
+        let etag = id::hex(&part.md5);
+        if wanted.e_tag.as_ref().is_none_or(|wanted| wanted.value() != etag) {
+            return Err(Error::InvalidPart(number));
+        }
+        if index + 1 < named.len() && part.blob.size < SMALLEST_PART {
+            return Err(Error::EntityTooSmall { number, size: part.blob.size });
+        }
+        digests.update(part.md5);
+        sizes.push(part.blob.size);
+        blobs.push(part.blob.clone());
+    }
+    if sizes.iter().sum::<u64>() > object::LARGEST {
+        return Err(Error::EntityTooLarge(object::LARGEST));
+    }
+    let mut content = upload.content.clone();
+    content.etag = format!("{}-{}", id::hex(&digests.finalize()), named.len());
+    content.parts = sizes;
+    content.blob = buckets.blobs.join(blobs).await?;
+    let condition = WriteCondition { if_match: input.if_match, if_none_match: input.if_none_match };
+    let made = buckets.complete(&upload, content, &condition).await?;
+    let content = made.content.clone().unwrap_or_default();
+    let endpoint = buckets.cloud.addresses().endpoint;
+    Ok(dto::CompleteMultipartUploadOutput {
+        location: Some(format!("{endpoint}/{}/{}", input.bucket, input.key)),
+        bucket: Some(input.bucket),
+        key: Some(input.key),
+        e_tag: Some(wire_etag(&content.etag)),
+        version_id: shown_version(buckets, &made)?,
+        server_side_encryption: content.encryption.wire(),
+        ssekms_key_id: content.encryption.kms_key_id,
+        bucket_key_enabled: content.encryption.bucket_key,
+        ..Default::default()
+    })
+}
+
+/// The parts that have arrived.
+pub(crate) fn parts(
+    buckets: &Buckets,
+    input: dto::ListPartsInput,
+) -> Result<dto::ListPartsOutput, Error> {
+    let upload = buckets.upload(&input.bucket, &input.key, &input.upload_id)?;
+    let limit = input.max_parts.and_then(|max| usize::try_from(max).ok()).unwrap_or(1000);
+    let limit = limit.clamp(1, 1000);
+    let after = input.part_number_marker.as_ref().map(ToString::to_string);
+    let after: i32 = after.and_then(|marker| marker.parse().ok()).unwrap_or(0);
+    let rest: Vec<_> = upload.parts.range(after.saturating_add(1)..).collect();
+    let page = &rest[..rest.len().min(limit)];
+    let truncated = page.len() < rest.len();
+    let part = |(number, part): &(&i32, &Part)| dto::Part {
+        part_number: Some(**number),
+        e_tag: Some(wire_etag(&id::hex(&part.md5))),
+        size: Some(signed(part.blob.size)),
+        last_modified: Some(wire_time(part.modified)),
+        checksum_crc32: part.checksums.crc32.clone(),
+        checksum_crc32c: part.checksums.crc32c.clone(),
+        checksum_crc64nvme: part.checksums.crc64nvme.clone(),
+        checksum_sha1: part.checksums.sha1.clone(),
+        checksum_sha256: part.checksums.sha256.clone(),
+    };
+    let next = page.last().filter(|_| truncated).map(|(number, _)| **number);
+    Ok(dto::ListPartsOutput {
+        parts: Some(page.iter().map(part).collect()),
+        is_truncated: Some(truncated),
+        next_part_number_marker: next,
+        part_number_marker: input.part_number_marker,
+        max_parts: i32::try_from(limit).ok(),
+        bucket: Some(input.bucket),
+        key: Some(input.key),
+        upload_id: Some(input.upload_id),
+        owner: Some(owner(buckets)),
+        storage_class: Some(dto::StorageClass::from("STANDARD".to_owned())),
+        ..Default::default()
+    })
+}
+
+fn check_number(number: i32) -> Result<(), Error> {
+    if (1..=10_000).contains(&number) {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(format!("a part number is 1 to 10000, not {number}")))
+}
+
+const SMALLEST_PART: u64 = 5 * 1024 * 1024;

@@ -1,0 +1,604 @@
+//! Objects: put, get, head, copy, delete, tags.
+
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use iotstack_local_kernel::Timestamp;
+use md5::{Digest, Md5};
+use s3s::dto;
+use s3s::{S3Response, TrailingHeaders};
+
+use crate::Error;
+use crate::blob::Blob;
+use crate::condition::{ReadCondition, Verdict, WriteCondition, wire_etag};
+use crate::record::{Checksums, Content, ENCRYPTION, Encryption, Headers, Version};
+use crate::store::Buckets;
+
+/// Writes an object.
+pub(crate) async fn put(
+    buckets: &Buckets,
+    mut input: dto::PutObjectInput,
+    trailers: Option<TrailingHeaders>,
+) -> Result<dto::PutObjectOutput, Error> {
+    check_key(&input.key)?;
+    buckets.read(&input.bucket, |_| ())?;
+    let announced = Checksums {
+        crc32: input.checksum_crc32.take(),
+        crc32c: input.checksum_crc32c.take(),
+        crc64nvme: input.checksum_crc64nvme.take(),
+        sha1: input.checksum_sha1.take(),
+        sha256: input.checksum_sha256.take(),
+    };
+    let algorithm = input.checksum_algorithm.as_ref().map(|algorithm| algorithm.as_str());
+    let body = Received::all(input.body.take(), input.content_length).await?;
+    let checksums = body.check(announced, algorithm, trailers, input.content_md5.as_deref())?;
+    let tags = input.tagging.as_deref().map(tags_of_header).transpose()?.unwrap_or_default();
+    let content = Content {
+        etag: iotstack_local_kernel::id::hex(&body.md5),
+        headers: Headers {
+            cache_control: input.cache_control,
+            content_disposition: input.content_disposition,
+            content_encoding: input.content_encoding.and_then(without_aws_chunked),
+            content_language: input.content_language,
+            content_type: input.content_type,
+            expires: input.expires,
+            website_redirect_location: input.website_redirect_location,
+        },
+        metadata: input.metadata.unwrap_or_default().into_iter().collect(),
+        tags,
+        checksums: checksums.clone(),
+        encryption: encryption(
+            buckets,
+            &input.bucket,
+            input.server_side_encryption.as_ref().map(dto::ServerSideEncryption::as_str),
+            input.ssekms_key_id,
+            input.bucket_key_enabled,
+        )?,
+        storage_class: input.storage_class.map(|class| class.as_str().to_owned()),
+        blob: buckets.blobs.keep(body.bytes).await?,
+        parts: Vec::new(),
+    };
+    let condition = WriteCondition { if_match: input.if_match, if_none_match: input.if_none_match };
+    let version = buckets.put(&input.bucket, &input.key, content, &condition).await?;
+    let content = version.content.clone().unwrap_or_default();
+    Ok(dto::PutObjectOutput {
+        e_tag: Some(wire_etag(&content.etag)),
+        version_id: shown_version(buckets, &version)?,
+        server_side_encryption: content.encryption.wire(),
+        ssekms_key_id: content.encryption.kms_key_id,
+        bucket_key_enabled: content.encryption.bucket_key,
+        checksum_crc32: checksums.crc32,
+        checksum_crc32c: checksums.crc32c,
+        checksum_crc64nvme: checksums.crc64nvme,
+        checksum_sha1: checksums.sha1,
+        checksum_sha256: checksums.sha256,
+        ..Default::default()
+    })
+}
+
+/// Reads an object, or a part of it.
+pub(crate) async fn get(
+    buckets: &Buckets,
+    input: dto::GetObjectInput,
+) -> Result<S3Response<dto::GetObjectOutput>, Error> {
+    let wanted = Wanted {
+        condition: ReadCondition {
+            if_match: input.if_match,
+            if_none_match: input.if_none_match,
+            if_modified_since: input.if_modified_since,
+            if_unmodified_since: input.if_unmodified_since,
+        },
+        range: input.range,
+        part: input.part_number,
+    };
+    let checksums = input.checksum_mode.is_some();
+    let view = View::of(buckets, &input.bucket, &input.key, input.version_id.as_deref(), wanted)?;
+    let content = view.content;
+    let mut output = dto::GetObjectOutput {
+        accept_ranges: Some("bytes".to_owned()),
+        e_tag: Some(wire_etag(&content.etag)),
+        last_modified: Some(wire_time(view.modified)),
+        version_id: view.version_id,
+        cache_control: content.headers.cache_control,
+        expires: content.headers.expires,
+        ..Default::default()
+    };
+    if view.not_modified {
+        return Ok(S3Response::with_status(output, http::StatusCode::NOT_MODIFIED));
+    }
+    let (start, end) = view.range;
+    output.body = Some(buckets.blobs.stream(&content.blob, start, end).await?);
+    output.content_length = Some(signed(end - start));
+    output.content_range = view.content_range;
+    output.content_disposition = content.headers.content_disposition;
+    output.content_encoding = content.headers.content_encoding;
+    output.content_language = content.headers.content_language;
+    output.content_type = Some(content.headers.content_type.unwrap_or_else(default_type));
+    output.website_redirect_location = content.headers.website_redirect_location;
+    output.server_side_encryption = content.encryption.wire();
+    output.ssekms_key_id = content.encryption.kms_key_id;
+    output.bucket_key_enabled = content.encryption.bucket_key;
+    output.storage_class = content.storage_class.map(dto::StorageClass::from);
+    output.tag_count = count(content.tags.len());
+    output.parts_count = view.parts_count;
+    output.metadata = wire_metadata(content.metadata);
+    // A part of an object has no checksum that anybody could compare.
+    if checksums && output.content_range.is_none() {
+        output.checksum_crc32 = content.checksums.crc32;
+        output.checksum_crc32c = content.checksums.crc32c;
+        output.checksum_crc64nvme = content.checksums.crc64nvme;
+        output.checksum_sha1 = content.checksums.sha1;
+        output.checksum_sha256 = content.checksums.sha256;
+    }
+    let partial = output.content_range.is_some();
+    let mut response = S3Response::new(output);
+    response.status = partial.then_some(http::StatusCode::PARTIAL_CONTENT);
+    Ok(response)
+}
+
+/// What [`get`] says, without the bytes.
+pub(crate) fn head(
+    buckets: &Buckets,
+    input: dto::HeadObjectInput,
+) -> Result<S3Response<dto::HeadObjectOutput>, Error> {
+    let wanted = Wanted {
+        condition: ReadCondition {
+            if_match: input.if_match,
+            if_none_match: input.if_none_match,
+            if_modified_since: input.if_modified_since,
+            if_unmodified_since: input.if_unmodified_since,
+        },
+        range: input.range,
+        part: input.part_number,
+    };
+    let checksums = input.checksum_mode.is_some();
+    let view = View::of(buckets, &input.bucket, &input.key, input.version_id.as_deref(), wanted)?;
+    let content = view.content;
+    let mut output = dto::HeadObjectOutput {
+        accept_ranges: Some("bytes".to_owned()),
+        e_tag: Some(wire_etag(&content.etag)),
+        last_modified: Some(wire_time(view.modified)),
+        version_id: view.version_id,
+        cache_control: content.headers.cache_control,
+        expires: content.headers.expires,
+        ..Default::default()
+    };
+    if view.not_modified {
+        return Ok(S3Response::with_status(output, http::StatusCode::NOT_MODIFIED));
+    }
+    output.content_length = Some(signed(view.range.1 - view.range.0));
+    output.content_range = view.content_range;
+    output.content_disposition = content.headers.content_disposition;
+    output.content_encoding = content.headers.content_encoding;
+    output.content_language = content.headers.content_language;
+    output.content_type = Some(content.headers.content_type.unwrap_or_else(default_type));
+    output.website_redirect_location = content.headers.website_redirect_location;
+    output.server_side_encryption = content.encryption.wire();
+    output.ssekms_key_id = content.encryption.kms_key_id;
+    output.bucket_key_enabled = content.encryption.bucket_key;
+    output.storage_class = content.storage_class.map(dto::StorageClass::from);
+    output.parts_count = view.parts_count;
+    output.metadata = wire_metadata(content.metadata);
+    if checksums && output.content_range.is_none() {
+        output.checksum_crc32 = content.checksums.crc32;
+        output.checksum_crc32c = content.checksums.crc32c;
+        output.checksum_crc64nvme = content.checksums.crc64nvme;
+        output.checksum_sha1 = content.checksums.sha1;
+        output.checksum_sha256 = content.checksums.sha256;
+    }
+    let partial = output.content_range.is_some();
+    let mut response = S3Response::new(output);
+    response.status = partial.then_some(http::StatusCode::PARTIAL_CONTENT);
+    Ok(response)
+}
+
+/// Size, entity tag and the like, as asked.
+pub(crate) fn attributes(
+    buckets: &Buckets,
+    input: dto::GetObjectAttributesInput,
+) -> Result<dto::GetObjectAttributesOutput, Error> {
+    let version = buckets.find(&input.bucket, &input.key, input.version_id.as_deref())?;
+    let content = version.content.clone().unwrap_or_default();
+    let asked = |name: &str| input.object_attributes.iter().any(|asked| asked.as_str() == name);
+    let class = content.storage_class.unwrap_or_else(|| "STANDARD".to_owned());
+    Ok(dto::GetObjectAttributesOutput {
+        e_tag: asked("ETag").then(|| wire_etag(&content.etag)),
+        last_modified: Some(wire_time(version.modified)),
+        object_size: asked("ObjectSize").then(|| signed(content.blob.size)),
+        storage_class: asked("StorageClass").then(|| dto::StorageClass::from(class)),
+        object_parts: (asked("ObjectParts") && !content.parts.is_empty()).then(|| {
+            dto::GetObjectAttributesParts {
+                total_parts_count: count(content.parts.len()),
+                ..Default::default()
+            }
+        }),
+        version_id: shown_version(buckets, &version)?,
+        ..Default::default()
+    })
+}
+
+/// Copies an object.
+pub(crate) async fn copy(
+    buckets: &Buckets,
+    input: dto::CopyObjectInput,
+) -> Result<dto::CopyObjectOutput, Error> {
+    check_key(&input.key)?;
+    let (bucket, key, version) = source(&input.copy_source)?;
+    let origin = buckets.find(bucket, key, version)?;
+    let condition = ReadCondition {
+        if_match: input.copy_source_if_match,
+        if_none_match: input.copy_source_if_none_match,
+        if_modified_since: input.copy_source_if_modified_since,
+        if_unmodified_since: input.copy_source_if_unmodified_since,
+    };
+    condition.demand(&origin)?;
+    let mut content = origin.content.clone().unwrap_or_default();
+    let replaces = |directive: Option<&str>| directive == Some("REPLACE");
+    let replaced = replaces(input.metadata_directive.as_ref().map(|d| d.as_str()));
+    let (class, algorithm) = (&input.storage_class, &input.server_side_encryption);
+    let changed = replaced || class.is_some() || algorithm.is_some() || version.is_some();
+    if *bucket == input.bucket && *key == input.key && !changed {
+        let reason = "a copy onto itself must change metadata, storage class or encryption";
+        return Err(Error::InvalidRequest(reason.to_owned()));
+    }
+    if replaced {
+        content.metadata = input.metadata.unwrap_or_default().into_iter().collect();
+        content.headers = Headers {
+            cache_control: input.cache_control,
+            content_disposition: input.content_disposition,
+            content_encoding: input.content_encoding,
+            content_language: input.content_language,
+            content_type: input.content_type,
+            expires: input.expires,
+            website_redirect_location: input.website_redirect_location,
+        };
+    }
+    if replaces(input.tagging_directive.as_ref().map(|directive| directive.as_str())) {
+        let tags = input.tagging.as_deref().map(tags_of_header).transpose()?;
+        content.tags = tags.unwrap_or_default();
+    }
+    content.encryption = encryption(
+        buckets,
+        &input.bucket,
+        algorithm.as_ref().map(dto::ServerSideEncryption::as_str),
+        input.ssekms_key_id,
+        input.bucket_key_enabled,
+    )?;
+    content.storage_class = class.as_ref().map(|class| class.as_str().to_owned());
+    content.parts = Vec::new();
+    buckets.read(&input.bucket, |_| ())?;
+    content.blob = buckets.blobs.copy(&content.blob).await?;
+    let made = buckets.put(&input.bucket, &input.key, content, &WriteCondition::default()).await?;
+    let content = made.content.clone().unwrap_or_default();
+    Ok(dto::CopyObjectOutput {
+        copy_object_result: Some(dto::CopyObjectResult {
+            e_tag: Some(wire_etag(&content.etag)),
+            last_modified: Some(wire_time(made.modified)),
+            ..Default::default()
+        }),
+        copy_source_version_id: shown_version(buckets, &origin)?,
+        version_id: shown_version(buckets, &made)?,
+        server_side_encryption: content.encryption.wire(),
+        ssekms_key_id: content.encryption.kms_key_id,
+        bucket_key_enabled: content.encryption.bucket_key,
+        ..Default::default()
+    })
+}
+
+/// Where a copy comes from: bucket, key, version.
+pub(crate) fn source(source: &dto::CopySource) -> Result<(&str, &str, Option<&str>), Error> {
+    match source {
+        dto::CopySource::Bucket { bucket, key, version_id } => {
+            Ok((bucket, key, version_id.as_deref()))
+        }
+        _ => Err(Error::NotImplemented("copies from access points and Outposts".to_owned())),
+    }
+}
+
+/// Tags from the header `x-amz-tagging`, a URL query.
+pub(crate) fn tags_of_header(header: &str) -> Result<Vec<(String, String)>, Error> {
+    check_tags(iotstack_local_kernel::wire::pattern::pairs(header).collect())
+}
+
+/// Tags from a document.
+pub(crate) fn tags_of(tagging: dto::Tagging) -> Result<Vec<(String, String)>, Error> {
+    let pair = |tag: dto::Tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default());
+    check_tags(tagging.tag_set.into_iter().map(pair).collect())
+}
+
+/// Tags on the wire.
+pub(crate) fn wire_tags(tags: &[(String, String)]) -> dto::TagSet {
+    let tag = |(key, value): &(String, String)| dto::Tag {
+        key: Some(key.clone()),
+        value: Some(value.clone()),
+    };
+    tags.iter().map(tag).collect()
+}
+
+/// The version's id, if the bucket shows versions at all.
+pub(crate) fn shown_version(buckets: &Buckets, version: &Version) -> Result<Option<String>, Error> {
+    use crate::record::Versioning;
+    let versioning = buckets.read(&version.bucket, |bucket| bucket.record.versioning)?;
+    Ok((versioning != Versioning::Never).then(|| version.id.clone()))
+}
+
+/// How an object will be said to be encrypted: as the request wants it, else as
+/// the bucket does by default.
+pub(crate) fn encryption(
+    buckets: &Buckets,
+    bucket: &str,
+    algorithm: Option<&str>,
+    kms_key_id: Option<String>,
+    bucket_key: Option<bool>,
+) -> Result<Encryption, Error> {
+    let account = &buckets.cloud.account;
+    let mut found = Encryption { algorithm: algorithm.map(str::to_owned), kms_key_id, bucket_key };
+    if found.algorithm.is_none() {
+        let default = buckets.setting(bucket, &ENCRYPTION).ok();
+        let rules: Option<dto::ServerSideEncryptionConfiguration> =
+            default.and_then(|default| serde_json::from_value(default).ok());
+        let rule = rules.and_then(|rules| rules.rules.into_iter().next()).unwrap_or_default();
+        found.bucket_key = found.bucket_key.or(rule.bucket_key_enabled);
+        match rule.apply_server_side_encryption_by_default {
+            Some(default) => {
+                found.algorithm = Some(default.sse_algorithm.as_str().to_owned());
+                found.kms_key_id = found.kms_key_id.or(default.kms_master_key_id);
+            }
+            None => found.algorithm = Some("AES256".to_owned()),
+        }
+    }
+    if found.algorithm.as_deref() == Some("AES256") {
+        (found.kms_key_id, found.bucket_key) = (None, None);
+    } else {
+        found.kms_key_id = Some(match found.kms_key_id {
+            None => account.arn("kms", "alias/aws/s3"),
+            Some(id) if id.starts_with("arn:") => id,
+            Some(id) if id.starts_with("alias/") => account.arn("kms", id),
+            Some(id) => account.arn("kms", format!("key/{id}")),
+        });
+    }
+    Ok(found)
+}
+
+/// A moment in the wire library's form, without milliseconds: HTTP has none.
+pub(crate) fn wire_time(at: Timestamp) -> dto::Timestamp {
+    let moment = time::OffsetDateTime::from_unix_timestamp(at.seconds());
+    moment.unwrap_or(time::OffsetDateTime::UNIX_EPOCH).into()
+}
+
+/// A size on the wire.
+pub(crate) fn signed(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// Keys are 1 to 1024 bytes.
+pub(crate) fn check_key(key: &str) -> Result<(), Error> {
+    if key.len() > 1024 { Err(Error::KeyTooLong(key.len())) } else { Ok(()) }
+}
+
+/// A body that arrived whole.
+pub(crate) struct Received {
+    pub(crate) bytes: Bytes,
+    pub(crate) md5: [u8; 16],
+}
+
+impl Received {
+    /// Reads a body up to the largest object that is kept.
+    pub(crate) async fn all(
+        body: Option<dto::StreamingBlob>,
+        announced: Option<i64>,
+    ) -> Result<Self, Error> {
+        let announced = announced.and_then(|length| u64::try_from(length).ok());
+        if announced.is_some_and(|announced| announced > LARGEST) {
+            return Err(Error::EntityTooLarge(LARGEST));
+        }
+        let mut hasher = Md5::new();
+        let mut bytes = BytesMut::new();
+        if let Some(mut body) = body {
+            while let Some(chunk) = body.next().await {
+                let chunk = chunk.map_err(|error| Error::InvalidRequest(error.to_string()))?;
+                if (bytes.len() + chunk.len()) as u64 > LARGEST {
+                    return Err(Error::EntityTooLarge(LARGEST));
+                }
+                hasher.update(&chunk);
+                bytes.extend_from_slice(&chunk);
+            }
+        }
+        let received = bytes.len() as u64;
+        // The wire library sets nothing here for bodies that it unwrapped itself.
+        if let Some(announced) =
+            announced.filter(|announced| *announced != received && *announced > 0)
+        {
+            return Err(Error::IncompleteBody { received, announced });
+        }
+        Ok(Received { bytes: bytes.freeze(), md5: hasher.finalize().into() })
+    }
+
+    /// Compares with what was announced before or after the body, and gives the
+    /// checksums to keep.
+    pub(crate) fn check(
+        &self,
+        mut announced: Checksums,
+        algorithm: Option<&str>,
+        trailers: Option<TrailingHeaders>,
+        content_md5: Option<&str>,
+    ) -> Result<Checksums, Error> {
+        if let Some(trailers) = trailers.and_then(|trailers| trailers.take()) {
+            let text = |name: &str| Some(trailers.get(name)?.to_str().ok()?.to_owned());
+            announced.crc32 = announced.crc32.or_else(|| text("x-amz-checksum-crc32"));
+            announced.crc32c = announced.crc32c.or_else(|| text("x-amz-checksum-crc32c"));
+            announced.crc64nvme = announced.crc64nvme.or_else(|| text("x-amz-checksum-crc64nvme"));
+            announced.sha1 = announced.sha1.or_else(|| text("x-amz-checksum-sha1"));
+            announced.sha256 = announced.sha256.or_else(|| text("x-amz-checksum-sha256"));
+        }
+        let mut hasher = s3s::checksum::ChecksumHasher::default();
+        let wants = |name: &str, announced: &Option<String>| {
+            announced.is_some() || algorithm.is_some_and(|wanted| wanted.eq_ignore_ascii_case(name))
+        };
+        if wants("CRC32", &announced.crc32) {
+            hasher.crc32 = Some(s3s::crypto::Checksum::new());
+        }
+        if wants("CRC32C", &announced.crc32c) {
+            hasher.crc32c = Some(s3s::crypto::Checksum::new());
+        }
+        if wants("CRC64NVME", &announced.crc64nvme) {
+            hasher.crc64nvme = Some(s3s::crypto::Checksum::new());
+        }
+        if wants("SHA1", &announced.sha1) {
+            hasher.sha1 = Some(s3s::crypto::Checksum::new());
+        }
+        if wants("SHA256", &announced.sha256) {
+            hasher.sha256 = Some(s3s::crypto::Checksum::new());
+        }
+        hasher.update(&self.bytes);
+        let found = hasher.finalize();
+        let found = Checksums {
+            crc32: found.checksum_crc32,
+            crc32c: found.checksum_crc32c,
+            crc64nvme: found.checksum_crc64nvme,
+            sha1: found.checksum_sha1,
+            sha256: found.checksum_sha256,
+        };
+        let differs = |announced: &Option<String>, found: &Option<String>| {
+            announced.is_some() && announced != found
+        };
+        let wrong = [
+            ("CRC32", &announced.crc32, &found.crc32),
+            ("CRC32C", &announced.crc32c, &found.crc32c),
+            ("CRC64NVME", &announced.crc64nvme, &found.crc64nvme),
+            ("SHA1", &announced.sha1, &found.sha1),
+            ("SHA256", &announced.sha256, &found.sha256),
+        ]
+        .into_iter()
+        .find(|(_, announced, found)| differs(announced, found));
+        if let Some((name, ..)) = wrong {
+            return Err(Error::BadDigest(name));
+        }
+        if let Some(content_md5) = content_md5 {
+            use base64::Engine;
+            let sent = base64::engine::general_purpose::STANDARD.decode(content_md5);
+            if sent.ok().as_deref() != Some(&self.md5) {
+                return Err(Error::BadDigest("Content-MD5"));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Encryption {
+    /// The algorithm on the wire.
+    pub(crate) fn wire(&self) -> Option<dto::ServerSideEncryption> {
+        self.algorithm.clone().map(dto::ServerSideEncryption::from)
+    }
+}
+
+struct Wanted {
+    condition: ReadCondition,
+    range: Option<dto::Range>,
+    part: Option<i32>,
+}
+
+/// What a read will show.
+struct View {
+    content: Content,
+    modified: Timestamp,
+    version_id: Option<String>,
+    not_modified: bool,
+    range: (u64, u64),
+    content_range: Option<String>,
+    parts_count: Option<i32>,
+}
+
+impl View {
+    fn of(
+        buckets: &Buckets,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+        wanted: Wanted,
+    ) -> Result<Self, Error> {
+        let version = buckets.find(bucket, key, version)?;
+        let not_modified = wanted.condition.judge(&version)? == Verdict::NotModified;
+        let content = version.content.clone().unwrap_or_default();
+        let size = content.blob.size;
+        let asked = match (wanted.range, wanted.part) {
+            (Some(_), Some(_)) => {
+                let reason = "range and partNumber exclude each other";
+                return Err(Error::InvalidRequest(reason.to_owned()));
+            }
+            (Some(range), None) => {
+                let range = range.check(size).map_err(|_| Error::InvalidRange(size))?;
+                Some((range.start, range.end))
+            }
+            (None, Some(number)) => Some(part_range(&content, number)?),
+            (None, None) => None,
+        };
+        let (start, end) = asked.unwrap_or((0, size));
+        // An empty object has no first byte to name.
+        let content_range =
+            asked.filter(|_| end > start).map(|_| format!("bytes {start}-{}/{size}", end - 1));
+        Ok(View {
+            modified: version.modified,
+            version_id: shown_version(buckets, &version)?,
+            not_modified,
+            range: (start, end),
+            content_range,
+            parts_count: wanted.part.and_then(|_| count(content.parts.len())),
+            content,
+        })
+    }
+}
+
+/// Where a part lies; an object that was uploaded at once has one.
+fn part_range(content: &Content, number: i32) -> Result<(u64, u64), Error> {
+    let size = content.blob.size;
+    let parts: &[u64] = if content.parts.is_empty() { &[size] } else { &content.parts };
+    let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+    let index = index.filter(|index| *index < parts.len()).ok_or(Error::InvalidRange(size))?;
+    let start: u64 = parts[..index].iter().sum();
+    Ok((start, start + parts[index]))
+}
+
+fn check_tags(tags: Vec<(String, String)>) -> Result<Vec<(String, String)>, Error> {
+    if tags.len() > 10 {
+        let reason = format!("an object takes 10 tags, not {}", tags.len());
+        return Err(Error::InvalidArgument(reason));
+    }
+    for (index, (key, value)) in tags.iter().enumerate() {
+        if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
+            let reason = format!("tag `{key}` needs a key of 1 to 128 and a value of at most 256");
+            return Err(Error::InvalidArgument(reason));
+        }
+        if tags[..index].iter().any(|(other, _)| other == key) {
+            return Err(Error::InvalidArgument(format!("tag `{key}` is given twice")));
+        }
+    }
+    Ok(tags)
+}
+
+fn wire_metadata(metadata: BTreeMap<String, String>) -> Option<dto::Metadata> {
+    (!metadata.is_empty()).then(|| metadata.into_iter().collect())
+}
+
+fn without_aws_chunked(encoding: String) -> Option<String> {
+    let kept: Vec<&str> =
+        encoding.split(',').map(str::trim).filter(|name| *name != "aws-chunked").collect();
+    (!kept.is_empty()).then(|| kept.join(","))
+}
+
+fn count(length: usize) -> Option<i32> {
+    i32::try_from(length).ok().filter(|count| *count > 0)
+}
+
+fn default_type() -> String {
+    "binary/octet-stream".to_owned()
+}
+
+/// Reads a version whole.
+pub(crate) async fn read_all(buckets: &Buckets, blob: &Blob) -> Result<Bytes, Error> {
+    buckets.blobs.read(blob, 0, blob.size).await
+}
+
+/// An upload is held in memory until it is kept, so it has a bound.
+pub(crate) const LARGEST: u64 = 1024 * 1024 * 1024;

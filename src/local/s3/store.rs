@@ -1,0 +1,456 @@
+//! The state of S3 and its rules: no HTTP, no XML.
+//!
+//! Everything is in memory in the order of keys, and written through to the
+//! store, one record per bucket, version and upload. One lock guards it and is
+//! never held across a wait. Bytes are kept before a version is entered, and
+//! removed after it has gone.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use iotstack_local_kernel::{Batch, Cloud, CloudEvent, Commit, StoreError, id};
+use serde_json::Value;
+
+use crate::Error;
+use crate::blob::{Blob, Blobs};
+use crate::condition::WriteCondition;
+use crate::record::{BucketRecord, Content, Part, Setting, Upload, Version, Versioning};
+
+/// All buckets of the account.
+pub(crate) struct Buckets {
+    pub(crate) cloud: Arc<Cloud>,
+    pub(crate) blobs: Blobs,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    buckets: BTreeMap<String, Bucket>,
+    sequence: u64,
+}
+
+/// A bucket with what it holds.
+pub(crate) struct Bucket {
+    pub(crate) record: BucketRecord,
+    /// The versions of each key, the newest last; never empty.
+    pub(crate) keys: BTreeMap<String, Vec<Arc<Version>>>,
+    pub(crate) uploads: BTreeMap<String, Upload>,
+}
+
+/// What a deletion did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Deleted {
+    /// Whether a delete marker was made, or was what got deleted.
+    pub(crate) marker: bool,
+    /// The version that was made or deleted.
+    pub(crate) version: Option<String>,
+}
+
+impl Buckets {
+    pub(crate) fn restore(cloud: &Arc<Cloud>) -> Result<Self, StoreError> {
+        let refuse = |error: std::io::Error| StoreError::Open {
+            folder: cloud.store.folder().unwrap_or(std::path::Path::new("")).display().to_string(),
+            reason: error.to_string(),
+        };
+        let blobs = Blobs::open(cloud.store.folder()).map_err(refuse)?;
+        let mut state = State::default();
+        for (name, record) in cloud.store.load::<BucketRecord>(BUCKETS)? {
+            state.buckets.insert(name, Bucket::new(record));
+        }
+        let mut named = HashSet::new();
+        // Sorted by their sequence, so that the newest comes last.
+        for (_, version) in cloud.store.load::<Version>(VERSIONS)? {
+            state.sequence = state.sequence.max(version.sequence);
+            named.extend(version.content.iter().filter_map(|c| c.blob.file().map(str::to_owned)));
+            if let Some(bucket) = state.buckets.get_mut(&version.bucket) {
+                bucket.keys.entry(version.key.clone()).or_default().push(Arc::new(version));
+            }
+        }
+        for (_, upload) in cloud.store.load::<Upload>(UPLOADS)? {
+            let files = upload.parts.values().filter_map(|part| part.blob.file());
+            named.extend(files.map(str::to_owned));
+            if let Some(bucket) = state.buckets.get_mut(&upload.bucket) {
+                bucket.uploads.insert(upload.id.clone(), upload);
+            }
+        }
+        blobs.sweep(&named).map_err(refuse)?;
+        Ok(Buckets { cloud: cloud.clone(), blobs, state: Mutex::new(state) })
+    }
+
+    /// Reads a bucket.
+    pub(crate) fn read<T>(&self, name: &str, read: impl FnOnce(&Bucket) -> T) -> Result<T, Error> {
+        Ok(read(self.lock().bucket(name)?))
+    }
+
+    /// The records of all buckets, by name.
+    pub(crate) fn all(&self) -> Vec<BucketRecord> {
+        self.lock().buckets.values().map(|bucket| bucket.record.clone()).collect()
+    }
+
+    /// Makes a bucket.
+    pub(crate) async fn create(&self, record: BucketRecord) -> Result<(), Error> {
+        if !s3s::path::check_bucket_name(&record.name) {
+            return Err(Error::InvalidBucketName(record.name));
+        }
+        let commit = {
+            let mut state = self.lock();
+            if state.buckets.contains_key(&record.name) {
+                return Err(Error::BucketAlreadyOwnedByYou(record.name));
+            }
+            let mut batch = self.cloud.store.batch();
+            batch.put(BUCKETS, &record.name, &record);
+            state.buckets.insert(record.name.clone(), Bucket::new(record));
+            self.cloud.store.commit(batch)
+        };
+        Ok(commit.stored().await?)
+    }
+
+    /// Deletes an empty bucket.
+    pub(crate) async fn delete_bucket(&self, name: &str) -> Result<(), Error> {
+        let (commit, blobs) = {
+            let mut state = self.lock();
+            let bucket = state.bucket(name)?;
+            if !bucket.keys.is_empty() {
+                return Err(Error::BucketNotEmpty);
+            }
+            let mut batch = self.cloud.store.batch();
+            batch.remove(BUCKETS, name);
+            let mut blobs = Vec::new();
+            // Uploads that go on do not keep a bucket.
+            for upload in bucket.uploads.values() {
+                batch.remove(UPLOADS, upload.record_key());
+                blobs.extend(upload.parts.values().map(|part| part.blob.clone()));
+            }
+            state.buckets.remove(name);
+            (self.cloud.store.commit(batch), blobs)
+        };
+        self.finish(commit, blobs).await
+    }
+
+    /// Changes the record of a bucket.
+    pub(crate) async fn configure(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut BucketRecord),
+    ) -> Result<(), Error> {
+        let commit = {
+            let mut state = self.lock();
+            let bucket = state.bucket_mut(name)?;
+            change(&mut bucket.record);
+            let mut batch = self.cloud.store.batch();
+            batch.put(BUCKETS, name, &bucket.record);
+            self.cloud.store.commit(batch)
+        };
+        Ok(commit.stored().await?)
+    }
+
+    /// A configuration of a bucket.
+    pub(crate) fn setting(&self, name: &str, setting: &Setting) -> Result<Value, Error> {
+        self.read(name, |bucket| bucket.record.settings.get(setting.name).cloned())?.ok_or_else(
+            || Error::NotConfigured {
+                code: setting.missing,
+                what: setting.what,
+                bucket: name.to_owned(),
+            },
+        )
+    }
+
+    /// A version of an object; the newest if none is named.
+    pub(crate) fn find(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Arc<Version>, Error> {
+        self.lock().bucket(bucket)?.find(key, version)
+    }
+
+    /// Enters a new version of an object.
+    pub(crate) async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        content: Content,
+        condition: &WriteCondition,
+    ) -> Result<Arc<Version>, Error> {
+        self.enter(bucket, key, content, condition, None).await
+    }
+
+    /// Enters the object of a completed upload, and ends the upload.
+    pub(crate) async fn complete(
+        &self,
+        upload: &Upload,
+        content: Content,
+        condition: &WriteCondition,
+    ) -> Result<Arc<Version>, Error> {
+        self.enter(&upload.bucket, &upload.key, content, condition, Some(upload)).await
+    }
+
+    async fn enter(
+        &self,
+        bucket: &str,
+        key: &str,
+        content: Content,
+        condition: &WriteCondition,
+        upload: Option<&Upload>,
+    ) -> Result<Arc<Version>, Error> {
+        let fresh = content.blob.clone();
+        let entered = (|| {
+            let mut state = self.lock();
+            let sequence = state.sequence + 1;
+            let owner = state.bucket_mut(bucket)?;
+            if let Some(upload) = upload
+                && !owner.uploads.contains_key(&upload.id)
+            {
+                return Err(Error::NoSuchUpload(upload.id.clone()));
+            }
+            condition.check(key, owner.find(key, None).ok().as_deref())?;
+            let version = Arc::new(Version {
+                bucket: bucket.to_owned(),
+                key: key.to_owned(),
+                id: owner.next_version_id(),
+                sequence,
+                modified: self.cloud.clock.now(),
+                content: Some(content),
+            });
+            let mut batch = self.cloud.store.batch();
+            let mut blobs = owner.push(version.clone(), &mut batch);
+            if let Some(upload) = upload.and_then(|upload| owner.uploads.remove(&upload.id)) {
+                batch.remove(UPLOADS, upload.record_key());
+                blobs.extend(upload.parts.into_values().map(|part| part.blob));
+            }
+            state.sequence = sequence;
+            Ok((version, self.cloud.store.commit(batch), blobs))
+        })();
+        match entered {
+            Err(error) => {
+                self.blobs.remove(&fresh);
+                Err(error)
+            }
+            Ok((version, commit, blobs)) => {
+                self.finish(commit, blobs).await?;
+                self.cloud
+                    .bus
+                    .tell(&CloudEvent::ObjectCreated { bucket: bucket.into(), key: key.into() });
+                Ok(version)
+            }
+        }
+    }
+
+    /// Deletes an object (which may only mean a delete marker), or one version.
+    pub(crate) async fn delete(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Deleted, Error> {
+        let (deleted, commit, blobs) = {
+            let mut state = self.lock();
+            let sequence = state.sequence + 1;
+            let owner = state.bucket_mut(bucket)?;
+            let mut batch = self.cloud.store.batch();
+            let marks = owner.record.versioning != Versioning::Never;
+            let (deleted, blobs) = match version {
+                Some(version) => owner.remove(key, version, &mut batch),
+                None if marks => {
+                    let marker = Arc::new(Version {
+                        bucket: bucket.to_owned(),
+                        key: key.to_owned(),
+                        id: owner.next_version_id(),
+                        sequence,
+                        modified: self.cloud.clock.now(),
+                        content: None,
+                    });
+                    let deleted = Deleted { marker: true, version: Some(marker.id.clone()) };
+                    (deleted, owner.push(marker, &mut batch))
+                }
+                None => {
+                    let (_, blobs) = owner.remove(key, NULL, &mut batch);
+                    (Deleted::default(), blobs)
+                }
+            };
+            state.sequence = sequence;
+            (deleted, self.cloud.store.commit(batch), blobs)
+        };
+        self.finish(commit, blobs).await?;
+        Ok(deleted)
+    }
+
+    /// Replaces the tags of a version.
+    pub(crate) async fn tag(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+        tags: Vec<(String, String)>,
+    ) -> Result<Arc<Version>, Error> {
+        let (version, commit) = {
+            let mut state = self.lock();
+            let owner = state.bucket_mut(bucket)?;
+            let found = owner.find(key, version)?;
+            let mut changed = Version::clone(&found);
+            if let Some(content) = &mut changed.content {
+                content.tags = tags;
+            }
+            let changed = Arc::new(changed);
+            if let Some(versions) = owner.keys.get_mut(key) {
+                for version in versions.iter_mut().filter(|other| Arc::ptr_eq(other, &found)) {
+                    *version = changed.clone();
+                }
+            }
+            let mut batch = self.cloud.store.batch();
+            batch.put(VERSIONS, changed.record_key(), &*changed);
+            (changed, self.cloud.store.commit(batch))
+        };
+        commit.stored().await?;
+        Ok(version)
+    }
+
+    /// Begins an upload.
+    pub(crate) async fn begin(&self, upload: Upload) -> Result<(), Error> {
+        let commit = {
+            let mut state = self.lock();
+            let bucket = state.bucket_mut(&upload.bucket)?;
+            let mut batch = self.cloud.store.batch();
+            batch.put(UPLOADS, upload.record_key(), &upload);
+            bucket.uploads.insert(upload.id.clone(), upload);
+            self.cloud.store.commit(batch)
+        };
+        Ok(commit.stored().await?)
+    }
+
+    /// An upload of a key.
+    pub(crate) fn upload(&self, bucket: &str, key: &str, id: &str) -> Result<Upload, Error> {
+        self.read(bucket, |bucket| bucket.uploads.get(id).cloned())?
+            .filter(|upload| upload.key == key)
+            .ok_or_else(|| Error::NoSuchUpload(id.to_owned()))
+    }
+
+    /// Enters a part; one with the same number is replaced.
+    pub(crate) async fn put_part(
+        &self,
+        bucket: &str,
+        id: &str,
+        number: i32,
+        part: Part,
+    ) -> Result<(), Error> {
+        let fresh = part.blob.clone();
+        let entered = (|| {
+            let mut state = self.lock();
+            let uploads = &mut state.bucket_mut(bucket)?.uploads;
+            let upload = uploads.get_mut(id).ok_or_else(|| Error::NoSuchUpload(id.to_owned()))?;
+            let old = upload.parts.insert(number, part).map(|part| part.blob);
+            let mut batch = self.cloud.store.batch();
+            batch.put(UPLOADS, upload.record_key(), &*upload);
+            Ok((self.cloud.store.commit(batch), old))
+        })();
+        match entered {
+            Err(error) => {
+                self.blobs.remove(&fresh);
+                Err(error)
+            }
+            Ok((commit, old)) => self.finish(commit, old.into_iter().collect()).await,
+        }
+    }
+
+    /// Gives an upload up.
+    pub(crate) async fn abort(&self, bucket: &str, key: &str, id: &str) -> Result<(), Error> {
+        let upload = self.upload(bucket, key, id)?;
+        let (commit, blobs) = {
+            let mut state = self.lock();
+            let mut batch = self.cloud.store.batch();
+            batch.remove(UPLOADS, upload.record_key());
+            let removed = state.bucket_mut(bucket)?.uploads.remove(id);
+            let parts = removed.into_iter().flat_map(|upload| upload.parts.into_values());
+            let blobs = parts.map(|part| part.blob).collect();
+            (self.cloud.store.commit(batch), blobs)
+        };
+        self.finish(commit, blobs).await
+    }
+
+    /// Waits until a change is stored, then removes the bytes that it made useless.
+    async fn finish(&self, commit: Commit, blobs: Vec<Blob>) -> Result<(), Error> {
+        commit.stored().await?;
+        for blob in &blobs {
+            self.blobs.remove(blob);
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl State {
+    fn bucket(&self, name: &str) -> Result<&Bucket, Error> {
+        self.buckets.get(name).ok_or_else(|| Error::NoSuchBucket(name.to_owned()))
+    }
+
+    fn bucket_mut(&mut self, name: &str) -> Result<&mut Bucket, Error> {
+        self.buckets.get_mut(name).ok_or_else(|| Error::NoSuchBucket(name.to_owned()))
+    }
+}
+
+impl Bucket {
+    fn new(record: BucketRecord) -> Self {
+        Bucket { record, keys: BTreeMap::new(), uploads: BTreeMap::new() }
+    }
+
+    fn find(&self, key: &str, version: Option<&str>) -> Result<Arc<Version>, Error> {
+        let versions = self.keys.get(key).map(Vec::as_slice).unwrap_or_default();
+        let Some(id) = version else {
+            let missing = |marker| Error::NoSuchKey { key: key.to_owned(), marker };
+            let newest = versions.last().ok_or_else(|| missing(None))?;
+            return match newest.is_marker() {
+                true => Err(missing(Some(newest.id.clone()))),
+                false => Ok(newest.clone()),
+            };
+        };
+        let found = versions
+            .iter()
+            .find(|version| version.id == id)
+            .ok_or_else(|| Error::NoSuchVersion { key: key.to_owned(), version: id.to_owned() })?;
+        match found.is_marker() {
+            true => Err(Error::DeleteMarker { version: id.to_owned() }),
+            false => Ok(found.clone()),
+        }
+    }
+
+    fn next_version_id(&self) -> String {
+        match self.record.versioning {
+            Versioning::Enabled => id::hex_digits(32),
+            Versioning::Never | Versioning::Suspended => NULL.to_owned(),
+        }
+    }
+
+    /// Adds a version; one with the same id (`null`) goes.
+    fn push(&mut self, version: Arc<Version>, batch: &mut Batch) -> Vec<Blob> {
+        let (_, blobs) = self.remove(&version.key.clone(), &version.id.clone(), batch);
+        batch.put(VERSIONS, version.record_key(), &*version);
+        self.keys.entry(version.key.clone()).or_default().push(version);
+        blobs
+    }
+
+    fn remove(&mut self, key: &str, id: &str, batch: &mut Batch) -> (Deleted, Vec<Blob>) {
+        let mut deleted = Deleted { marker: false, version: Some(id.to_owned()) };
+        let Some(versions) = self.keys.get_mut(key) else { return (deleted, Vec::new()) };
+        let Some(at) = versions.iter().position(|version| version.id == id) else {
+            return (deleted, Vec::new());
+        };
+        let gone = versions.remove(at);
+        if versions.is_empty() {
+            self.keys.remove(key);
+        }
+        batch.remove(VERSIONS, gone.record_key());
+        deleted.marker = gone.is_marker();
+        (deleted, gone.content.iter().map(|content| content.blob.clone()).collect())
+    }
+}
+
+/// The id of a version that was written while the bucket kept none.
+pub(crate) const NULL: &str = "null";
+
+const BUCKETS: &str = "s3_buckets";
+const VERSIONS: &str = "s3_versions";
+const UPLOADS: &str = "s3_uploads";
