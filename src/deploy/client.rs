@@ -389,6 +389,11 @@ impl Clients {
         Ok(client)
     }
 
+    /// The configuration with the caller's own credentials.
+    pub(crate) fn own_config(&self) -> &SdkConfig {
+        &self.own_config
+    }
+
     /// What turns a failed call of `action` into an error.
     pub(crate) fn failed<E, R>(
         &self,

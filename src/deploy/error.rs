@@ -220,6 +220,32 @@ pub enum Error {
         /// What can be done.
         advice: &'static str,
     },
+    /// The stack has not the output of a firmware-update stack, or not that part.
+    #[error("stack `{stack}` has no output `{output}`")]
+    MissingOutput {
+        /// The stack's name.
+        stack: String,
+        /// The output.
+        output: &'static str,
+    },
+    /// Signer could not sign.
+    #[error("`{key}` could not be signed: {reason}")]
+    SigningFailed {
+        /// The key of the firmware.
+        key: String,
+        /// Signer's reason.
+        reason: String,
+    },
+    /// The update manager said no.
+    #[error("{function} refused: {message} ({code})")]
+    ManagerRefused {
+        /// The function's name.
+        function: String,
+        /// Its code.
+        code: String,
+        /// Its words.
+        message: String,
+    },
     /// There is no such stack in the account.
     #[error("stack `{stack}` does not exist in {environment}")]
     StackNotFound {
@@ -384,6 +410,10 @@ impl Error {
             WrongAccount { wanted, .. } => {
                 format!("use a profile of account {wanted} with `--profile`")
             }
+            MissingOutput { output: "ProvisioningTemplateName" | "ClaimSecretArn", .. } => {
+                "set `claim_provisioning: true` and deploy the stack".into()
+            }
+            MissingOutput { .. } => "deploy the firmware-update stack again".into(),
             NotBootstrapped { environment, .. } => {
                 format!("run `iotstack bootstrap {environment}`")
             }
