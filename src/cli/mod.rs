@@ -13,6 +13,7 @@ mod commands;
 mod config;
 mod context;
 mod error;
+mod fleet;
 mod folder;
 mod handlers;
 mod judge;
@@ -68,6 +69,9 @@ commands! {
     Deploy => deploy,
     Outputs => outputs,
     Destroy => destroy,
+    Firmware => firmware,
+    Job => job,
+    Device => device,
     Bootstrap => bootstrap,
     Doctor => doctor,
     Explain => explain,

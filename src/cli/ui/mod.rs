@@ -9,6 +9,7 @@ pub mod diff;
 pub mod findings;
 pub mod json;
 pub mod progress;
+pub mod rollout;
 pub mod style;
 pub mod table;
 
