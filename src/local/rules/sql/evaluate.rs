@@ -9,132 +9,17 @@
 //! value that outgrows its limit; both end the rule for this message.
 
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::cmp::Ordering;
 
 use indexmap::IndexMap;
 
 use super::ast::{CastType, Expr, Item, Items, Operator, Select};
+use super::context::{Answers, Context, Interrupt, Output, Question};
 use super::functions::{self, Body, Call};
 use super::number::{Decimal, Rounding};
 use super::value::{Number, Value};
 use super::{Statement, Version, json};
-
-/// A message as rules see it: read as JSON at most once, whatever number of rules.
-#[derive(Debug)]
-pub struct Message<'a> {
-    payload: &'a [u8],
-    json: OnceCell<Option<Value>>,
-}
-
-impl<'a> Message<'a> {
-    /// A message with this payload.
-    pub fn new(payload: &'a [u8]) -> Message<'a> {
-        Message { payload, json: OnceCell::new() }
-    }
-
-    /// The payload as it came.
-    pub fn payload(&self) -> &'a [u8] {
-        self.payload
-    }
-
-    /// The payload as JSON, if it is.
-    pub fn json(&self) -> Option<&Value> {
-        self.json.get_or_init(|| json::parse(self.payload)).as_ref()
-    }
-}
-
-/// What a statement can know about a message beside its payload.
-#[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
-    /// The message itself.
-    pub message: &'a Message<'a>,
-    /// The topic; for Basic Ingest only what follows the name of the rule.
-    pub topic: &'a str,
-    /// Who sent it.
-    pub source: Source<'a>,
-    /// The account of the rule.
-    pub account: &'a str,
-    /// The trace id of the message.
-    pub trace_id: &'a str,
-    /// Milliseconds since 1970.
-    pub now: i64,
-    /// Where random values begin; the same seed gives the same values.
-    pub seed: u64,
-}
-
-/// Who sent a message, and with which properties.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Source<'a> {
-    /// The client, if it came by MQTT.
-    pub client_id: Option<&'a str>,
-    /// The certificate, role session or user.
-    pub principal: Option<&'a str>,
-    /// The properties of MQTT 5.
-    pub properties: Option<&'a MqttProperties>,
-}
-
-/// The properties of a message that MQTT 5 adds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MqttProperties {
-    /// The type of the content.
-    pub content_type: Option<String>,
-    /// Whether the payload says that it is UTF-8 text.
-    pub is_text: Option<bool>,
-    /// Where an answer is wanted.
-    pub response_topic: Option<String>,
-    /// What the answer has to carry.
-    pub correlation_data: Option<Vec<u8>>,
-    /// Names and values of the user.
-    pub user_properties: Vec<(String, String)>,
-}
-
-/// What a statement makes of a message.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Output {
-    /// The message as it came.
-    Unchanged,
-    /// Another value.
-    Value(Value),
-}
-
-/// Why a statement could not be applied now.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Interrupt {
-    /// A function has to ask; apply the statement again with the answer.
-    Asks(Question),
-    /// The rule ends here for this message.
-    Failed(String),
-}
-
-/// What a function wants to know from another service.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Question {
-    /// The name of the function, such as `get_thing_shadow`.
-    pub function: &'static str,
-    /// Its arguments.
-    pub arguments: Vec<Value>,
-}
-
-/// The answers found so far.
-#[derive(Debug, Clone, Default)]
-pub struct Answers(Vec<(Question, Result<Value, String>)>);
-
-impl Answers {
-    /// Adds an answer, or why there is none.
-    pub fn add(&mut self, question: Question, answer: Result<Value, String>) {
-        self.0.push((question, answer));
-    }
-
-    /// How many questions are answered.
-    pub fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    fn find(&self, question: &Question) -> Option<&Result<Value, String>> {
-        self.0.iter().find(|(known, _)| known == question).map(|(_, answer)| answer)
-    }
-}
 
 impl Statement {
     /// Applies the statement; nothing if its condition is not true.
@@ -238,7 +123,8 @@ impl<'a> Evaluator<'a> {
             Items::ValueStar => return Ok(row.clone()),
             Items::List(list) => list,
         };
-        if let ([Item::Star], Value::Boolean(_) | Value::Int(_) | Value::String(_)) = (&list[..], row)
+        if let ([Item::Star], Value::Boolean(_) | Value::Int(_) | Value::String(_)) =
+            (&list[..], row)
         {
             return Ok(row.clone());
         }
@@ -247,7 +133,8 @@ impl<'a> Evaluator<'a> {
             match item {
                 Item::Star => {
                     if let Value::Object(all) = row {
-                        members.extend(all.iter().map(|(name, value)| (name.clone(), value.clone())));
+                        members
+                            .extend(all.iter().map(|(name, value)| (name.clone(), value.clone())));
                     }
                 }
                 Item::Named(expr, path) => {
@@ -274,12 +161,10 @@ impl<'a> Evaluator<'a> {
                 Cow::Owned(value) => Cow::Owned(walk(&value, path).clone()),
             },
             Expr::Star => Cow::Borrowed(self.row()),
-            Expr::Not(inner) => {
-                Cow::Owned(match self.eval(inner, row)?.to_boolean() {
-                    Some(value) => Value::Boolean(!value),
-                    None => Value::Undefined,
-                })
-            }
+            Expr::Not(inner) => Cow::Owned(match self.eval(inner, row)?.to_boolean() {
+                Some(value) => Value::Boolean(!value),
+                None => Value::Undefined,
+            }),
             Expr::Negative(inner) => {
                 Cow::Owned(match self.eval(inner, row)?.to_number(self.version) {
                     Some(Number::Int(value)) => Value::int(-value),
@@ -350,7 +235,12 @@ impl<'a> Evaluator<'a> {
         arguments.iter().map(|argument| self.eval(argument, row)).collect()
     }
 
-    fn ask<'e>(&'e self, function: &'static str, arguments: &'e [Expr], row: &'e Value) -> Evaluated<'e> {
+    fn ask<'e>(
+        &'e self,
+        function: &'static str,
+        arguments: &'e [Expr],
+        row: &'e Value,
+    ) -> Evaluated<'e> {
         let values = self.values(arguments, row)?;
         if values.iter().any(|value| value.is_undefined()) {
             return Ok(Cow::Owned(Value::Undefined));
@@ -426,7 +316,10 @@ impl<'a> Evaluator<'a> {
                 }
                 Value::Boolean(left.same(right) == (operator == Operator::Equal))
             }
-            Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
+            Operator::Less
+            | Operator::LessOrEqual
+            | Operator::Greater
+            | Operator::GreaterOrEqual => {
                 let (Some(a), Some(b)) = (left.to_decimal(), right.to_decimal()) else {
                     return Value::Undefined;
                 };
@@ -438,7 +331,9 @@ impl<'a> Evaluator<'a> {
                     _ => order != Ordering::Less,
                 })
             }
-            Operator::Add if matches!(left, Value::String(_)) || matches!(right, Value::String(_)) => {
+            Operator::Add
+                if matches!(left, Value::String(_)) || matches!(right, Value::String(_)) =>
+            {
                 match (left.to_text(self.version), right.to_text(self.version)) {
                     (Some(a), Some(b)) => {
                         let text = a + &b;
@@ -463,7 +358,9 @@ impl<'a> Evaluator<'a> {
 
     fn cast(&self, value: &Value, target: CastType) -> Value {
         match (target, value) {
-            (CastType::String, _) => value.to_text(self.version).map_or(Value::Undefined, Value::String),
+            (CastType::String, _) => {
+                value.to_text(self.version).map_or(Value::Undefined, Value::String)
+            }
             (CastType::Boolean, _) => value.to_boolean().map_or(Value::Undefined, Value::Boolean),
             (CastType::Int | CastType::Decimal, Value::Null) => Value::Null,
             (CastType::Int, Value::Boolean(value)) => Value::Int((*value).into()),
@@ -497,7 +394,7 @@ pub(super) fn arithmetic(operator: Operator, left: Number, right: Number) -> Val
     }
     let (a, b) = (left.decimal(), right.decimal());
     Value::decimal(match operator {
-        Operator::Add => a.add(b),
+        Operator::Add => a.plus(b),
         Operator::Subtract => a.subtract(b),
         Operator::Multiply => a.multiply(b),
         Operator::Divide => a.divide(b),

@@ -11,6 +11,7 @@
 //! They are refused by name when a statement is read.
 
 mod ast;
+mod context;
 mod error;
 mod evaluate;
 mod functions;
@@ -23,8 +24,8 @@ mod value;
 
 use std::fmt;
 
+pub use context::{Answers, Context, Interrupt, Message, MqttProperties, Output, Question, Source};
 pub use error::SqlError;
-pub use evaluate::{Answers, Context, Interrupt, Message, MqttProperties, Output, Question, Source};
 pub use json::parse as parse_json;
 pub use number::Decimal;
 pub use template::Template;
@@ -96,6 +97,11 @@ impl Statement {
         &self.names
     }
 
+    /// Writes a result of the statement as JSON, as its version of the language does.
+    pub fn write(&self, value: &Value) -> String {
+        json::to_string(value, self.version)
+    }
+
     /// Whether any function of the statement asks another service.
     pub fn asks(&self) -> bool {
         let mut asks = false;
@@ -106,6 +112,32 @@ impl Statement {
     fn functions(&self, visit: &mut dyn FnMut(&'static Function)) {
         self.set.iter().for_each(|value| value.functions(visit));
         self.select.functions(visit);
+    }
+}
+
+/// Reads and applies whatever `data` holds: a statement, a NUL, a message. The
+/// entrance of a fuzz target; whatever comes, it must return.
+pub fn exercise(data: &[u8]) {
+    let end = data.iter().position(|byte| *byte == 0).unwrap_or(data.len());
+    let Ok(source) = std::str::from_utf8(&data[..end]) else { return };
+    let message = Message::new(data.get(end + 1..).unwrap_or_default());
+    let context = Context {
+        message: &message,
+        topic: "fuzz/topic",
+        source: Source::default(),
+        account: "123456789012",
+        trace_id: "trace",
+        now: 0,
+        seed: 1,
+    };
+    for version in [Version::V2015, Version::V2016] {
+        let Ok(statement) = Statement::parse(source, version) else { continue };
+        if let Ok(Some(Output::Value(value))) = statement.apply(&context, &Answers::default()) {
+            let _ = statement.write(&value);
+        }
+        if let Ok(template) = Template::parse(source, &statement) {
+            let _ = template.fill(&statement, &context, &Answers::default());
+        }
     }
 }
 

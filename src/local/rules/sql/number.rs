@@ -150,7 +150,7 @@ impl Decimal {
     }
 
     /// The sum.
-    pub fn add(self, other: Decimal) -> Option<Decimal> {
+    pub fn plus(self, other: Decimal) -> Option<Decimal> {
         let low = self.exponent.min(other.exponent);
         match (self.scaled(low), other.scaled(low)) {
             (Some(a), Some(b)) => match a.checked_add(b) {
@@ -163,7 +163,7 @@ impl Decimal {
 
     /// The difference.
     pub fn subtract(self, other: Decimal) -> Option<Decimal> {
-        self.add(other.negate())
+        self.plus(other.negate())
     }
 
     /// The product.
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn calculates_in_base_ten() {
-        assert_eq!(decimal("0.1").add(decimal("0.2")).unwrap(), decimal("0.3"));
+        assert_eq!(decimal("0.1").plus(decimal("0.2")).unwrap(), decimal("0.3"));
         assert_eq!(decimal("1").divide(decimal("4")).unwrap(), decimal("0.25"));
         assert_eq!(
             decimal("1").divide(decimal("3")).unwrap().to_string(),
@@ -344,7 +344,7 @@ mod tests {
         assert_eq!(decimal("1").divide(Decimal::ZERO), None);
         assert_eq!(decimal("1E999").multiply(decimal("10")), None);
         assert_eq!(decimal("1E-999").multiply(decimal("1E-5")).unwrap(), Decimal::ZERO);
-        assert_eq!(decimal("1E999").add(decimal("1E-999")).unwrap(), decimal("1E999"));
+        assert_eq!(decimal("1E999").plus(decimal("1E-999")).unwrap(), decimal("1E999"));
         assert_eq!(decimal("5.5").remainder(decimal("2")).unwrap(), decimal("1.5"));
         assert_eq!(decimal("-5.5").remainder(decimal("2")).unwrap(), decimal("-1.5"));
         assert_eq!(decimal("2.25").square_root().unwrap(), decimal("1.5"));

@@ -5,8 +5,9 @@
 //! empty text.
 
 use super::ast::Expr;
+use super::context::{Answers, Context, Interrupt};
 use super::error::SqlError;
-use super::evaluate::{Answers, Context, Evaluator, Interrupt};
+use super::evaluate::Evaluator;
 use super::{Statement, parser};
 
 /// A field of an action, read once when the rule is made.
@@ -36,7 +37,10 @@ impl Template {
             let expr =
                 parser::expression(&inner[..end], statement.version, statement.names.clone())
                     .map_err(|error| SqlError {
-                        message: format!("in template `{}`: {error}", &rest[start..start + end + 3]),
+                        message: format!(
+                            "in template `{}`: {error}",
+                            &rest[start..start + end + 3]
+                        ),
                         ..SqlError::new(source, at, "")
                     })?;
             parts.push(Part::Expr(expr));
@@ -87,7 +91,9 @@ impl Template {
                     let value = evaluator.eval(expr, evaluator.row())?;
                     match &*value {
                         super::Value::Null => text.push_str("null"),
-                        value => text.push_str(&value.to_text(evaluator.version).unwrap_or_default()),
+                        value => {
+                            text.push_str(&value.to_text(evaluator.version).unwrap_or_default())
+                        }
                     }
                 }
             }

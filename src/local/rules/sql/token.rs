@@ -151,15 +151,14 @@ mod tests {
                 Kind::Variable("v"),
             ]
         );
-        assert_eq!(kinds(r"'it''s' '\d\\\''"), vec![
-            Kind::Text("it's".into()),
-            Kind::Text(r"\d\'".into()),
-        ]);
-        assert_eq!(kinds("1.x"), vec![
-            Kind::Number(Value::Int(1)),
-            Kind::Sign("."),
-            Kind::Word("x")
-        ]);
+        assert_eq!(
+            kinds(r"'it''s' '\d\\\''"),
+            vec![Kind::Text("it's".into()), Kind::Text(r"\d\'".into()),]
+        );
+        assert_eq!(
+            kinds("1.x"),
+            vec![Kind::Number(Value::Int(1)), Kind::Sign("."), Kind::Word("x")]
+        );
     }
 
     #[test]

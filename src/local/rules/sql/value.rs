@@ -201,7 +201,9 @@ impl From<&serde_json::Value> for Value {
                 _ => Value::decimal(number.as_f64().and_then(Decimal::from_f64)),
             },
             serde_json::Value::String(text) => Value::text(text.as_str()),
-            serde_json::Value::Array(items) => Value::Array(items.iter().map(Value::from).collect()),
+            serde_json::Value::Array(items) => {
+                Value::Array(items.iter().map(Value::from).collect())
+            }
             serde_json::Value::Object(members) => Value::Object(
                 members.iter().map(|(name, value)| (name.clone(), Value::from(value))).collect(),
             ),
@@ -243,7 +245,7 @@ mod tests {
     fn converts_as_the_table_says() {
         let decimal = |text: &str| Value::Decimal(Decimal::parse(text).unwrap());
         // value, decimal, int, boolean, string
-        let rows: Vec<(Value, Option<&str>, Option<i128>, Option<bool>, Option<&str>)> = vec![
+        let rows = [
             (Value::Int(7), Some("7"), Some(7), None, Some("7")),
             (decimal("2.5"), Some("2.5"), Some(3), None, Some("2.5")),
             (decimal("-2.5"), Some("-2.5"), Some(-3), None, Some("-2.5")),

@@ -34,11 +34,9 @@ pub fn get_mqtt_property(call: &Call<'_>) -> Option<Value> {
     let properties = call.evaluator.context.source.properties?;
     match &*call.text(0)? {
         "content_type" => properties.content_type.as_deref().map(Value::text),
-        "format_indicator" => {
-            properties.is_text.map(|is_text| {
-                Value::text(if is_text { "UTF8_DATA" } else { "UNSPECIFIED_BYTES" })
-            })
-        }
+        "format_indicator" => properties
+            .is_text
+            .map(|is_text| Value::text(if is_text { "UTF8_DATA" } else { "UNSPECIFIED_BYTES" })),
         "response_topic" => properties.response_topic.as_deref().map(Value::text),
         "correlation_data" => {
             properties.correlation_data.as_ref().map(|data| Value::text(STANDARD.encode(data)))

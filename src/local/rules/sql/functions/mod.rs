@@ -160,14 +160,7 @@ const fn coding(name: &'static str, body: fn(&Call<'_>) -> Option<Value>) -> Fun
 }
 
 const fn external(name: &'static str, since: Version, arity: RangeInclusive<usize>) -> Function {
-    Function {
-        name,
-        arity,
-        since,
-        takes_star: false,
-        pattern: false,
-        body: Body::External,
-    }
+    Function { name, arity, since, takes_star: false, pattern: false, body: Body::External }
 }
 
 static TABLE: &[Function] = &[
@@ -196,10 +189,7 @@ static TABLE: &[Function] = &[
     pure("get", 2..=2, context::get),
     external("get_dynamodb", Version::V2016, 4..=6),
     pure("get_mqtt_property", 1..=1, context::get_mqtt_property),
-    Function {
-        body: Body::OrDefault,
-        ..external("get_or_default", Version::V2016, 1..=2)
-    },
+    Function { body: Body::OrDefault, ..external("get_or_default", Version::V2016, 1..=2) },
     external("get_registry_data", Version::V2016, 3..=3),
     external("get_secret", Version::V2016, 3..=4),
     external("get_thing_shadow", Version::V2016, 2..=3),

@@ -13,7 +13,7 @@ use crate::sql::value::Value;
 
 pub fn chr(call: &Call<'_>) -> Option<Value> {
     let code = u32::try_from(call.int(0)?).ok()?;
-    char::from_u32(code).map(|character| Value::text(character))
+    char::from_u32(code).map(Value::text)
 }
 
 /// Texts one after the other; with an array among the arguments, one array of all.

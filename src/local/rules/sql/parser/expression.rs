@@ -1,212 +1,22 @@
-//! From the text of a statement to its tree.
+//! Expressions, by precedence climbing (Pratt).
 //!
-//! Expressions are read by precedence climbing (Pratt): each operator binds with a
-//! power, and an operand takes all operators that bind tighter than the one before
-//! it. From loose to tight: OR, AND, NOT, comparisons and IN, sums, products, the
-//! sign, members.
-//!
-//! Statements come from users, so nesting is bounded: both how deep the reader
-//! recurses and how high a tree becomes by long chains of operators.
+//! Each operator binds with a power, and an operand takes all operators that bind
+//! tighter than the one before it. From loose to tight: OR, AND, NOT, comparisons
+//! and IN, sums, products, the sign, members.
 
 use regex::RegexBuilder;
 
-use super::ast::{CastType, Expr, Item, Items, Operator, Select};
-use super::error::SqlError;
-use super::functions::{self, Function};
-use super::token::{Kind, Token, tokens};
-use super::value::Value;
-use super::{Statement, Version};
-
-/// Reads `[SET …] SELECT … [FROM …] [WHERE …]`.
-pub fn statement(source: &str, version: Version) -> Result<Statement, SqlError> {
-    let mut parser = Parser::new(source, version, Vec::new())?;
-    let set = parser.set()?;
-    parser.word("SELECT")?;
-    let items = parser.items()?;
-    let from = if parser.take_word("FROM") { Some(parser.filter()?) } else { None };
-    let condition = parser.condition()?;
-    parser.end()?;
-    let names = parser.variables;
-    let statement = Statement { version, set, names, select: Select { items, from, condition } };
-    once_per_statement(&statement).map_err(|message| SqlError::new(source, 0, message))?;
-    Ok(statement)
-}
-
-/// Reads an expression on its own, as in a substitution template.
-pub fn expression(
-    source: &str,
-    version: Version,
-    variables: Vec<String>,
-) -> Result<Expr, SqlError> {
-    let mut parser = Parser::new(source, version, variables)?;
-    let expr = parser.expr(LOOSEST)?.0;
-    parser.end()?;
-    Ok(expr)
-}
-
-struct Parser<'a> {
-    source: &'a str,
-    version: Version,
-    tokens: Vec<Token<'a>>,
-    at: usize,
-    depth: usize,
-    /// The height of the highest tree since the innermost query began.
-    peak: usize,
-    variables: Vec<String>,
-}
-
-/// An expression and the height of its tree.
-type Node = (Expr, usize);
+use super::super::Version;
+use super::super::ast::{CastType, Expr, Operator, Select};
+use super::super::error::SqlError;
+use super::super::functions;
+use super::super::token::Kind;
+use super::super::value::Value;
+use super::{LOOSEST, Node, Parser, check};
 
 impl<'a> Parser<'a> {
-    fn new(
-        source: &'a str,
-        version: Version,
-        variables: Vec<String>,
-    ) -> Result<Parser<'a>, SqlError> {
-        Ok(Parser { source, version, tokens: tokens(source)?, at: 0, depth: 0, peak: 0, variables })
-    }
-
-    fn set(&mut self) -> Result<Vec<Expr>, SqlError> {
-        let mut values = Vec::new();
-        if !self.take_word("SET") {
-            return Ok(values);
-        }
-        loop {
-            let Some(Kind::Variable(name)) = self.kind() else {
-                return Err(self.expected("a variable such as `@name`"));
-            };
-            let name = (*name).to_owned();
-            if name.chars().count() > 64 {
-                return Err(self.error("the name of a variable has at most 64 characters"));
-            }
-            if self.variables.contains(&name) {
-                return Err(self.error(format!("variable `@{name}` is assigned twice")));
-            }
-            if values.len() == 10 {
-                return Err(self.error("a statement sets at most 10 variables"));
-            }
-            self.at += 1;
-            self.sign("=")?;
-            values.push(self.expr(LOOSEST)?.0);
-            // Known only from here on, so that no variable depends on itself.
-            self.variables.push(name);
-            if !self.take_sign(",") {
-                return Ok(values);
-            }
-        }
-    }
-
-    fn items(&mut self) -> Result<Items, SqlError> {
-        if self.value_keyword() {
-            self.since(Version::V2016, "SELECT VALUE")?;
-            self.at += 1;
-            if self.take_sign("*") {
-                return Ok(Items::ValueStar);
-            }
-            return Ok(Items::Value(self.expr(LOOSEST)?.0));
-        }
-        let mut items = Vec::new();
-        loop {
-            if self.take_sign("*") {
-                items.push(Item::Star);
-            } else {
-                let start = self.at;
-                let expr = self.expr(LOOSEST)?.0;
-                let name =
-                    if self.take_word("AS") { self.alias()? } else { self.own_name(&expr, start)? };
-                items.push(Item::Named(expr, name));
-            }
-            if !self.take_sign(",") {
-                return Ok(Items::List(items));
-            }
-        }
-    }
-
-    /// Whether the next word is the keyword VALUE and not a field of that name.
-    fn value_keyword(&self) -> bool {
-        if !self.kind().is_some_and(|kind| kind.is_word("VALUE")) {
-            return false;
-        }
-        match self.tokens.get(self.at + 1).map(|token| &token.kind) {
-            None => false,
-            Some(Kind::Sign("*")) => {
-                let after = self.tokens.get(self.at + 2).map(|token| &token.kind);
-                after.is_none_or(|kind| kind.is_word("FROM") || kind.is_sign(")"))
-            }
-            Some(Kind::Sign(sign)) => matches!(*sign, "(" | "{" | "["),
-            Some(Kind::Word(word)) => {
-                !["AS", "FROM", "AND", "OR", "IN", "WHERE", "NOT"]
-                    .iter()
-                    .any(|keyword| word.eq_ignore_ascii_case(keyword))
-            }
-            Some(_) => true,
-        }
-    }
-
-    fn alias(&mut self) -> Result<Vec<String>, SqlError> {
-        let mut path = Vec::new();
-        loop {
-            match self.kind() {
-                Some(Kind::Word(word)) => path.push((*word).to_owned()),
-                _ => return Err(self.expected("a name")),
-            }
-            self.at += 1;
-            if !self.take_sign(".") {
-                return Ok(path);
-            }
-        }
-    }
-
-    /// The name of a value without AS: its last member, or the function's.
-    fn own_name(&self, expr: &Expr, start: usize) -> Result<Vec<String>, SqlError> {
-        let name = match expr {
-            Expr::Path(path) | Expr::Members(_, path) => path.last().cloned(),
-            Expr::Variable(place) => self.variables.get(*place).cloned(),
-            Expr::Call(function, ..) => Some(function.name.to_owned()),
-            Expr::Cast(..) => Some("cast".to_owned()),
-            _ => None,
-        };
-        name.map(|name| vec![name]).ok_or_else(|| {
-            let at = self.tokens.get(start).map_or(0, |token| token.start);
-            SqlError::new(self.source, at, "this value has no name; give it one with `AS name`")
-        })
-    }
-
-    fn filter(&mut self) -> Result<String, SqlError> {
-        let Some(token) = self.tokens.get(self.at) else {
-            return Err(self.expected("a topic filter in quotes"));
-        };
-        let start = token.start;
-        let filter = match &token.kind {
-            Kind::Text(text) => {
-                let text = text.clone();
-                self.at += 1;
-                text
-            }
-            _ => {
-                // Old statements leave the quotes out: everything to the next space.
-                let text = self.source[start..].split_whitespace().next().unwrap_or("");
-                let end = start + text.len();
-                while self.tokens.get(self.at).is_some_and(|token| token.start < end) {
-                    self.at += 1;
-                }
-                text.to_owned()
-            }
-        };
-        check_filter(&filter).map_err(|message| SqlError::new(self.source, start, message))?;
-        Ok(filter)
-    }
-
-    fn condition(&mut self) -> Result<Option<Expr>, SqlError> {
-        if !self.take_word("WHERE") {
-            return Ok(None);
-        }
-        Ok(Some(self.expr(LOOSEST)?.0))
-    }
-
     /// Reads an operand and all operators that bind at least as tight as `power`.
-    fn expr(&mut self, power: u8) -> Result<Node, SqlError> {
+    pub(super) fn expr(&mut self, power: u8) -> Result<Node, SqlError> {
         self.depth += 1;
         if self.depth > DEPTH {
             return Err(self.error(format!("expressions are nested deeper than {DEPTH} levels")));
@@ -480,19 +290,19 @@ impl<'a> Parser<'a> {
         let fail = |message: String| SqlError::new(self.source, start, message);
         if !function.arity.contains(&arguments.len()) {
             let (least, most) = (function.arity.start(), function.arity.end());
-            let range = if least == most { format!("{least}") } else { format!("{least} to {most}") };
+            let range =
+                if least == most { format!("{least}") } else { format!("{least} to {most}") };
             return Err(fail(format!(
                 "function `{name}` takes {range} arguments, not {}",
                 arguments.len()
             )));
         }
-        check_arguments(function, &arguments).map_err(fail)?;
+        check::arguments(function, &arguments).map_err(fail)?;
         let pattern = match (function.pattern, arguments.get(1)) {
             (true, Some(Expr::Literal(Value::String(pattern)))) => Some(
-                RegexBuilder::new(pattern)
-                    .size_limit(functions::PATTERN_SIZE)
-                    .build()
-                    .map_err(|error| fail(format!("pattern `{pattern}` is not accepted: {error}")))?,
+                RegexBuilder::new(pattern).size_limit(functions::PATTERN_SIZE).build().map_err(
+                    |error| fail(format!("pattern `{pattern}` is not accepted: {error}")),
+                )?,
             ),
             _ => None,
         };
@@ -556,61 +366,6 @@ impl<'a> Parser<'a> {
             }
         }
     }
-
-    fn kind(&self) -> Option<&Kind<'a>> {
-        self.tokens.get(self.at).map(|token| &token.kind)
-    }
-
-    fn take_word(&mut self, word: &str) -> bool {
-        let found = self.kind().is_some_and(|kind| kind.is_word(word));
-        self.at += usize::from(found);
-        found
-    }
-
-    fn take_sign(&mut self, sign: &str) -> bool {
-        let found = self.kind().is_some_and(|kind| kind.is_sign(sign));
-        self.at += usize::from(found);
-        found
-    }
-
-    fn word(&mut self, word: &str) -> Result<(), SqlError> {
-        if self.take_word(word) { Ok(()) } else { Err(self.expected(&format!("`{word}`"))) }
-    }
-
-    fn sign(&mut self, sign: &str) -> Result<(), SqlError> {
-        if self.take_sign(sign) { Ok(()) } else { Err(self.expected(&format!("`{sign}`"))) }
-    }
-
-    fn end(&self) -> Result<(), SqlError> {
-        match self.kind() {
-            None => Ok(()),
-            Some(Kind::Sign("!=")) => Err(self.error("`!=` is not an operator; write `<>`")),
-            Some(_) => Err(self.expected("the end of the statement")),
-        }
-    }
-
-    fn since(&self, version: Version, what: &str) -> Result<(), SqlError> {
-        if self.version >= version {
-            return Ok(());
-        }
-        Err(self.error(format!("{what} needs SQL version {version}; this has {}", self.version)))
-    }
-
-    fn expected(&self, what: &str) -> SqlError {
-        match self.tokens.get(self.at) {
-            Some(token) => {
-                let found: String =
-                    self.source[token.start..token.end].chars().take(40).collect();
-                self.error(format!("expected {what}, found `{found}`"))
-            }
-            None => self.error(format!("expected {what}, found the end")),
-        }
-    }
-
-    fn error(&self, message: impl Into<String>) -> SqlError {
-        let at = self.tokens.get(self.at).map_or(self.source.len(), |token| token.start);
-        SqlError::new(self.source, at, message)
-    }
 }
 
 enum Infix {
@@ -618,88 +373,6 @@ enum Infix {
     In,
 }
 
-fn check_filter(filter: &str) -> Result<(), String> {
-    let fail = |why: &str| Err(format!("topic filter `{filter}` is not valid: {why}"));
-    if filter.is_empty() {
-        return fail("it is empty");
-    }
-    if filter.len() > 256 {
-        return fail("it is longer than 256 bytes");
-    }
-    if filter.contains('\0') {
-        return fail("it contains a NUL");
-    }
-    let mut levels = filter.split('/').peekable();
-    while let Some(level) = levels.next() {
-        if level.contains('#') && (level != "#" || levels.peek().is_some()) {
-            return fail("`#` must be the last level, alone");
-        }
-        if level.contains('+') && level != "+" {
-            return fail("`+` must be alone in its level");
-        }
-    }
-    Ok(())
-}
-
-/// What functions say about their arguments beyond how many there are.
-fn check_arguments(function: &Function, arguments: &[Expr]) -> Result<(), String> {
-    let text = |place: usize| match arguments.get(place) {
-        Some(Expr::Literal(Value::String(text))) => Some(text.as_str()),
-        _ => None,
-    };
-    let one_of = |place: usize, accepted: &[&str]| match text(place) {
-        Some(text) if !accepted.contains(&text) => Err(format!(
-            "argument {} of `{}` is `{text}`; accepted are {}",
-            place + 1,
-            function.name,
-            accepted.join(", ")
-        )),
-        _ => Ok(()),
-    };
-    match function.name {
-        "encode" => one_of(1, &["base64"]),
-        "decode" if text(1) == Some("proto") => {
-            Err("decoding of `proto` is not offered here; `base64` is".to_owned())
-        }
-        "decode" => one_of(1, &["base64"]),
-        "transform" => one_of(0, &["enrichArray"]),
-        "get_mqtt_property" => one_of(
-            0,
-            &["content_type", "format_indicator", "response_topic", "correlation_data"],
-        ),
-        "get_registry_data" => one_of(0, &["DescribeThing", "ListThingGroupsForThing"]),
-        "get_dynamodb" if arguments.len() == 5 => {
-            Err("`get_dynamodb` takes a sort key with its value".to_owned())
-        }
-        "get_or_default" => {
-            let mut external = None;
-            if let Some(default) = arguments.get(1) {
-                default.functions(&mut |called| {
-                    if called.is_external() {
-                        external = Some(called.name);
-                    }
-                });
-            }
-            external.map_or(Ok(()), |name| {
-                Err(format!("the default of `get_or_default` must not call `{name}`"))
-            })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn once_per_statement(statement: &Statement) -> Result<(), String> {
-    for name in ["get_registry_data", "get_dynamodb"] {
-        let mut count = 0;
-        statement.functions(&mut |function| count += usize::from(function.name == name));
-        if count > 1 {
-            return Err(format!("`{name}` can be called once in a statement, not {count} times"));
-        }
-    }
-    Ok(())
-}
-
-const LOOSEST: u8 = 1;
 const COMPARISON: u8 = 4;
 const SIGN: u8 = 7;
 const DEPTH: usize = 48;
