@@ -1,0 +1,183 @@
+//! The endpoint of all AWS APIs: one HTTP port.
+//!
+//! The signature's scope says which service a request is for. S3 checks its own
+//! signatures, as its bodies come in signed chunks; for all others the gateway
+//! does, and asks IAM whether the caller may. What comes from a foreign web page
+//! is refused before anything else: a page that a user happens to look at must
+//! not reach a cloud on the same machine.
+//!
+//! Under `/_iotstack/` live the things that AWS does not have: health, coverage,
+//! the answers of custom resources, the console. `/mqtt` is MQTT over WebSocket.
+
+mod origin;
+mod signature;
+mod websocket;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, State, WebSocketUpgrade};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, put};
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use iotstack_local_kernel::wire::{self, Format};
+use iotstack_local_kernel::{Caller, Cloud, Fault, Timestamp, id};
+use serde_json::json;
+
+use crate::parts::Parts;
+use signature::Signature;
+
+/// What the gateway hands requests to.
+pub struct Gateway {
+    /// The services.
+    pub cloud: Arc<Cloud>,
+    /// What is no ordinary service.
+    pub parts: Parts,
+    /// Whether only loopback names may stand in `Host`.
+    pub loopback_only: bool,
+}
+
+/// The routes of the endpoint.
+pub fn router(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/_iotstack/health", get(health))
+        .route("/_iotstack/coverage", get(coverage))
+        .route("/_iotstack/cfn-response/{token}", put(custom_resource_answer))
+        .route("/mqtt", any(mqtt))
+        .merge(crate::console::router())
+        .fallback(api)
+        .layer(axum::middleware::from_fn_with_state(gateway.clone(), origin::guard))
+        .with_state(gateway)
+}
+
+async fn health(State(gateway): State<Arc<Gateway>>) -> Response {
+    let addresses = gateway.cloud.addresses();
+    let account = &gateway.cloud.account;
+    axum_json(&json!({
+        "endpoint": addresses.endpoint,
+        "mqtt": addresses.mqtt,
+        "account": account.id,
+        "region": account.region,
+        "time": gateway.cloud.clock.now().iso8601(),
+    }))
+}
+
+async fn coverage(State(gateway): State<Arc<Gateway>>) -> Response {
+    axum_json(&crate::coverage::as_json(&gateway.cloud))
+}
+
+/// The answer of a custom resource; its token is the permission.
+async fn custom_resource_answer(
+    State(gateway): State<Arc<Gateway>>,
+    axum::extract::Path(token): axum::extract::Path<String>,
+    body: Bytes,
+) -> StatusCode {
+    if gateway.parts.stacks.respond(&token, &body) { StatusCode::OK } else { StatusCode::FORBIDDEN }
+}
+
+async fn mqtt(
+    State(gateway): State<Arc<Gateway>>,
+    ConnectInfo(peer): ConnectInfo<std::net::SocketAddr>,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    request: Request<Body>,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    let request = Request::from_parts(parts, Bytes::new());
+    let caller = match gateway.authenticate(&request) {
+        Ok((_, caller)) => caller,
+        Err(fault) => return refuse(&fault, "iotdevicegateway"),
+    };
+    match upgrade {
+        Ok(upgrade) => websocket::serve(upgrade, gateway, caller, peer),
+        Err(rejection) => rejection.into_response(),
+    }
+}
+
+/// Every request of an AWS API.
+async fn api(State(gateway): State<Arc<Gateway>>, request: Request<Body>) -> Response {
+    let scope = match Signature::of(&request) {
+        Ok(signature) => signature.scope,
+        // Who signs nothing, or in S3's older ways, can only mean S3.
+        Err(_) if !request.headers().contains_key("x-amz-target") => "s3".to_owned(),
+        Err(fault) => return refuse(&fault, ""),
+    };
+    if scope == "s3" {
+        return gateway.parts.objects.answer(request).await.map(Body::new);
+    }
+    let (head, body) = request.into_parts();
+    let body = match axum::body::to_bytes(body, LARGEST_BODY).await {
+        Ok(body) => body,
+        Err(_) => {
+            let message = format!("the body must be at most {LARGEST_BODY} bytes and complete");
+            return refuse(&Fault::new("RequestEntityTooLargeException", 413, message), &scope);
+        }
+    };
+    let request = Request::from_parts(head, body);
+    match gateway.answer(request).await {
+        Ok(response) => response,
+        Err(fault) => refuse(&fault, &scope),
+    }
+}
+
+impl Gateway {
+    /// Checks who signed, asks whether they may, and calls the operation.
+    async fn answer(&self, request: Request<Bytes>) -> Result<Response, Fault> {
+        let (scope, caller) = self.authenticate(&request)?;
+        let operation = self.cloud.services.operation_of(&scope, &request);
+        if let (Some(operation), Caller::Principal { arn }) = (operation, &caller) {
+            let action = format!("{}:{operation}", action_prefix(&scope));
+            if !self.cloud.ports.credentials()?.allows(&caller, &action, "*") {
+                let message = format!("{arn} may not do {action}: none of its policies allows it");
+                return Err(Fault::new("AccessDeniedException", 403, message));
+            }
+        }
+        tracing::debug!(scope, operation, "call");
+        let now = self.cloud.clock.now();
+        let response = self.cloud.services.answer(&scope, request, caller, now).await;
+        Ok(response.map(Body::from))
+    }
+
+    /// Whose request it is, and for which service.
+    fn authenticate(&self, request: &Request<Bytes>) -> Result<(String, Caller), Fault> {
+        let signature = Signature::of(request)?;
+        let credentials = self.cloud.ports.credentials()?;
+        // Clients sign with the machine's time, also when the cloud's runs faster.
+        let now = [machine_time(), self.cloud.clock.now()];
+        let identity = signature.verify(request, &**credentials, &now)?;
+        Ok((signature.scope, identity.caller))
+    }
+}
+
+fn machine_time() -> Timestamp {
+    iotstack_local_kernel::Clock::real().now()
+}
+
+/// What stands before the colon in IAM's name of an action.
+fn action_prefix(scope: &str) -> &str {
+    match scope {
+        "iotdata" | "iotdevicegateway" | "execute-api" => "iot",
+        "iot-jobs-data" => "iotjobsdata",
+        "monitoring" => "cloudwatch",
+        other => other,
+    }
+}
+
+/// A refusal before a service is reached, in the format of the scope.
+fn refuse(fault: &Fault, scope: &str) -> Response {
+    let format = match scope {
+        "cloudformation" | "iam" | "sts" | "sns" => Format::Query { namespace: "" },
+        "ssm" | "kms" | "logs" | "events" | "secretsmanager" | "acm" | "dynamodb" | "sqs"
+        | "monitoring" => Format::AwsJson { version: "1.1" },
+        _ => Format::RestJson,
+    };
+    wire::write_fault(fault, &format, &id::uuid()).map(Body::from)
+}
+
+fn axum_json(value: &serde_json::Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+}
+
+/// The code of a function may come inside the call, in base64.
+const LARGEST_BODY: usize = 80 * 1024 * 1024;

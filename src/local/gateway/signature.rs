@@ -1,0 +1,313 @@
+//! AWS's signature version 4: who signed a request, and whether nobody changed it.
+//!
+//! Signatures stand in the `Authorization` header or, for WebSockets and
+//! presigned requests, in the query. S3 checks its own, as its bodies come in
+//! signed chunks. Signature version 4A and anonymous requests are refused.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderMap, Request, Uri, header};
+use iotstack_local_kernel::ports::{Credentials, Identity};
+use iotstack_local_kernel::{Fault, Timestamp, id};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use sha2::{Digest, Sha256};
+
+/// The parts of a signature that say who signed, for what, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// The id of the key.
+    pub access_key_id: String,
+    /// The service that the request is for.
+    pub scope: String,
+    date: String,
+    region: String,
+    signed_headers: Vec<String>,
+    given: String,
+    time: String,
+    token: Option<String>,
+    /// How long it is good, for signatures in the query.
+    expires: Option<Duration>,
+}
+
+impl Signature {
+    /// Finds the signature of a request.
+    ///
+    /// # Errors
+    /// `MissingAuthenticationToken` if there is none, `IncompleteSignature` if
+    /// it cannot be read.
+    pub fn of<B>(request: &Request<B>) -> Result<Self, Fault> {
+        if let Some(value) = request.headers().get(header::AUTHORIZATION) {
+            let text = value.to_str().map_err(|_| incomplete("the header is not plain ASCII"))?;
+            return from_header(text, request.headers());
+        }
+        if let Some(query) = request.uri().query().filter(|query| query.contains("X-Amz-Signature=")) {
+            return from_query(query);
+        }
+        Err(Fault::new(
+            "MissingAuthenticationTokenException",
+            403,
+            "the request is not signed; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        ))
+    }
+
+    /// Checks the signature, and gives whose it is.
+    ///
+    /// `now` holds the moments that count as now: the machine's, and the cloud's
+    /// where its clock runs differently.
+    ///
+    /// # Errors
+    /// AWS's words for an unknown key, a wrong signature, one out of time.
+    pub fn verify(
+        &self,
+        request: &Request<Bytes>,
+        credentials: &dyn Credentials,
+        now: &[Timestamp],
+    ) -> Result<Identity, Fault> {
+        let Some(identity) = credentials.identity(&self.access_key_id) else {
+            return Err(refused("UnrecognizedClientException", "the access key id is not known"));
+        };
+        if let Some(token) = &identity.session_token
+            && self.token.as_ref() != Some(token)
+        {
+            return Err(refused("UnrecognizedClientException", "the session token is not valid"));
+        }
+        if identity.expires.is_some_and(|expires| now.iter().all(|now| *now >= expires)) {
+            return Err(refused("ExpiredTokenException", "the session token has expired"));
+        }
+        self.check_time(now)?;
+        let wanted = self.sign(request, &identity.secret)?;
+        if !equal(wanted.as_bytes(), self.given.as_bytes()) {
+            return Err(refused(
+                "SignatureDoesNotMatch",
+                "the signature does not fit the request and the secret of the key",
+            ));
+        }
+        Ok(identity)
+    }
+
+    fn check_time(&self, now: &[Timestamp]) -> Result<(), Fault> {
+        let signed = moment(&self.time)
+            .ok_or_else(|| incomplete("X-Amz-Date must look like 20260131T235959Z"))?;
+        let early = now.iter().all(|now| signed.since(*now) > SKEW);
+        let allowed = self.expires.unwrap_or(SKEW);
+        let late = now.iter().all(|now| now.since(signed) > allowed);
+        if early || late {
+            let what = if early { "not yet valid" } else { "expired" };
+            return Err(refused("RequestExpired", &format!("the signature of {} is {what}", self.time)));
+        }
+        Ok(())
+    }
+
+    /// The signature that the request should have.
+    fn sign(&self, request: &Request<Bytes>, secret: &str) -> Result<String, Fault> {
+        let mut headers = String::new();
+        for name in &self.signed_headers {
+            let values: Vec<String> = request
+                .headers()
+                .get_all(name.as_str())
+                .iter()
+                .map(|value| collapse(&String::from_utf8_lossy(value.as_bytes())))
+                .collect();
+            if values.is_empty() {
+                return Err(incomplete(&format!("signed header `{name}` is missing")));
+            }
+            headers.push_str(&format!("{name}:{}\n", values.join(",")));
+        }
+        let payload = request
+            .headers()
+            .get("x-amz-content-sha256")
+            .and_then(|value| value.to_str().ok())
+            .map_or_else(|| id::hex(&Sha256::digest(request.body())), str::to_owned);
+        if payload.len() == 64 && payload != id::hex(&Sha256::digest(request.body())) {
+            return Err(refused("SignatureDoesNotMatch", "the body is not the one that was signed"));
+        }
+        let canonical = format!(
+            "{}\n{}\n{}\n{headers}\n{}\n{payload}",
+            request.method(),
+            canonical_path(request.uri()),
+            canonical_query(request.uri()),
+            self.signed_headers.join(";"),
+        );
+        let scope = format!("{}/{}/{}/aws4_request", self.date, self.region, self.scope);
+        let text = format!(
+            "{ALGORITHM}\n{}\n{scope}\n{}",
+            self.time,
+            id::hex(&Sha256::digest(canonical.as_bytes()))
+        );
+        let mut key = mac(format!("AWS4{secret}").as_bytes(), self.date.as_bytes());
+        for part in [self.region.as_str(), &self.scope, "aws4_request"] {
+            key = mac(&key, part.as_bytes());
+        }
+        Ok(id::hex(&mac(&key, text.as_bytes())))
+    }
+}
+
+fn from_header(text: &str, headers: &HeaderMap) -> Result<Signature, Fault> {
+    let rest = text
+        .strip_prefix(ALGORITHM)
+        .ok_or_else(|| incomplete(&format!("only {ALGORITHM} is understood")))?;
+    let mut found = [None; 3];
+    for part in rest.split(',') {
+        let Some((name, value)) = part.trim().split_once('=') else { continue };
+        let at = match name {
+            "Credential" => 0,
+            "SignedHeaders" => 1,
+            "Signature" => 2,
+            _ => continue,
+        };
+        found[at] = Some(value);
+    }
+    let [Some(credential), Some(signed), Some(given)] = found else {
+        return Err(incomplete("Credential, SignedHeaders and Signature are needed"));
+    };
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let time = header("x-amz-date").ok_or_else(|| incomplete("X-Amz-Date is missing"))?;
+    assemble(credential, signed, given, time, header("x-amz-security-token"), None)
+}
+
+fn from_query(query: &str) -> Result<Signature, Fault> {
+    let find = |wanted: &str| {
+        pairs(query).find(|(name, _)| name == wanted).map(|(_, value)| value)
+    };
+    let need = |name: &str| find(name).ok_or_else(|| incomplete(&format!("{name} is missing")));
+    if need("X-Amz-Algorithm")? != ALGORITHM {
+        return Err(incomplete(&format!("only {ALGORITHM} is understood")));
+    }
+    let expires = match find("X-Amz-Expires") {
+        None => SKEW,
+        Some(text) => match text.parse::<u64>() {
+            Ok(seconds) if seconds <= WEEK => Duration::from_secs(seconds),
+            _ => return Err(incomplete("X-Amz-Expires must be 0 to 604800 seconds")),
+        },
+    };
+    assemble(
+        &need("X-Amz-Credential")?,
+        &need("X-Amz-SignedHeaders")?,
+        &need("X-Amz-Signature")?,
+        &need("X-Amz-Date")?,
+        find("X-Amz-Security-Token").as_deref(),
+        Some(expires),
+    )
+}
+
+fn assemble(
+    credential: &str,
+    signed: &str,
+    given: &str,
+    time: &str,
+    token: Option<&str>,
+    expires: Option<Duration>,
+) -> Result<Signature, Fault> {
+    // A key id may hold slashes, the other parts may not.
+    let parts: Vec<&str> = credential.rsplitn(5, '/').collect();
+    let [terminator, scope, region, date, key] = parts[..] else {
+        return Err(incomplete("Credential must be <key>/<date>/<region>/<service>/aws4_request"));
+    };
+    if terminator != "aws4_request" || !time.starts_with(date) {
+        return Err(incomplete("Credential and X-Amz-Date do not fit together"));
+    }
+    let mut signed_headers: Vec<String> = signed.split(';').map(str::to_lowercase).collect();
+    signed_headers.sort();
+    if !signed_headers.iter().any(|name| name == "host") {
+        return Err(incomplete("the host must be signed"));
+    }
+    Ok(Signature {
+        access_key_id: key.to_owned(),
+        scope: scope.to_owned(),
+        date: date.to_owned(),
+        region: region.to_owned(),
+        signed_headers,
+        given: given.to_owned(),
+        time: time.to_owned(),
+        token: token.map(str::to_owned),
+        expires,
+    })
+}
+
+/// The path, each segment encoded once more than it was sent, as all services
+/// but S3 want it.
+fn canonical_path(uri: &Uri) -> String {
+    let path = if uri.path().is_empty() { "/" } else { uri.path() };
+    path.split('/')
+        .map(|segment| utf8_percent_encode(segment, RESERVED).to_string())
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+fn canonical_query(uri: &Uri) -> String {
+    let mut parts: Vec<(String, String)> = pairs(uri.query().unwrap_or_default())
+        .filter(|(name, _)| name != "X-Amz-Signature")
+        .map(|(name, value)| {
+            let encode = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
+            (encode(&name), encode(&value))
+        })
+        .collect();
+    parts.sort();
+    let parts: Vec<String> = parts.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    parts.join("&")
+}
+
+fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        (decode(name), decode(value))
+    })
+}
+
+/// A header's value with runs of blanks as one.
+fn collapse(value: &str) -> String {
+    value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
+    // HMAC takes keys of any length, so this cannot fail.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
+    mac.update(text);
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// Compares without telling by its time where the difference is.
+fn equal(left: &[u8], right: &[u8]) -> bool {
+    left.len() == right.len()
+        && left.iter().zip(right).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+/// Reads `20260131T235959Z`.
+fn moment(text: &str) -> Option<Timestamp> {
+    let digits = text.len() == 16
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 => byte == b'T',
+            15 => byte == b'Z',
+            _ => byte.is_ascii_digit(),
+        });
+    if !digits {
+        return None;
+    }
+    let iso = format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        &text[..4], &text[4..6], &text[6..8], &text[9..11], &text[11..13], &text[13..15]
+    );
+    Timestamp::parse(&iso)
+}
+
+fn incomplete(reason: &str) -> Fault {
+    Fault::new("IncompleteSignatureException", 400, format!("the signature cannot be read: {reason}"))
+}
+
+fn refused(code: &str, message: &str) -> Fault {
+    Fault::new(code, 403, message)
+}
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// How far the clocks of client and cloud may differ.
+const SKEW: Duration = Duration::from_secs(15 * 60);
+const WEEK: u64 = 7 * 24 * 60 * 60;
+/// What a canonical request percent-encodes: all but letters, digits and `-_.~`.
+const RESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! How a local cloud is started.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use crate::{Account, Clock, RootKey};
+
+/// How a local cloud is started. The default is a cloud in memory, on loopback,
+/// on free ports, in real time.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The address of the sockets. What is no loopback address opens the cloud to
+    /// the network.
+    pub host: IpAddr,
+    /// The port of the AWS APIs; any free one for 0.
+    pub http_port: u16,
+    /// The port of MQTT with mutual TLS; any free one for 0.
+    pub mqtt_port: u16,
+    /// Further names of this machine for the certificate of the broker.
+    pub host_names: Vec<String>,
+    /// Whose cloud it is.
+    pub account: Account,
+    /// The key of the account's owner.
+    pub root: RootKey,
+    /// The folder that keeps the state; memory if absent.
+    pub state: Option<PathBuf>,
+    /// The clock of the services.
+    pub clock: Clock,
+    /// Follows the MQTT standard where AWS IoT departs from it.
+    pub standard_mqtt: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            http_port: 0,
+            mqtt_port: 0,
+            host_names: Vec::new(),
+            account: Account::default(),
+            root: RootKey::default(),
+            state: None,
+            clock: Clock::real(),
+            standard_mqtt: false,
+        }
+    }
+}

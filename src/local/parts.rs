@@ -1,0 +1,49 @@
+//! The list of services: one line each.
+//!
+//! They do not know each other, so their order does not matter; it is that in
+//! which one would explain them.
+
+use std::sync::Arc;
+
+use iotstack_local_broker::{Broker, Settings};
+use iotstack_local_cloudformation::Stacks;
+use iotstack_local_kernel::Cloud;
+use iotstack_local_registry::LocalCa;
+use iotstack_local_s3::Front;
+
+use crate::{Error, Options};
+
+/// What the gateway uses besides the tables of operations.
+pub struct Parts {
+    /// S3 answers requests by itself.
+    pub objects: Front,
+    /// Custom resources answer to CloudFormation.
+    pub stacks: Arc<Stacks>,
+    /// The broker takes WebSockets in.
+    pub broker: Arc<Broker>,
+    /// The authority that certifies devices and the broker.
+    pub ca: Arc<LocalCa>,
+}
+
+impl Parts {
+    /// Puts all services into the cloud.
+    pub fn install(cloud: &Arc<Cloud>, options: &Options) -> Result<Self, Error> {
+        iotstack_local_identity::install(cloud, options.root.clone())?;
+        let objects = iotstack_local_s3::install(cloud)?;
+        iotstack_local_lambda::install(cloud)?;
+        iotstack_local_messaging::install(cloud)?;
+        iotstack_local_monitoring::install(cloud)?;
+        iotstack_local_dynamodb::install(cloud)?;
+        let ca = iotstack_local_registry::start(cloud)?;
+        iotstack_local_data_plane::install(cloud)?;
+        iotstack_local_jobs::install(cloud)?;
+        iotstack_local_rules::install(cloud)?;
+        let settings = Settings { standard_mqtt: options.standard_mqtt, ..Settings::default() };
+        let broker = iotstack_local_broker::install(cloud, settings)?;
+        let stacks = iotstack_local_cloudformation::install(cloud)?;
+        match cloud.doubled_resources() {
+            doubled if doubled.is_empty() => Ok(Parts { objects, stacks, broker, ca }),
+            doubled => Err(Error::DoubledResources(doubled)),
+        }
+    }
+}
