@@ -1,0 +1,165 @@
+//! The code of functions, each zip kept once and unpacked when it is first run.
+//!
+//! Functions of a stack often share one zip. Zips are named by their hash; with
+//! a state folder they lie there, readable by their owner alone, without one in
+//! memory. Where they are unpacked is a private folder that goes with its code.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use iotstack_local_kernel::id;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::{Error, archive};
+
+/// All code.
+pub(crate) struct Codes {
+    folder: Option<PathBuf>,
+    packages: Mutex<BTreeMap<String, Arc<Package>>>,
+}
+
+/// One zip.
+pub(crate) struct Package {
+    pub(crate) hash: String,
+    pub(crate) sha256: String,
+    pub(crate) size: u64,
+    content: Content,
+    unpacked: OnceCell<TempDir>,
+}
+
+enum Content {
+    Memory(Bytes),
+    File(PathBuf),
+}
+
+impl Codes {
+    pub(crate) fn new(state: Option<&Path>) -> Self {
+        let folder = state.map(|state| state.join("functions"));
+        Codes { folder, packages: Mutex::default() }
+    }
+
+    /// Takes a zip in; the same one twice is one.
+    pub(crate) fn add(&self, zip: Bytes) -> Result<Arc<Package>, Error> {
+        archive::inspect(&zip)?;
+        let digest = Sha256::digest(&zip);
+        let hash = id::hex(&digest);
+        if let Some(known) = self.lock().get(&hash) {
+            return Ok(known.clone());
+        }
+        let size = zip.len() as u64;
+        let content = match &self.folder {
+            None => Content::Memory(zip),
+            Some(folder) => Content::File(write(folder, &hash, &zip)?),
+        };
+        let sha256 = STANDARD.encode(digest);
+        let unpacked = OnceCell::new();
+        let package = Arc::new(Package { hash: hash.clone(), sha256, size, content, unpacked });
+        Ok(self.lock().entry(hash).or_insert(package).clone())
+    }
+
+    /// The code of a hash, from the state folder if it was not used before.
+    pub(crate) fn get(&self, hash: &str) -> Result<Arc<Package>, Error> {
+        if let Some(known) = self.lock().get(hash) {
+            return Ok(known.clone());
+        }
+        let file = self.folder.as_ref().map(|folder| file_of(folder, hash));
+        let missing = || Error::Archive(format!("code `{hash}` is not in the state folder"));
+        let zip = file.and_then(|file| fs::read(file).ok()).ok_or_else(missing)?;
+        let package = self.add(zip.into())?;
+        // A file that was changed by hand has another hash than its name says.
+        if package.hash == hash { Ok(package) } else { Err(missing()) }
+    }
+
+    /// Forgets all code but this, and what somebody is about to use or still runs.
+    pub(crate) fn keep_only(&self, used: &BTreeSet<String>) {
+        let mut packages = self.lock();
+        let unused: Vec<String> = packages
+            .iter()
+            .filter(|(hash, package)| !used.contains(*hash) && Arc::strong_count(package) == 1)
+            .map(|(hash, _)| hash.clone())
+            .collect();
+        for hash in unused {
+            packages.remove(&hash);
+            if let Some(folder) = &self.folder {
+                let _ = fs::remove_file(file_of(folder, &hash));
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<Package>>> {
+        self.packages.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Package {
+    /// The folder with the unpacked code.
+    pub(crate) async fn folder(self: &Arc<Self>) -> Result<&Path, Error> {
+        let package = self.clone();
+        let unpack = move || {
+            let folder = private_folder()?;
+            archive::unpack(&package.bytes()?, folder.path())?;
+            Ok(folder)
+        };
+        let folder = self
+            .unpacked
+            .get_or_try_init(|| async {
+                tokio::task::spawn_blocking(unpack)
+                    .await
+                    .unwrap_or_else(|error| Err(Error::Archive(error.to_string())))
+            })
+            .await?;
+        Ok(folder.path())
+    }
+
+    /// The zip.
+    pub(crate) fn bytes(&self) -> Result<Bytes, Error> {
+        match &self.content {
+            Content::Memory(bytes) => Ok(bytes.clone()),
+            Content::File(file) => {
+                let read = fs::read(file).map_err(Error::machine("code cannot be read"))?;
+                Ok(read.into())
+            }
+        }
+    }
+}
+
+/// A folder that only its owner can enter, and that goes when it is dropped.
+pub(crate) fn private_folder() -> Result<TempDir, Error> {
+    let folder = tempfile::Builder::new()
+        .prefix("iotstack-lambda-")
+        .tempdir()
+        .map_err(Error::machine("a folder for code cannot be made"))?;
+    archive::keep_private(folder.path())?;
+    Ok(folder)
+}
+
+fn write(folder: &Path, hash: &str, zip: &[u8]) -> Result<PathBuf, Error> {
+    let failed = Error::machine("code cannot be kept");
+    fs::create_dir_all(folder).map_err(&failed)?;
+    archive::keep_private(folder)?;
+    let file = file_of(folder, hash);
+    // Renamed when complete, so that a crash leaves no half of a zip under its name.
+    let half = folder.join(format!("{hash}.{}", id::hex_digits(8)));
+    let mut open = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&half)
+        .map_err(&failed)?;
+    open.write_all(zip).and_then(|()| open.sync_all()).map_err(&failed)?;
+    fs::rename(&half, &file).map_err(&failed)?;
+    Ok(file)
+}
+
+fn file_of(folder: &Path, hash: &str) -> PathBuf {
+    folder.join(format!("{hash}.zip"))
+}
