@@ -30,6 +30,7 @@ pub mod call;
 pub mod clock;
 pub mod cloud;
 pub mod fault;
+pub mod handler;
 pub mod id;
 pub mod loose;
 pub mod message;
@@ -48,6 +49,7 @@ pub use call::{Body, Call, Caller, Reply};
 pub use clock::{Clock, Timestamp};
 pub use cloud::Cloud;
 pub use fault::Fault;
+pub use handler::Immediate;
 pub use message::{
     Admission, Authority, ConnectAttempt, Message, Properties, Publisher, QoS, Refused, Reserved,
     Rights,
