@@ -51,6 +51,12 @@ pub enum Error {
     /// A key is longer than S3 accepts.
     #[error("the key has {0} bytes; at most 1024 are accepted")]
     KeyTooLong(usize),
+    /// The reader has the object already.
+    #[error("the object is still `{etag}`")]
+    NotModified {
+        /// The entity tag, without quotes.
+        etag: String,
+    },
     /// A condition of the request does not hold.
     #[error("the condition `{0}` does not hold")]
     PreconditionFailed(&'static str),
@@ -131,6 +137,7 @@ impl Error {
             Error::BucketAlreadyOwnedByYou(_) => "BucketAlreadyOwnedByYou",
             Error::InvalidBucketName(_) => "InvalidBucketName",
             Error::KeyTooLong(_) => "KeyTooLongError",
+            Error::NotModified { .. } => "NotModified",
             Error::PreconditionFailed(_) => "PreconditionFailed",
             Error::InvalidPart(_) => "InvalidPart",
             Error::InvalidPartOrder => "InvalidPartOrder",
@@ -159,6 +166,7 @@ impl Error {
             | Error::NotConfigured { .. } => 404,
             Error::DeleteMarker { .. } => 405,
             Error::BucketNotEmpty | Error::BucketAlreadyOwnedByYou(_) => 409,
+            Error::NotModified { .. } => 304,
             Error::PreconditionFailed(_) => 412,
             Error::InvalidRange(_) => 416,
             Error::AccessDenied(_) => 403,
@@ -176,21 +184,23 @@ impl From<Error> for S3Error {
         if let Ok(status) = http::StatusCode::from_u16(error.status()) {
             wire.set_status_code(status);
         }
-        let marker = match &error {
+        let mut headers = http::HeaderMap::new();
+        match &error {
             Error::NoSuchKey { marker: Some(version), .. } | Error::DeleteMarker { version } => {
-                Some(version)
+                headers.insert("x-amz-delete-marker", http::HeaderValue::from_static("true"));
+                headers.insert("content-type", http::HeaderValue::from_static("application/xml"));
+                if let Ok(version) = version.parse() {
+                    headers.insert("x-amz-version-id", version);
+                }
             }
-            _ => None,
-        };
-        if let Some(version) = marker {
-            let mut headers = http::HeaderMap::new();
-            headers.insert("x-amz-delete-marker", http::HeaderValue::from_static("true"));
-            headers.insert("content-type", http::HeaderValue::from_static("application/xml"));
-            if let Ok(version) = http::HeaderValue::from_str(version) {
-                headers.insert("x-amz-version-id", version);
+            Error::NotModified { etag } => {
+                if let Ok(etag) = format!("\"{etag}\"").parse() {
+                    headers.insert(http::header::ETAG, etag);
+                }
             }
-            wire.set_headers(headers);
+            _ => return wire,
         }
+        wire.set_headers(headers);
         wire
     }
 }

@@ -63,6 +63,10 @@ impl Front {
             },
             Err(refused) => plain(refused),
         };
+        if response.status() == http::StatusCode::NOT_MODIFIED {
+            // The library writes a body for it, which HTTP does not allow.
+            *response.body_mut() = s3s::Body::empty();
+        }
         if let Ok(request_id) = request_id.parse() {
             response.headers_mut().insert("x-amz-request-id", request_id);
         }
@@ -112,7 +116,7 @@ where
 
 /// Finds the bucket in the host: `<bucket>.s3.<region>.amazonaws.com`,
 /// `<bucket>.s3.localhost`, `<bucket>.localhost`. Any other host names none.
-struct Hosts;
+pub(crate) struct Hosts;
 
 impl S3Host for Hosts {
     fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
@@ -122,8 +126,9 @@ impl S3Host for Hosts {
         {
             // The last `s3` counts: a bucket's own name may hold one.
             inner
-                .rfind(".s3.")
-                .or_else(|| inner.strip_suffix(".s3").map(str::len))
+                .strip_suffix(".s3")
+                .map(str::len)
+                .or_else(|| inner.rfind(".s3."))
                 .or_else(|| inner.rfind(".s3-"))
                 .map(|at| &inner[..at])
         } else {
@@ -152,6 +157,11 @@ fn drop_odd_range(headers: &mut http::HeaderMap) {
     let understood = |value: &http::HeaderValue| {
         value.to_str().is_ok_and(|text| s3s::dto::Range::parse(text).is_ok())
     };
+    // A signed header must stay, or the signature would not fit.
+    let signed = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if signed.is_some_and(|signed| signed.contains("range")) {
+        return;
+    }
     if headers.get(header::RANGE).is_some_and(|value| !understood(value)) {
         headers.remove(header::RANGE);
     }

@@ -7,6 +7,7 @@ use s3s::dto;
 use iotstack_local_kernel::id;
 
 use crate::Error;
+use crate::blob::Blob;
 use crate::condition::{ReadCondition, WriteCondition, wire_etag};
 use crate::listing::owner;
 use crate::object::{self, Received, check_key, encryption, shown_version, signed, wire_time};
@@ -165,26 +166,27 @@ pub(crate) async fn complete(
     if named.is_empty() {
         return Err(Error::InvalidRequest("an upload needs at least one part".to_owned()));
     }
-    let (mut blobs, mut sizes, mut digests) = (Vec::new(), Vec::new(), Md5::new());
-    let mut before = 0;
-    for (index, wanted) in named.iter().enumerate() {
+    let mut parts: Vec<(i32, &Part)> = Vec::with_capacity(named.len());
+    for wanted in &named {
         let number = wanted.part_number.unwrap_or_default();
-        if number <= before {
+        if parts.last().is_some_and(|(before, _)| number <= *before) {
             return Err(Error::InvalidPartOrder);
         }
-        before = number;
         let part = upload.parts.get(&number).ok_or(Error::InvalidPart(number))?;
         let etag = id::hex(&part.md5);
         if wanted.e_tag.as_ref().is_none_or(|wanted| wanted.value() != etag) {
             return Err(Error::InvalidPart(number));
         }
-        if index + 1 < named.len() && part.blob.size < SMALLEST_PART {
-            return Err(Error::EntityTooSmall { number, size: part.blob.size });
-        }
-        digests.update(part.md5);
-        sizes.push(part.blob.size);
-        blobs.push(part.blob.clone());
+        parts.push((number, part));
     }
+    let mut all_but_last = parts.iter().take(parts.len() - 1);
+    if let Some((number, part)) = all_but_last.find(|(_, part)| part.blob.size < SMALLEST_PART) {
+        return Err(Error::EntityTooSmall { number: *number, size: part.blob.size });
+    }
+    let mut digests = Md5::new();
+    parts.iter().for_each(|(_, part)| digests.update(part.md5));
+    let sizes: Vec<u64> = parts.iter().map(|(_, part)| part.blob.size).collect();
+    let blobs: Vec<Blob> = parts.iter().map(|(_, part)| part.blob.clone()).collect();
     if sizes.iter().sum::<u64>() > object::LARGEST {
         return Err(Error::EntityTooLarge(object::LARGEST));
     }

@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use iotstack_local_kernel::Timestamp;
 use md5::{Digest, Md5};
+use s3s::TrailingHeaders;
 use s3s::dto;
-use s3s::{S3Response, TrailingHeaders};
 
 use crate::Error;
 use crate::blob::Blob;
@@ -81,7 +81,7 @@ pub(crate) async fn put(
 pub(crate) async fn get(
     buckets: &Buckets,
     input: dto::GetObjectInput,
-) -> Result<S3Response<dto::GetObjectOutput>, Error> {
+) -> Result<dto::GetObjectOutput, Error> {
     let wanted = Wanted {
         condition: ReadCondition {
             if_match: input.if_match,
@@ -104,9 +104,6 @@ pub(crate) async fn get(
         expires: content.headers.expires,
         ..Default::default()
     };
-    if view.not_modified {
-        return Ok(S3Response::with_status(output, http::StatusCode::NOT_MODIFIED));
-    }
     let (start, end) = view.range;
     output.body = Some(buckets.blobs.stream(&content.blob, start, end).await?);
     output.content_length = Some(signed(end - start));
@@ -131,17 +128,14 @@ pub(crate) async fn get(
         output.checksum_sha1 = content.checksums.sha1;
         output.checksum_sha256 = content.checksums.sha256;
     }
-    let partial = output.content_range.is_some();
-    let mut response = S3Response::new(output);
-    response.status = partial.then_some(http::StatusCode::PARTIAL_CONTENT);
-    Ok(response)
+    Ok(output)
 }
 
 /// What [`get`] says, without the bytes.
 pub(crate) fn head(
     buckets: &Buckets,
     input: dto::HeadObjectInput,
-) -> Result<S3Response<dto::HeadObjectOutput>, Error> {
+) -> Result<dto::HeadObjectOutput, Error> {
     let wanted = Wanted {
         condition: ReadCondition {
             if_match: input.if_match,
@@ -164,9 +158,6 @@ pub(crate) fn head(
         expires: content.headers.expires,
         ..Default::default()
     };
-    if view.not_modified {
-        return Ok(S3Response::with_status(output, http::StatusCode::NOT_MODIFIED));
-    }
     output.content_length = Some(signed(view.range.1 - view.range.0));
     output.content_range = view.content_range;
     output.content_disposition = content.headers.content_disposition;
@@ -187,10 +178,7 @@ pub(crate) fn head(
         output.checksum_sha1 = content.checksums.sha1;
         output.checksum_sha256 = content.checksums.sha256;
     }
-    let partial = output.content_range.is_some();
-    let mut response = S3Response::new(output);
-    response.status = partial.then_some(http::StatusCode::PARTIAL_CONTENT);
-    Ok(response)
+    Ok(output)
 }
 
 /// Size, entity tag and the like, as asked.
@@ -200,7 +188,10 @@ pub(crate) fn attributes(
 ) -> Result<dto::GetObjectAttributesOutput, Error> {
     let version = buckets.find(&input.bucket, &input.key, input.version_id.as_deref())?;
     let content = version.content.clone().unwrap_or_default();
-    let asked = |name: &str| input.object_attributes.iter().any(|asked| asked.as_str() == name);
+    // Clients put several names into one header, which the library leaves together.
+    let names = input.object_attributes.iter().flat_map(|names| names.as_str().split(','));
+    let names: Vec<&str> = names.map(str::trim).collect();
+    let asked = |name: &str| names.contains(&name);
     let class = content.storage_class.unwrap_or_else(|| "STANDARD".to_owned());
     Ok(dto::GetObjectAttributesOutput {
         e_tag: asked("ETag").then(|| wire_etag(&content.etag)),
@@ -504,7 +495,6 @@ struct View {
     content: Content,
     modified: Timestamp,
     version_id: Option<String>,
-    not_modified: bool,
     range: (u64, u64),
     content_range: Option<String>,
     parts_count: Option<i32>,
@@ -519,8 +509,10 @@ impl View {
         wanted: Wanted,
     ) -> Result<Self, Error> {
         let version = buckets.find(bucket, key, version)?;
-        let not_modified = wanted.condition.judge(&version)? == Verdict::NotModified;
         let content = version.content.clone().unwrap_or_default();
+        if wanted.condition.judge(&version)? == Verdict::NotModified {
+            return Err(Error::NotModified { etag: content.etag });
+        }
         let size = content.blob.size;
         let asked = match (wanted.range, wanted.part) {
             (Some(_), Some(_)) => {
@@ -541,7 +533,6 @@ impl View {
         Ok(View {
             modified: version.modified,
             version_id: shown_version(buckets, &version)?,
-            not_modified,
             range: (start, end),
             content_range,
             parts_count: wanted.part.and_then(|_| count(content.parts.len())),

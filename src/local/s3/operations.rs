@@ -102,14 +102,14 @@ impl S3 for Backend {
         &self,
         req: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
-        Ok(object::get(&self.0, req.input).await?)
+        reply(object::get(&self.0, req.input).await?)
     }
 
     async fn head_object(
         &self,
         req: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
-        Ok(object::head(&self.0, req.input)?)
+        reply(object::head(&self.0, req.input)?)
     }
 
     async fn get_object_attributes(

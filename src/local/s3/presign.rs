@@ -36,10 +36,10 @@ struct Key {
 }
 
 /// What a signature covers, but for the request itself.
-struct Scope<'a> {
-    date: &'a str,
-    region: &'a str,
-    service: &'a str,
+pub(crate) struct Scope<'a> {
+    pub(crate) date: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) service: &'a str,
 }
 
 impl Presigner {
@@ -196,7 +196,7 @@ impl Presigner {
     }
 }
 
-fn signature(secret: &str, scope: &Scope<'_>, stamp: &str, request: &str) -> String {
+pub(crate) fn signature(secret: &str, scope: &Scope<'_>, stamp: &str, request: &str) -> String {
     let Scope { date, region, service } = scope;
     let hashed = id::hex(&Sha256::digest(request.as_bytes()));
     let text = format!("{ALGORITHM}\n{stamp}\n{date}/{region}/{service}/aws4_request\n{hashed}");
@@ -220,7 +220,7 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
 
-fn canonical_query(query: &mut [(String, String)]) -> String {
+pub(crate) fn canonical_query(query: &mut [(String, String)]) -> String {
     query.sort();
     let pair = |(key, value): &(String, String)| {
         format!("{}={}", utf8_percent_encode(key, WORD), utf8_percent_encode(value, WORD))
@@ -229,7 +229,7 @@ fn canonical_query(query: &mut [(String, String)]) -> String {
 }
 
 /// The pairs of a query. A `+` stands for itself in signatures.
-fn split(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+pub(crate) fn split(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
     let query = query.replace('+', "%2B");
     pairs(&query).collect::<Vec<_>>().into_iter()
 }
@@ -240,7 +240,7 @@ fn squeezed(value: &str) -> String {
 }
 
 /// `20260101T000000Z`.
-fn stamp(at: Timestamp) -> String {
+pub(crate) fn stamp(at: Timestamp) -> String {
     let iso = at.iso8601();
     let seconds = iso.split('.').next().unwrap_or_default();
     format!("{}Z", seconds.replace(['-', ':'], ""))

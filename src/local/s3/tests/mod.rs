@@ -1,0 +1,10 @@
+//! S3 as clients meet it: signed HTTP requests over loopback.
+
+mod bench;
+mod buckets;
+mod objects;
+mod presigned;
+mod signatures;
+mod state;
+
+use bench::{Bench, RequestExt};
