@@ -1,1 +1,67 @@
 //! The message broker of the local cloud.
+//!
+//! Does: MQTT 3.1.1 and 5 over mutual TLS and over streams that the gateway opens
+//! (WebSockets), as AWS IoT departs from the standard or, with a switch, as the
+//! standard has it; sessions that outlive connections, retained messages, wills,
+//! shared subscriptions, topic aliases, expiry, limits, lifecycle events; faults on
+//! demand. Reserved topics go to the services that serve them, and Basic Ingest to
+//! the topic rules.
+//!
+//! Does not: QoS 2 (the standard mode takes such messages in, and sends at most
+//! QoS 1), enhanced authentication, custom authorizers, subscription identifiers,
+//! the pace at which AWS IoT hands out queued messages, 512 KB per second of a
+//! connection, and the quotas of an account. Messages that wait for a client are
+//! lost when the process ends; its subscriptions are not.
+//!
+//! Who may do what is asked of the kernel's `Authority`, for every connection,
+//! publish, subscription and delivery.
+
+mod broker;
+mod connection;
+mod error;
+mod files;
+mod greeting;
+mod lifecycle;
+mod limits;
+mod listener;
+mod message;
+mod misbehaviour;
+mod port;
+mod publish;
+mod retained;
+mod session;
+mod settings;
+mod stored;
+mod subscribe;
+mod subscriptions;
+mod sweeper;
+
+use std::sync::Arc;
+
+use iotstack_local_kernel::{Cloud, CloudEvent, StoreError};
+
+pub use broker::Broker;
+pub use error::Error;
+pub use files::raise_file_limit;
+pub use greeting::Origin;
+pub use listener::Listener;
+pub use misbehaviour::Misbehaviour;
+pub use settings::Settings;
+
+/// Puts the broker into a cloud: restores what it kept, serves the port of messages
+/// and begins to look after sessions. Needs a runtime of tokio; listens nowhere yet.
+pub fn install(cloud: &Arc<Cloud>, settings: Settings) -> Result<Arc<Broker>, StoreError> {
+    let broker = Broker::restore(cloud, settings)?;
+    cloud.ports.serve_messages(broker.clone());
+    let hearing = Arc::downgrade(&broker);
+    cloud.bus.hear(move |event| {
+        if *event == CloudEvent::RightsChanged
+            && let Some(broker) = hearing.upgrade()
+        {
+            broker.rights_changed.notify_one();
+        }
+    });
+    tokio::spawn(sweeper::sweep(Arc::downgrade(&broker)));
+    tokio::spawn(sweeper::judge_again(Arc::downgrade(&broker)));
+    Ok(broker)
+}

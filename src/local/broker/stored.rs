@@ -1,0 +1,108 @@
+//! Sessions in the state: what outlives the process.
+//!
+//! Of a session that outlives its connection, its filters are stored, so that a
+//! client that comes back after a restart finds its subscriptions. Messages that wait
+//! are not: they are kept in memory only.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use iotstack_local_kernel::{Commit, StoreError, Timestamp};
+use iotstack_mqtt::wire::{QoS, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::Broker;
+use crate::broker::after;
+use crate::session::{Offline, Options, Session, Subscribed};
+
+/// A session in the state, under its client id.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    version: u8,
+    expires_after: u32,
+    /// Since when nobody is connected; absent while somebody is.
+    since: Option<Timestamp>,
+    keep_alive: u16,
+    filters: Vec<Filter>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Filter {
+    filter: String,
+    qos: u8,
+    no_local: bool,
+    retain_as_published: bool,
+}
+
+/// Makes the sessions that were stored, with their subscriptions.
+pub(crate) fn load(broker: &Broker) -> Result<Vec<Arc<Session>>, StoreError> {
+    let records: Vec<(String, Record)> = broker.store.load(TABLE)?;
+    let mut sessions = Vec::with_capacity(records.len());
+    for (client_id, record) in records {
+        let version = if record.version == 5 { Version::V5 } else { Version::V311 };
+        let session = Session::new(client_id.into(), broker.next_number(), version);
+        let since = record.since.unwrap_or_else(|| broker.clock.now());
+        let mut state = session.lock();
+        state.expires_after = record.expires_after;
+        state.offline = Some(Box::new(Offline {
+            since,
+            reason: crate::lifecycle::reason::CONNECTION_LOST,
+            publisher: None,
+            keep_alive: record.keep_alive,
+            will: None,
+        }));
+        let deadline = after(since, record.expires_after).millis();
+        session.deadline.store(deadline, Ordering::Relaxed);
+        for each in record.filters {
+            let options = Options {
+                qos: if each.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce },
+                no_local: each.no_local,
+                retain_as_published: each.retain_as_published,
+            };
+            if broker.subscriptions.add(&session, &each.filter, options).is_ok() {
+                state.subscriptions.push(Subscribed { filter: each.filter.into(), options });
+            }
+        }
+        drop(state);
+        sessions.push(session);
+    }
+    Ok(sessions)
+}
+
+/// Stores a session as it is now, or removes it if it does not outlive its
+/// connection. Sessions that never did cost nothing.
+pub(crate) fn save(broker: &Broker, session: &Session) -> Option<Commit> {
+    broker.store.folder()?;
+    let mut batch = broker.store.batch();
+    let state = session.lock();
+    if state.expires_after == 0 {
+        batch.remove(TABLE, &*session.client_id);
+    } else {
+        let link = state.link.as_ref();
+        let offline = state.offline.as_ref();
+        let record = Record {
+            version: if state.version == Version::V5 { 5 } else { 4 },
+            expires_after: state.expires_after,
+            since: offline.map(|offline| offline.since),
+            keep_alive: link
+                .map(|link| link.keep_alive)
+                .or(offline.map(|offline| offline.keep_alive))
+                .unwrap_or_default(),
+            filters: state
+                .subscriptions
+                .iter()
+                .map(|each| Filter {
+                    filter: each.filter.to_string(),
+                    qos: each.options.qos as u8,
+                    no_local: each.options.no_local,
+                    retain_as_published: each.options.retain_as_published,
+                })
+                .collect(),
+        };
+        batch.put(TABLE, &*session.client_id, &record);
+    }
+    // Committed under the session's lock, so that a later state is never stored first.
+    Some(broker.store.commit(batch))
+}
+
+const TABLE: &str = "broker-sessions";

@@ -1,0 +1,211 @@
+//! Filters that a client subscribes to and gives up.
+//!
+//! A filter that exceeds a limit is refused by its code in the SUBACK. One that no
+//! policy allows ends a connection of MQTT 3.1.1, unless the settings prefer the
+//! code. Retained messages follow the SUBACK; AWS IoT sends none for filters with
+//! wildcards and for shared subscriptions.
+
+use std::sync::Arc;
+
+use iotstack_local_kernel::Timestamp;
+use iotstack_mqtt::topic::{self, Shared, has_wildcard};
+use iotstack_mqtt::wire::{
+    Packet, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, Subscription, Unsubscribe, Version,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::broker::End;
+use crate::connection::{Connection, granted};
+use crate::lifecycle::{About, reason};
+use crate::message::{Delivery, Routed, wire_qos};
+use crate::session::{Options, Subscribed};
+use crate::{limits, stored};
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Takes a SUBSCRIBE.
+    pub(crate) fn subscribe(&mut self, packet: Subscribe, now: Timestamp) -> Option<End> {
+        if self.session.misbehaviour().withholds_suback {
+            return None;
+        }
+        if packet.subscription_id.is_some() {
+            let code = ReasonCode::SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED;
+            return Some(self.broken_rule(code));
+        }
+        let is_aws = self.broker.settings.is_aws();
+        if is_aws && packet.filters.iter().any(|each| each.qos == QoS::ExactlyOnce) {
+            // AWS IoT does not answer QoS 2 in MQTT 3.1.1.
+            return match self.version {
+                Version::V311 => None,
+                Version::V5 => Some(self.broken_rule(ReasonCode::QOS_NOT_SUPPORTED)),
+            };
+        }
+        let has_too_many = is_aws && packet.filters.len() > limits::FILTERS;
+        let mut reasons = Vec::with_capacity(packet.filters.len());
+        let mut made = Vec::new();
+        for wanted in &packet.filters {
+            let outcome = match has_too_many {
+                true => Err(ReasonCode::QUOTA_EXCEEDED),
+                false => self.subscribe_to(wanted),
+            };
+            if outcome == Err(ReasonCode::NOT_AUTHORIZED)
+                && self.version == Version::V311
+                && !self.broker.settings.answers_refused_subscriptions
+            {
+                self.tell_subscriptions("subscribed", &made, now);
+                return Some(End::because(reason::AUTH_ERROR, None));
+            }
+            reasons.push(match outcome {
+                Ok(is_new) => {
+                    made.push((wanted, is_new));
+                    granted(wanted.qos.min(QoS::AtLeastOnce))
+                }
+                Err(code) => code,
+            });
+        }
+        self.tell_subscriptions("subscribed", &made, now);
+        let answer =
+            Packet::SubAck(SubAck { packet_id: packet.packet_id, reasons, properties: None });
+        let end = self.answer_when_stored(answer, !made.is_empty());
+        for (wanted, is_new) in made {
+            self.send_retained(wanted, is_new, now);
+        }
+        end
+    }
+
+    /// Takes an UNSUBSCRIBE.
+    pub(crate) fn unsubscribe(&mut self, packet: Unsubscribe, now: Timestamp) -> Option<End> {
+        let mut reasons = Vec::with_capacity(packet.filters.len());
+        let mut given_up = Vec::new();
+        for filter in &packet.filters {
+            let mut state = self.session.lock();
+            let known = state.subscriptions.iter().position(|each| *each.filter == **filter);
+            if let Some(place) = known {
+                state.subscriptions.remove(place);
+            }
+            drop(state);
+            reasons.push(match known {
+                Some(_) => {
+                    self.broker.subscriptions.remove(&self.session, filter);
+                    given_up.push(&**filter);
+                    ReasonCode::SUCCESS
+                }
+                None => ReasonCode::NO_SUBSCRIPTION_EXISTED,
+            });
+        }
+        self.tell_filters("unsubscribed", &given_up, now);
+        let answer =
+            Packet::UnsubAck(SubAck { packet_id: packet.packet_id, reasons, properties: None });
+        self.answer_when_stored(answer, !given_up.is_empty())
+    }
+
+    /// Makes one subscription; true if the filter is new.
+    fn subscribe_to(&self, wanted: &Subscription) -> Result<bool, ReasonCode> {
+        let settings = &self.broker.settings;
+        let shared = Shared::parse(&wanted.filter);
+        let has_long_name = shared.is_some_and(|each| each.group.len() > limits::SHARE_NAME);
+        if topic::filter_size(&wanted.filter, settings.topic_limits()).is_err() || has_long_name {
+            return Err(ReasonCode::TOPIC_FILTER_INVALID);
+        }
+        if !self.rights.may_subscribe(&wanted.filter) {
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
+        let most = match settings.is_aws() {
+            true => limits::SUBSCRIPTIONS,
+            false => limits::STANDARD_SUBSCRIPTIONS,
+        };
+        let options = Options {
+            qos: wanted.qos.min(QoS::AtLeastOnce),
+            no_local: wanted.no_local,
+            retain_as_published: wanted.retain_as_published,
+        };
+        let mut state = self.session.lock();
+        // Whoever has taken over from this connection has its filters as well.
+        if state.link_of(&self.orders).is_none() {
+            return Err(ReasonCode::UNSPECIFIED_ERROR);
+        }
+        let count = state.subscriptions.len();
+        let known = state.subscriptions.iter_mut().find(|each| *each.filter == *wanted.filter);
+        let is_new = known.is_none();
+        match known {
+            Some(known) => known.options = options,
+            None if count >= most => return Err(ReasonCode::QUOTA_EXCEEDED),
+            None => {
+                let filter: Arc<str> = Arc::from(&*wanted.filter);
+                state.subscriptions.push(Subscribed { filter, options });
+            }
+        }
+        drop(state);
+        if self.broker.subscriptions.add(&self.session, &wanted.filter, options).is_err() {
+            let mut state = self.session.lock();
+            state.subscriptions.retain(|each| *each.filter != *wanted.filter);
+            return Err(ReasonCode::QUOTA_EXCEEDED);
+        }
+        // The session may have ended in the meantime, and with it its filters.
+        if !self.still_subscribes(wanted) {
+            self.broker.subscriptions.remove(&self.session, &wanted.filter);
+        }
+        Ok(is_new)
+    }
+
+    fn still_subscribes(&self, wanted: &Subscription) -> bool {
+        let state = self.session.lock();
+        state.subscriptions.iter().any(|each| *each.filter == *wanted.filter)
+    }
+
+    /// Answers after the filters are stored, if the session outlives the connection.
+    fn answer_when_stored(&mut self, answer: Packet, has_changed: bool) -> Option<End> {
+        let is_kept = has_changed && self.session.lock().expires_after > 0;
+        let commit = is_kept.then(|| stored::save(&self.broker, &self.session)).flatten();
+        match commit {
+            None => self.push(&answer),
+            Some(commit) => {
+                let (session, orders) = (self.session.clone(), self.orders.clone());
+                commit.then(move || {
+                    session.answer(&orders, answer);
+                });
+                None
+            }
+        }
+    }
+
+    fn send_retained(&self, wanted: &Subscription, is_new: bool, now: Timestamp) {
+        let settings = &self.broker.settings;
+        let is_wanted = match wanted.retain_handling {
+            RetainHandling::Send => true,
+            RetainHandling::SendIfNew => is_new,
+            RetainHandling::DoNotSend => false,
+        };
+        let is_served = !wanted.filter.starts_with("$share/")
+            && (settings.standard_mqtt || !has_wildcard(&wanted.filter));
+        if !is_wanted || !is_served {
+            return;
+        }
+        let retained = &self.broker.retained;
+        for message in retained.matching(&wanted.filter, settings.matching(), now) {
+            let qos = wire_qos(message.qos).min(wanted.qos).min(QoS::AtLeastOnce);
+            let message = Routed::new(&message);
+            self.session.deliver(Delivery { message, qos, retain: true, is_direct: false });
+        }
+    }
+
+    fn tell_subscriptions(
+        &self,
+        kind: &'static str,
+        made: &[(&Subscription, bool)],
+        now: Timestamp,
+    ) {
+        let filters: Vec<&str> = made.iter().map(|(wanted, _)| &*wanted.filter).collect();
+        self.tell_filters(kind, &filters, now);
+    }
+
+    fn tell_filters(&self, kind: &'static str, filters: &[&str], now: Timestamp) {
+        if filters.is_empty() {
+            return;
+        }
+        let mut state = self.session.lock();
+        let link = state.link_of(&self.orders);
+        let event = link.and_then(|link| About::link(link).subscriptions(kind, filters, now));
+        drop(state);
+        self.broker.publish_event(event);
+    }
+}
