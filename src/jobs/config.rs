@@ -145,19 +145,15 @@ impl AbortConfig {
                 ));
             }
             let share = criterion.threshold_percentage;
-            if !(share > 0.0 && share <= 100.0) || !has_decimals(share, 2) {
+            let is_share = share > 0.0 && share <= 100.0;
+            if !is_share || !has_decimals(share, 2) {
                 return invalid(format!(
                     "{place}.thresholdPercentage is {share}: expected above 0 to 100 with at most \
                      two decimals"
                 ));
             }
             let least = criterion.min_number_of_executed_things;
-            within(
-                &format!("{place}.minNumberOfExecutedThings"),
-                least,
-                1,
-                i64::from(u32::MAX),
-            )?;
+            within(&format!("{place}.minNumberOfExecutedThings"), least, 1, i64::from(u32::MAX))?;
         }
         Ok(())
     }

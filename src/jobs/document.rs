@@ -370,7 +370,10 @@ mod tests {
             (r#"{"a":"${aws:iot:s3-presigned-url:https://example.com/b/k}"}"#, "its host"),
             (r#"{"a":"${aws:iot:s3-presigned-url-v3:https://s3.amazonaws.com/b/k}"}"#, "-upload"),
             (r#"{"a":"${aws:iot:s3-presigned-url:https://s3.amazonaws.com/b"}"#, "has no end"),
-            (r#"{"a":"${aws:iot:s3-presigned-url:https://s3.amazonaws.com/b}"}"#, "no bucket and key"),
+            (
+                r#"{"a":"${aws:iot:s3-presigned-url:https://s3.amazonaws.com/b}"}"#,
+                "no bucket and key",
+            ),
             (
                 r#"{"a":"${aws:iot:s3-presigned-url:https://s3.amazonaws.com/b/k?versionId=1}"}"#,
                 "only the -v2 form",
@@ -384,7 +387,8 @@ mod tests {
 
     #[test]
     fn fills_the_parameters_of_a_managed_template() {
-        let document = r#"{"args":["${aws:iot:parameter:packages}"],"user":"${aws:iot:parameter:u}"}"#;
+        let document =
+            r#"{"args":["${aws:iot:parameter:packages}"],"user":"${aws:iot:parameter:u}"}"#;
         let value = |name: &str| (name == "packages").then(|| "a\"b".to_owned());
         let error = fill_parameters(document, value).unwrap_err().to_string();
         assert_eq!(error, "documentParameters has no value for `u`");
@@ -393,6 +397,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn never_panics(text in r"(\$\{aws:iot:s3-presigned-url(-v2|-upload)?:https://)?[a-z.{}$/%?=3é]{0,40}\}?") {
             let _ = check(&json!({"a": text}).to_string());

@@ -99,8 +99,8 @@ impl Execution {
         if self.status != JobExecutionStatus::InProgress {
             return None;
         }
-        let total = (self.timeout > 0)
-            .then(|| self.started_at.after(u64::from(self.timeout) * MINUTE));
+        let total =
+            (self.timeout > 0).then(|| self.started_at.after(u64::from(self.timeout) * MINUTE));
         match (total, self.step_ends.known()) {
             (Some(total), Some(step)) => Some(total.min(step)),
             (total, step) => total.or(step),
@@ -269,7 +269,13 @@ mod tests {
             .unwrap_err();
         check_details(&details(&[("step:1_a-b", "50 %")])).unwrap();
         check_details(&details(&[("a", &"é".repeat(1024))])).unwrap();
-        for bad in [("a b", "x"), (&*"k".repeat(129), "x"), ("a", ""), ("a", "x\ny"), ("a", &*"v".repeat(1025))] {
+        for bad in [
+            ("a b", "x"),
+            (&*"k".repeat(129), "x"),
+            ("a", ""),
+            ("a", "x\ny"),
+            ("a", &*"v".repeat(1025)),
+        ] {
             assert!(check_details(&details(&[bad])).is_err(), "{bad:?}");
         }
         let eleven: BTreeMap<String, String> =

@@ -58,7 +58,11 @@ pub const ALL: &[ManagedTemplate] = &[
         name: "AWS-Install-Application",
         description: "Installs packages on the device",
         handler: Some("install-packages.sh"),
-        parameters: &[needed("packages", "The packages, with spaces between them", "nginx mosquitto")],
+        parameters: &[needed(
+            "packages",
+            "The packages, with spaces between them",
+            "nginx mosquitto",
+        )],
     },
     ManagedTemplate {
         name: "AWS-Reboot",
@@ -70,31 +74,51 @@ pub const ALL: &[ManagedTemplate] = &[
         name: "AWS-Remove-Application",
         description: "Removes packages from the device",
         handler: Some("remove-packages.sh"),
-        parameters: &[needed("packages", "The packages, with spaces between them", "nginx mosquitto")],
+        parameters: &[needed(
+            "packages",
+            "The packages, with spaces between them",
+            "nginx mosquitto",
+        )],
     },
     ManagedTemplate {
         name: "AWS-Restart-Application",
         description: "Restarts services of the device",
         handler: Some("restart-services.sh"),
-        parameters: &[needed("services", "The services, with spaces between them", "nginx mosquitto")],
+        parameters: &[needed(
+            "services",
+            "The services, with spaces between them",
+            "nginx mosquitto",
+        )],
     },
     ManagedTemplate {
         name: "AWS-Run-Command",
         description: "Runs a command on the device",
         handler: None,
-        parameters: &[needed("command", "The command and its arguments, with commas", "ls,-l,/tmp")],
+        parameters: &[needed(
+            "command",
+            "The command and its arguments, with commas",
+            "ls,-l,/tmp",
+        )],
     },
     ManagedTemplate {
         name: "AWS-Start-Application",
         description: "Starts services of the device",
         handler: Some("start-services.sh"),
-        parameters: &[needed("services", "The services, with spaces between them", "nginx mosquitto")],
+        parameters: &[needed(
+            "services",
+            "The services, with spaces between them",
+            "nginx mosquitto",
+        )],
     },
     ManagedTemplate {
         name: "AWS-Stop-Application",
         description: "Stops services of the device",
         handler: Some("stop-services.sh"),
-        parameters: &[needed("services", "The services, with spaces between them", "nginx mosquitto")],
+        parameters: &[needed(
+            "services",
+            "The services, with spaces between them",
+            "nginx mosquitto",
+        )],
     },
 ];
 
@@ -210,7 +234,8 @@ mod tests {
             "runAsUser": "pi"
         }}]});
         assert_eq!(serde_json::from_str::<Value>(&filled).unwrap(), expected);
-        let command = find("AWS-Run-Command").unwrap().fill(&given(&[("command", "ls,-l")])).unwrap();
+        let command =
+            find("AWS-Run-Command").unwrap().fill(&given(&[("command", "ls,-l")])).unwrap();
         assert!(command.contains(r#""input":{"command":"ls,-l"}"#), "{command}");
     }
 
@@ -229,6 +254,9 @@ mod tests {
             let arn = template.arn("aws", "eu-central-1");
             assert_eq!(find_arn(&arn, "aws", "eu-central-1"), Some(template));
         }
-        assert_eq!(find_arn("arn:aws:iot:eu-central-1::jobtemplate/AWS-X:1.0", "aws", "eu-central-1"), None);
+        assert_eq!(
+            find_arn("arn:aws:iot:eu-central-1::jobtemplate/AWS-X:1.0", "aws", "eu-central-1"),
+            None
+        );
     }
 }

@@ -21,10 +21,19 @@ impl Fleet {
     /// Adds a record to the lists of its thing.
     pub(crate) fn add(&mut self, execution: Execution) -> u32 {
         let (thing, status) = (execution.thing, execution.status);
+        let order = execution.order();
         let index = self.executions.insert(execution);
-        let record = self.things.record_mut(thing);
-        self.executions[index].older = record.newest;
-        record.newest = index;
+        // Nearly always the newest one, so the search ends at once.
+        let (mut newer, mut older) = (NONE, self.things.record(thing).newest);
+        while older != NONE && self.executions[older].order() > order {
+            (newer, older) = (older, self.executions[older].older);
+        }
+        self.executions[index].older = older;
+        if newer == NONE {
+            self.things.record_mut(thing).newest = index;
+        } else {
+            self.executions[newer].older = index;
+        }
         match status {
             JobExecutionStatus::Queued => self.link_queued(index),
             JobExecutionStatus::InProgress => self.link_started(index),
@@ -197,7 +206,7 @@ mod tests {
         fleet.add(queued(thing, 9, 40));
         assert_eq!(jobs(&fleet, thing), [4, 0, 9]);
         let history: Vec<u32> = fleet.history(thing).map(|i| fleet.executions[i].job).collect();
-        assert_eq!(history, [9, 4, 0, 3, 2]);
+        assert_eq!(history, [9, 4, 3, 2, 0]);
     }
 
     #[test]

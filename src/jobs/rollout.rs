@@ -84,7 +84,12 @@ mod tests {
     use super::*;
     use crate::config::{ExponentialRate, RateIncreaseCriteria};
 
-    fn config(base: i64, factor: f64, notified: Option<i64>, succeeded: Option<i64>) -> RolloutConfig {
+    fn config(
+        base: i64,
+        factor: f64,
+        notified: Option<i64>,
+        succeeded: Option<i64>,
+    ) -> RolloutConfig {
         RolloutConfig {
             maximum_per_minute: Some(1000),
             exponential_rate: Some(ExponentialRate {

@@ -172,14 +172,7 @@ fn moment(field: &str, text: Option<&str>) -> Result<Option<Time>> {
     }
 }
 
-fn ahead(
-    field: &str,
-    time: Time,
-    from: Time,
-    least: u64,
-    most: u64,
-    expected: &str,
-) -> Result<()> {
+fn ahead(field: &str, time: Time, from: Time, least: u64, most: u64, expected: &str) -> Result<()> {
     // Moments are written in whole minutes, so the minute that has begun counts.
     if time.0 + MINUTE < from.0 + least || time.0 > from.0 + most + MINUTE {
         let written = crate::time::format(time);
@@ -208,7 +201,8 @@ mod tests {
     }
 
     fn windows(cron: &str, minutes: i64) -> SchedulingConfig {
-        let window = MaintenanceWindow { start_time: cron.to_owned(), duration_in_minutes: minutes };
+        let window =
+            MaintenanceWindow { start_time: cron.to_owned(), duration_in_minutes: minutes };
         SchedulingConfig { maintenance_windows: Some(vec![window]), ..SchedulingConfig::default() }
     }
 

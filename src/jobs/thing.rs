@@ -30,8 +30,9 @@ pub(crate) struct ThingRecord {
 pub(crate) struct Things {
     names: String,
     records: Vec<ThingRecord>,
-    /// Index plus one, 0 for a free place; its length is a power of two.
-    table: Vec<u32>,
+    /// Half of the hash and the index plus one, 0 for a free place; its length is a
+    /// power of two. The half hash spares nearly every look at a wrong name.
+    table: Vec<u64>,
 }
 
 impl Things {
@@ -40,16 +41,19 @@ impl Things {
         if self.table.is_empty() {
             return None;
         }
+        let hash = hash(name);
         let mask = self.table.len() - 1;
-        let mut place = hash(name) as usize & mask;
+        let mut place = hash as usize & mask;
         loop {
-            match self.table[place] {
-                0 => return None,
-                taken if self.name(ThingIndex(taken - 1)) == name => {
-                    return Some(ThingIndex(taken - 1));
-                }
-                _ => place = (place + 1) & mask,
+            let taken = self.table[place];
+            if taken == 0 {
+                return None;
             }
+            let thing = ThingIndex(taken as u32 - 1);
+            if taken >> 32 == hash >> 32 && self.name(thing) == name {
+                return Some(thing);
+            }
+            place = (place + 1) & mask;
         }
     }
 
@@ -89,11 +93,12 @@ impl Things {
 
     fn place(&mut self, thing: ThingIndex) {
         let mask = self.table.len() - 1;
-        let mut place = hash(self.name(thing)) as usize & mask;
+        let hash = hash(self.name(thing));
+        let mut place = hash as usize & mask;
         while self.table[place] != 0 {
             place = (place + 1) & mask;
         }
-        self.table[place] = thing.0 + 1;
+        self.table[place] = hash >> 32 << 32 | u64::from(thing.0 + 1);
     }
 
     fn grow(&mut self) {

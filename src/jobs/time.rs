@@ -169,7 +169,8 @@ fn offset_minutes(text: &str) -> Option<i64> {
     };
     let (hours, minutes) = text[1..].split_once(':')?;
     let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
-    ((0..=14).contains(&hours) && (0..60).contains(&minutes)).then_some(sign * (hours * 60 + minutes))
+    ((0..=14).contains(&hours) && (0..60).contains(&minutes))
+        .then_some(sign * (hours * 60 + minutes))
 }
 
 #[cfg(test)]

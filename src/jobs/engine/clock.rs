@@ -152,7 +152,9 @@ impl Engine {
     /// Works on the executions of a job that is cancelled or deleted.
     pub(super) fn sweep(&mut self, index: u32, now: Time, out: &mut Vec<Effect>) {
         match self.jobs[index].record.sweep {
-            Some(Sweep::Cancel { forced, from }) => self.sweep_cancel(index, forced, from, now, out),
+            Some(Sweep::Cancel { forced, from }) => {
+                self.sweep_cancel(index, forced, from, now, out)
+            }
             Some(Sweep::Delete { quietly }) => self.sweep_delete(index, quietly, out),
             None => {}
         }
@@ -197,8 +199,7 @@ impl Engine {
     }
 
     fn sweep_delete(&mut self, index: u32, quietly: bool, out: &mut Vec<Effect>) {
-        let portion: Vec<u32> =
-            self.jobs[index].latest.values().take(PORTION).copied().collect();
+        let portion: Vec<u32> = self.jobs[index].latest.values().take(PORTION).copied().collect();
         for latest in portion {
             let execution = &self.fleet.executions[latest];
             let (thing, pending) = (execution.thing, execution.is_pending());

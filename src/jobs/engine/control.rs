@@ -169,9 +169,8 @@ impl Engine {
         }
         check_text("comment", request.comment.as_deref(), 2028)?;
         let record = &mut self.jobs[index].record;
-        let again = record.status == JobStatus::Canceled
-            && force == Force::Yes
-            && !record.force_canceled;
+        let again =
+            record.status == JobStatus::Canceled && force == Force::Yes && !record.force_canceled;
         if !matches!(record.status, JobStatus::InProgress | JobStatus::Scheduled) && !again {
             return invalid(format!(
                 "the job `{id}` is {}: expected SCHEDULED or IN_PROGRESS",

@@ -109,7 +109,8 @@ impl Engine {
         if let Some(config) = &update.job_executions_retry_config {
             config.check()?;
             let before = job.record.request.job_executions_retry_config.as_ref();
-            if before != Some(config) && config.criteria_list.iter().any(|c| c.number_of_retries > 0)
+            if before != Some(config)
+                && config.criteria_list.iter().any(|c| c.number_of_retries > 0)
             {
                 return invalid(
                     "jobExecutionsRetryConfig of a job that exists can only be lowered: expected \
@@ -186,18 +187,10 @@ impl Engine {
         if job.record.status == JobStatus::DeletionInProgress {
             self.deleting += 1;
         }
+        if job.is_active() && job.is_continuous() {
+            self.continuous.insert(index);
+        }
         self.jobs.insert(job);
-        self.index_groups(index);
-    }
-
-    fn index_groups(&mut self, index: u32) {
-        let job = &self.jobs[index];
-        if !job.is_active() || !job.is_continuous() {
-            return;
-        }
-        for group in job.record.request.targets.iter().filter_map(|t| self.scope.group(t)) {
-            self.by_group.entry(group.to_owned()).or_default().insert(index);
-        }
     }
 
     fn add_targets(&mut self, index: u32, targets: &[String], members: &dyn Membership) {
@@ -210,12 +203,13 @@ impl Engine {
                 members.each_member(group, &mut |thing| found.push(things.intern(thing)));
             }
         }
-        for thing in found {
-            if self.may_begin(index, thing) {
-                self.wait(index, thing);
-            }
+        found.retain(|thing| self.may_begin(index, *thing));
+        for thing in &found {
+            self.journal_waiting(index, *thing, true);
         }
-        self.index_groups(index);
+        // In one go, because a set of a million is built much faster than filled.
+        let mut waiting: BTreeSet<u32> = found.iter().map(|thing| thing.0).collect();
+        self.jobs[index].waiting.append(&mut waiting);
     }
 
     /// Whether a job should begin on a thing that has become a target.
@@ -259,7 +253,9 @@ impl Engine {
                 ));
             };
             if !exists {
-                return Err(Error::ResourceNotFound(format!("the target `{target}` does not exist")));
+                return Err(Error::ResourceNotFound(format!(
+                    "the target `{target}` does not exist"
+                )));
             }
         }
         Ok(())
@@ -321,7 +317,9 @@ fn check(request: &CreateJob, now: Time) -> Result<Schedule> {
         ));
     }
     let Some(document) = &request.document else {
-        return invalid("the job has no document: expected document, documentSource or jobTemplateArn");
+        return invalid(
+            "the job has no document: expected document, documentSource or jobTemplateArn",
+        );
     };
     let signs = document::check(document)?;
     let role = request.presigned_url_config.as_ref().and_then(|config| config.role_arn.as_ref());

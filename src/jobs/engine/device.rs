@@ -58,9 +58,10 @@ pub enum WhichExecution<'a> {
 impl Engine {
     /// The pending executions of a device, at most `most`.
     pub fn pending(&self, thing: &str, most: usize) -> PendingExecutions<'_> {
-        self.fleet.things.find(thing).map_or_else(PendingExecutions::default, |thing| {
-            self.pending_of(thing, None, most)
-        })
+        self.fleet
+            .things
+            .find(thing)
+            .map_or_else(PendingExecutions::default, |thing| self.pending_of(thing, None, most))
     }
 
     /// The pending executions of a thing of an effect, at most `most`.
@@ -113,7 +114,14 @@ impl Engine {
             return Ok(None);
         }
         if self.fleet.executions[head].status == JobExecutionStatus::Queued {
-            self.report(head, JobExecutionStatus::InProgress, request.status_details, timer, now, out);
+            self.report(
+                head,
+                JobExecutionStatus::InProgress,
+                request.status_details,
+                timer,
+                now,
+                out,
+            );
             self.tell_next(thing, head, out);
         }
         Ok(Some(self.view(head)))

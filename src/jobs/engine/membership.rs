@@ -25,52 +25,29 @@ pub trait Membership {
 }
 
 impl Engine {
-    /// A thing has joined a group: continuous jobs of the group begin on it.
-    pub fn thing_joined(
+    /// A thing has joined or left a group: continuous jobs begin or end on it.
+    ///
+    /// Says what holds now, so that it does no harm to say it twice, and so that
+    /// one call is enough for a group and those above it.
+    pub fn thing_moved(
         &mut self,
-        group: &str,
         thing: &str,
         members: &dyn Membership,
         now: Time,
         out: &mut Vec<Effect>,
     ) {
         self.advance(now, out);
-        for index in self.jobs_of_group(group) {
-            if self.is_target_otherwise(index, group, thing, members) {
-                continue;
-            }
-            let thing = self.fleet.things.intern(thing);
-            if !self.may_begin(index, thing) || self.jobs[index].record.ended {
-                continue;
-            }
-            if let Some(latest) = self.jobs[index].latest.get(&thing.0) {
-                let latest = *latest;
-                self.fleet.executions[latest].flags.set(Flags::DETACHED);
-                self.touch(latest);
-            }
-            let job = &self.jobs[index];
-            if job.record.rolled_out && job.record.status == JobStatus::InProgress {
-                self.queue(index, thing, now, out);
-            } else {
-                self.wait(index, thing);
-                self.drive(index, now, out);
-            }
-        }
-    }
-
-    /// A thing has left a group: continuous jobs of the group end on it.
-    pub fn thing_left(
-        &mut self,
-        group: &str,
-        thing: &str,
-        members: &dyn Membership,
-        now: Time,
-        out: &mut Vec<Effect>,
-    ) {
-        self.advance(now, out);
-        for index in self.jobs_of_group(group) {
-            if !self.is_target_otherwise(index, group, thing, members)
-                && let Some(thing) = self.fleet.things.find(thing)
+        let jobs: Vec<u32> = self.continuous.iter().copied().collect();
+        for index in jobs {
+            let is_target = self.is_target(index, thing, members);
+            let known = self.fleet.things.find(thing);
+            let was_target = known.is_some_and(|thing| self.holds(index, thing));
+            if is_target && !was_target && !self.jobs[index].record.ended {
+                let thing = self.fleet.things.intern(thing);
+                self.attach(index, thing, now, out);
+            } else if was_target
+                && !is_target
+                && let Some(thing) = known
             {
                 self.detach(index, thing, now, out);
             }
@@ -86,8 +63,9 @@ impl Engine {
             .history(thing)
             .map(|execution| self.fleet.executions[execution].job)
             .collect();
-        let waits = |job: &&Box<crate::job::Job>| job.waiting.contains(&thing.0);
-        jobs.extend(self.jobs.list.iter().flatten().filter(waits).map(|job| job.record.sequence));
+        let all = self.jobs.list.iter().flatten();
+        let waiting = all.filter(|job| job.waiting.contains(&thing.0));
+        jobs.extend(waiting.map(|job| job.record.sequence));
         jobs.sort_unstable();
         jobs.dedup();
         for index in jobs {
@@ -112,22 +90,40 @@ impl Engine {
         self.drive(index, now, out);
     }
 
-    fn jobs_of_group(&self, group: &str) -> Vec<u32> {
-        self.by_group.get(group).map_or_else(Vec::new, |jobs| jobs.iter().copied().collect())
+    /// Begins a job on a thing that has become a target.
+    fn attach(&mut self, index: u32, thing: ThingIndex, now: Time, out: &mut Vec<Effect>) {
+        if !self.may_begin(index, thing) {
+            // It has succeeded: it is a target again, but there is nothing to do.
+            if let Some(latest) = self.jobs[index].latest.get(&thing.0).copied() {
+                self.fleet.executions[latest].flags.clear(Flags::DETACHED);
+                self.touch(latest);
+            }
+            return;
+        }
+        let job = &self.jobs[index];
+        if job.record.rolled_out && job.record.status == JobStatus::InProgress {
+            self.queue(index, thing, now, out);
+        } else {
+            self.wait(index, thing);
+            self.drive(index, now, out);
+        }
     }
 
-    /// Whether a thing is a target of a job for another reason than this group.
-    fn is_target_otherwise(
-        &self,
-        index: u32,
-        group: &str,
-        thing: &str,
-        members: &dyn Membership,
-    ) -> bool {
+    /// Whether a job has a thing among its targets, as far as it was told.
+    fn holds(&self, index: u32, thing: ThingIndex) -> bool {
+        let job = &self.jobs[index];
+        job.waiting.contains(&thing.0)
+            || job
+                .latest
+                .get(&thing.0)
+                .is_some_and(|latest| !self.fleet.executions[*latest].flags.has(Flags::DETACHED))
+    }
+
+    fn is_target(&self, index: u32, thing: &str, members: &dyn Membership) -> bool {
         self.jobs[index].record.request.targets.iter().any(|target| {
             match (self.scope.thing(target), self.scope.group(target)) {
                 (Some(name), _) => name == thing,
-                (_, Some(name)) => name != group && members.is_member(name, thing),
+                (_, Some(name)) => members.is_member(name, thing),
                 _ => false,
             }
         })

@@ -52,8 +52,8 @@ pub struct Engine {
     /// Jobs that are rolling out, and those that wait until they may.
     slots: BTreeSet<u32>,
     slot_queue: BTreeSet<u32>,
-    /// Continuous jobs that are active, by the group that they target.
-    by_group: BTreeMap<String, BTreeSet<u32>>,
+    /// Continuous jobs that are active.
+    continuous: BTreeSet<u32>,
     active: usize,
     deleting: usize,
     journal: journal::Journal,
@@ -155,7 +155,7 @@ impl Engine {
             wakes: BTreeSet::new(),
             slots: BTreeSet::new(),
             slot_queue: BTreeSet::new(),
-            by_group: BTreeMap::new(),
+            continuous: BTreeSet::new(),
             active: 0,
             deleting: 0,
             journal: journal::Journal::default(),
@@ -183,9 +183,11 @@ impl Engine {
     }
 
     fn find(&self, id: &str) -> Result<u32> {
-        self.jobs.by_id.get(id).copied().ok_or_else(|| {
-            Error::ResourceNotFound(format!("there is no job `{}`", shortened(id)))
-        })
+        self.jobs
+            .by_id
+            .get(id)
+            .copied()
+            .ok_or_else(|| Error::ResourceNotFound(format!("there is no job `{}`", shortened(id))))
     }
 
     /// The newest attempt of a job on a thing.
@@ -193,9 +195,9 @@ impl Engine {
         let thing = self.fleet.things.find(thing)?;
         // Pending lists are short; they spare the search in the index of a large job.
         let mut pending = self.fleet.pending(thing).take(4);
-        pending.find(|index| self.fleet.executions[*index].job == job).or_else(|| {
-            self.jobs[job].latest.get(&thing.0).copied()
-        })
+        pending
+            .find(|index| self.fleet.executions[*index].job == job)
+            .or_else(|| self.jobs[job].latest.get(&thing.0).copied())
     }
 
     /// One attempt of a job on a thing; the newest if `number` is absent.
@@ -246,14 +248,7 @@ impl Engine {
         let after = job.is_active();
         if before && !after {
             self.active -= 1;
-            for group in job.record.request.targets.iter().filter_map(|t| self.scope.group(t)) {
-                if let Some(jobs) = self.by_group.get_mut(group) {
-                    jobs.remove(&index);
-                    if jobs.is_empty() {
-                        self.by_group.remove(group);
-                    }
-                }
-            }
+            self.continuous.remove(&index);
         }
     }
 }

@@ -140,7 +140,8 @@ impl Engine {
     pub fn list_templates(&self, page: &Page) -> Result<(Vec<TemplateView>, Option<String>)> {
         let size = page.size()?;
         let after = page.next_token.clone().unwrap_or_default();
-        let ids: Vec<&String> = self.templates.keys().filter(|id| **id > after).take(size + 1).collect();
+        let ids: Vec<&String> =
+            self.templates.keys().filter(|id| **id > after).take(size + 1).collect();
         let next = (ids.len() > size).then(|| ids[size - 1].clone());
         let views = ids.iter().take(size).map(|id| self.template(id)).collect::<Result<_>>()?;
         Ok((views, next))
@@ -165,7 +166,9 @@ impl Engine {
         }
         let id = self.scope.name(&arn, "jobtemplate/").ok_or_else(|| {
             let arn = shortened(&arn);
-            Error::InvalidRequest(format!("jobTemplateArn `{arn}` is no ARN of a job template here"))
+            Error::InvalidRequest(format!(
+                "jobTemplateArn `{arn}` is no ARN of a job template here"
+            ))
         })?;
         let template = self.find_template(id)?.request.clone();
         if request.document.is_none() {
@@ -174,10 +177,7 @@ impl Engine {
         }
         supply(&mut request.description, template.description);
         supply(&mut request.presigned_url_config, template.presigned_url_config);
-        supply(
-            &mut request.job_executions_rollout_config,
-            template.job_executions_rollout_config,
-        );
+        supply(&mut request.job_executions_rollout_config, template.job_executions_rollout_config);
         supply(&mut request.abort_config, template.abort_config);
         supply(&mut request.timeout_config, template.timeout_config);
         supply(&mut request.job_executions_retry_config, template.job_executions_retry_config);
@@ -243,7 +243,9 @@ fn check(request: &CreateTemplate, now: Time) -> Result<()> {
     check_tags(&request.tags)?;
     check_windows(request.maintenance_windows.as_deref().unwrap_or_default(), now)?;
     let Some(text) = &request.document else {
-        return invalid("the job template has no document: expected document, documentSource or jobArn");
+        return invalid(
+            "the job template has no document: expected document, documentSource or jobArn",
+        );
     };
     if text.len() > DOCUMENT_LIMIT {
         return invalid(format!(
