@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::broker::End;
 use crate::connection::{Connection, granted};
 use crate::lifecycle::{About, reason};
-use crate::message::{Delivery, Routed, wire_qos};
+use crate::message::{Delivery, Routed};
 use crate::session::{Options, Subscribed};
 use crate::{limits, stored};
 
@@ -65,11 +65,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.tell_subscriptions("subscribed", &made, now);
         let answer =
             Packet::SubAck(SubAck { packet_id: packet.packet_id, reasons, properties: None });
-        let end = self.answer_when_stored(answer, !made.is_empty());
-        for (wanted, is_new) in made {
-            self.send_retained(wanted, is_new, now);
-        }
-        end
+        let retained =
+            made.iter().flat_map(|(wanted, is_new)| self.retained(wanted, *is_new, now)).collect();
+        self.answer_when_stored(answer, !made.is_empty(), retained)
     }
 
     /// Takes an UNSUBSCRIBE.
@@ -95,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.tell_filters("unsubscribed", &given_up, now);
         let answer =
             Packet::UnsubAck(SubAck { packet_id: packet.packet_id, reasons, properties: None });
-        self.answer_when_stored(answer, !given_up.is_empty())
+        self.answer_when_stored(answer, !given_up.is_empty(), Vec::new())
     }
 
     /// Makes one subscription; true if the filter is new.
@@ -152,23 +150,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         state.subscriptions.iter().any(|each| *each.filter == *wanted.filter)
     }
 
-    /// Answers after the filters are stored, if the session outlives the connection.
-    fn answer_when_stored(&mut self, answer: Packet, has_changed: bool) -> Option<End> {
+    /// Answers after the filters are stored, if the session outlives the connection,
+    /// and sends the retained messages after the answer.
+    fn answer_when_stored(
+        &mut self,
+        answer: Packet,
+        has_changed: bool,
+        retained: Vec<Delivery>,
+    ) -> Option<End> {
         let is_kept = has_changed && self.session.lock().expires_after > 0;
         let commit = is_kept.then(|| stored::save(&self.broker, &self.session)).flatten();
-        match commit {
-            None => self.push(&answer),
-            Some(commit) => {
-                let (session, orders) = (self.session.clone(), self.orders.clone());
-                commit.then(move || {
-                    session.answer(&orders, answer);
-                });
-                None
+        let Some(commit) = commit else {
+            let end = self.push(&answer);
+            for delivery in retained {
+                self.session.deliver(delivery);
             }
-        }
+            return end;
+        };
+        let (session, orders) = (self.session.clone(), self.orders.clone());
+        commit.then(move || {
+            session.answer(&orders, answer);
+            for delivery in retained {
+                session.deliver(delivery);
+            }
+        });
+        None
     }
 
-    fn send_retained(&self, wanted: &Subscription, is_new: bool, now: Timestamp) {
+    /// The retained messages that a subscription brings.
+    fn retained(&self, wanted: &Subscription, is_new: bool, now: Timestamp) -> Vec<Delivery> {
         let settings = &self.broker.settings;
         let is_wanted = match wanted.retain_handling {
             RetainHandling::Send => true,
@@ -178,14 +188,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let is_served = !wanted.filter.starts_with("$share/")
             && (settings.standard_mqtt || !has_wildcard(&wanted.filter));
         if !is_wanted || !is_served {
-            return;
+            return Vec::new();
         }
-        let retained = &self.broker.retained;
-        for message in retained.matching(&wanted.filter, settings.matching(), now) {
-            let qos = wire_qos(message.qos).min(wanted.qos).min(QoS::AtLeastOnce);
-            let message = Routed::new(&message);
-            self.session.deliver(Delivery { message, qos, retain: true, is_direct: false });
-        }
+        let kept = self.broker.retained.matching(&wanted.filter, settings.matching(), now);
+        let deliver = |message| {
+            let message = Routed::new(message);
+            let qos = message.qos.min(wanted.qos).min(QoS::AtLeastOnce);
+            Delivery { message, qos, retain: true, is_direct: false }
+        };
+        kept.iter().map(deliver).collect()
     }
 
     fn tell_subscriptions(

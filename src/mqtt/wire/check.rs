@@ -29,23 +29,27 @@ pub(super) const NAMES: [&str; 16] = [
     "AUTH",
 ];
 
+/// Judges the first byte, before the rest of a packet is there.
+pub(super) fn first_byte(first: u8) -> Result<()> {
+    let kind = first >> 4;
+    let malformed = |reason| Err(Error::Malformed { packet: NAMES[usize::from(kind)], reason });
+    match (kind, first & 0x0F) {
+        (0, _) => malformed("packet type 0 is reserved"),
+        (3, flags) if flags & 0b0110 == 0b0110 => malformed("qos 3 does not exist"),
+        (3, flags) if flags & 0b1110 == 0b1000 => malformed("dup is set at qos 0"),
+        (3, _) | (6 | 8 | 10, 0b0010) => Ok(()),
+        (6 | 8 | 10, _) => malformed("its reserved flags are not 0010"),
+        (_, 0) => Ok(()),
+        _ => malformed("its reserved flags are not 0000"),
+    }
+}
+
 /// Judges the raw packet and tells the version to read it with: the one of the
 /// connection, or the one that a CONNECT asks for.
 pub(super) fn raw(first: u8, body: &[u8], version: Version) -> Result<Version> {
+    first_byte(first)?;
     let kind = first >> 4;
-    let packet = NAMES[usize::from(kind)];
-    let malformed = |reason| Err(Error::Malformed { packet, reason });
-    let flags = first & 0x0F;
-    match kind {
-        0 => return malformed("packet type 0 is reserved"),
-        3 if flags & 0b0110 == 0b0110 => return malformed("qos 3 does not exist"),
-        3 if flags & 0b1110 == 0b1000 => return malformed("dup is set at qos 0"),
-        3 => {}
-        6 | 8 | 10 if flags != 0b0010 => return malformed("its reserved flags are not 0010"),
-        6 | 8 | 10 => {}
-        _ if flags != 0 => return malformed("its reserved flags are not 0000"),
-        _ => {}
-    }
+    let malformed = |reason| Err(Error::Malformed { packet: NAMES[usize::from(kind)], reason });
     match kind {
         1 => return connect(body),
         8 if version == Version::V311 => subscribe_v311(body)?,

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Frame, Packet, Version, decode, encode, frame_length};
+use super::{Frame, Packet, Version, check, decode, encode, frame_length};
 use crate::{Error, Result};
 
 /// Reads packets from a stream.
@@ -201,8 +201,12 @@ enum Progress {
     End,
 }
 
-/// The packet that begins `bytes`, if all of it is there.
+/// The packet that begins `bytes`, if all of it is there. Bytes that can be no packet
+/// are refused before their end has come.
 fn whole_frame(bytes: &[u8], maximum: usize) -> Result<Option<Frame>> {
+    if let Some(first) = bytes.first() {
+        check::first_byte(*first)?;
+    }
     match frame_length(bytes)? {
         Some(frame) if frame.total() > maximum => {
             Err(Error::TooLarge { size: frame.total(), maximum })

@@ -175,7 +175,7 @@ async fn understands_topic_aliases_and_uses_its_own() {
     assert_eq!(publisher.publish_message(aliased("a/b", 8)).await, ReasonCode::SUCCESS);
     assert_eq!(publisher.publish_message(aliased("", 8)).await, ReasonCode::SUCCESS);
     publisher.publish("c", "x").await;
-    let mut alias = |message: Publish| {
+    let alias = |message: Publish| {
         (message.topic.to_string(), message.properties.and_then(|each| each.topic_alias))
     };
     let one = NonZeroU16::new(1);

@@ -59,9 +59,9 @@ async fn limits_groups_and_their_members() {
         assert_eq!(code.is_failure(), number == 100, "{number}");
         clients.push(client);
     }
-    for number in 0..100 {
+    for (number, client) in clients.iter_mut().enumerate().take(100) {
         let filter = format!("$share/group-{number}/a");
-        let code = clients[number].subscribe(&filter, QoS::AtMostOnce).await;
+        let code = client.subscribe(&filter, QoS::AtMostOnce).await;
         assert_eq!(code.is_failure(), number == 99, "{number}");
     }
     // A group that everybody has left makes room for another.
