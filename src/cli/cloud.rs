@@ -16,7 +16,19 @@ use super::ui;
 
 /// Runs work that talks to AWS, until it is done or the user presses Ctrl-C.
 pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    run(tokio::runtime::Builder::new_current_thread(), work)
+}
+
+/// The same on all processors, for clouds and fleets on this machine.
+pub fn block_on_threads<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    run(tokio::runtime::Builder::new_multi_thread(), work)
+}
+
+fn run<T>(
+    mut builder: tokio::runtime::Builder,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|error| Error::new(Kind::Bug, format!("cannot start the runtime: {error}")))?;

@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use iotstack::aws::lambda;
 use object::elf;
 use object::endian::Endianness;
 use object::read::elf::FileHeader;
@@ -44,6 +45,15 @@ pub enum Architecture {
     Arm64,
     /// 64-bit Intel and AMD.
     X86_64,
+}
+
+impl From<Architecture> for lambda::Architecture {
+    fn from(architecture: Architecture) -> Self {
+        match architecture {
+            Architecture::Arm64 => lambda::Architecture::Arm64,
+            Architecture::X86_64 => lambda::Architecture::X86_64,
+        }
+    }
 }
 
 /// A version of the C library.

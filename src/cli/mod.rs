@@ -69,6 +69,7 @@ commands! {
     Deploy => deploy,
     Outputs => outputs,
     Destroy => destroy,
+    Local => local,
     Firmware => firmware,
     Job => job,
     Device => device,

@@ -12,6 +12,7 @@ mod http;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
@@ -159,6 +160,21 @@ impl Session {
         let from_environment = || std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
         let profile = options.profile.clone().or_else(from_environment);
         Ok(Session { profile, ..Session::new(loader.load().await, Pace::default()) })
+    }
+
+    /// A session with these keys at this endpoint alone, whatever the environment says:
+    /// for a cloud that this program started itself.
+    pub fn at_endpoint(endpoint: &str, region: &str, key_id: &str, secret: &str) -> Result<Self> {
+        let keys = aws_credential_types::Credentials::new(key_id, secret, None, None, "iotstack");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(http::client()?)
+            .credentials_provider(SharedCredentialsProvider::new(keys))
+            .region(Region::new(region.to_owned()))
+            .endpoint_url(endpoint)
+            .build();
+        let at_once = Duration::from_millis(20);
+        Ok(Session::new(config, Pace { stack: at_once, change_set: at_once }))
     }
 
     /// A session on a configuration made elsewhere, such as a test's.

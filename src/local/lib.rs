@@ -79,7 +79,8 @@ pub async fn start(options: Options) -> Result<LocalCloud, Error> {
     cloud.listen_at(addresses.clone());
     let (broker, ca_pem) = (parts.broker.clone(), parts.ca.pem().to_owned());
     let loopback_only = options.host.is_loopback();
-    let gateway = Arc::new(Gateway { cloud: cloud.clone(), parts, loopback_only });
+    let history = console::History::of(&cloud);
+    let gateway = Arc::new(Gateway { cloud: cloud.clone(), parts, history, loopback_only });
     let routes = gateway::router(gateway).into_make_service_with_connect_info::<SocketAddr>();
     let http = tokio::spawn(async move {
         if let Err(error) = axum::serve(socket, routes).await {

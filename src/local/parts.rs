@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use iotstack_local_broker::{Broker, Settings};
-use iotstack_local_cloudformation::Stacks;
 use iotstack_local_kernel::Cloud;
 use iotstack_local_registry::LocalCa;
 use iotstack_local_s3::Front;
@@ -17,8 +16,6 @@ use crate::{Error, Options};
 pub struct Parts {
     /// S3 answers requests by itself.
     pub objects: Front,
-    /// Custom resources answer to CloudFormation.
-    pub stacks: Arc<Stacks>,
     /// The broker takes WebSockets in.
     pub broker: Arc<Broker>,
     /// The authority that certifies devices and the broker.
@@ -40,9 +37,9 @@ impl Parts {
         iotstack_local_rules::install(cloud)?;
         let settings = Settings { standard_mqtt: options.standard_mqtt, ..Settings::default() };
         let broker = iotstack_local_broker::install(cloud, settings)?;
-        let stacks = iotstack_local_cloudformation::install(cloud)?;
+        iotstack_local_cloudformation::install(cloud)?;
         match cloud.doubled_resources() {
-            doubled if doubled.is_empty() => Ok(Parts { objects, stacks, broker, ca }),
+            doubled if doubled.is_empty() => Ok(Parts { objects, broker, ca }),
             doubled => Err(Error::DoubledResources(doubled)),
         }
     }

@@ -5,24 +5,19 @@
 
 use std::path::Path;
 
-use iotstack::aws::lambda;
 use iotstack_assembly::Severity;
 use iotstack_stacks::{Error as StacksError, Handlers, Request};
 
 use crate::cli::config::FILE;
 use crate::cli::context::Context;
 use crate::cli::error::{Error, Kind, Result};
-use crate::cli::handlers::{self, Architecture};
+use crate::cli::handlers;
 use crate::cli::ui::findings;
 
 /// Synthesizes the ready stacks into `output`.
 pub fn synthesize(context: &Context, output: &Path) -> Result<()> {
     let (environment_name, environment) = context.environment()?;
     let found = handlers::find(context.options.handlers.as_deref())?;
-    let architecture = match found.architecture {
-        Architecture::Arm64 => lambda::Architecture::Arm64,
-        Architecture::X86_64 => lambda::Architecture::X86_64,
-    };
     let mut parameters = context.parameters()?;
     if let Some(qualifier) = &context.config()?.toolkit.qualifier {
         // What `-c` says about this run counts more than the project's bootstrap stack.
@@ -33,7 +28,7 @@ pub fn synthesize(context: &Context, output: &Path) -> Result<()> {
         account: environment.account,
         region: context.region()?,
         parameters,
-        handlers: Handlers { program: found.path, architecture },
+        handlers: Handlers { program: found.path, architecture: found.architecture.into() },
         output: output.to_owned(),
     };
     iotstack_stacks::synthesize(&request).map_err(|error| refused(context, error))

@@ -16,6 +16,7 @@ pub mod explain;
 pub mod firmware;
 pub mod init;
 pub mod job;
+pub mod local;
 pub mod ls;
 pub mod outputs;
 pub mod synth;

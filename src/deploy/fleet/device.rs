@@ -99,18 +99,21 @@ impl Fleet {
         Ok(Claim { template, credentials: credentials.ok_or(missing)? })
     }
 
-    /// The public certificate that devices check firmware signatures with, PEM.
-    pub async fn signing_certificate(&self) -> Result<String> {
+    /// The public certificate that devices check firmware signatures with, PEM, and the
+    /// name under which they keep it.
+    pub async fn signing_certificate(&self) -> Result<(String, String)> {
         let profile = self.output("SigningProfileName")?;
         let request = self.sdk.signer.get_signing_profile().profile_name(profile).send().await;
         let profile = request.map_err(self.clients.failed("signer:GetSigningProfile"))?;
         let missing =
             |missing| Error::UnexpectedAnswer { action: "signer:GetSigningProfile", missing };
+        let name = profile.signing_parameters.and_then(|mut all| all.remove("certname"));
         let arn = profile.signing_material.map(|material| material.certificate_arn);
         let arn = arn.ok_or_else(|| missing("signingMaterial"))?;
         let request = self.sdk.acm.get_certificate().certificate_arn(arn).send().await;
         let answer = request.map_err(self.clients.failed("acm:GetCertificate"))?;
-        answer.certificate.ok_or_else(|| missing("certificate"))
+        let certificate = answer.certificate.ok_or_else(|| missing("certificate"))?;
+        Ok((name.ok_or_else(|| missing("certname"))?, certificate))
     }
 
     /// Makes a thing of the fleet with a certificate of its own. One that exists

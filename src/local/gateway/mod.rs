@@ -26,6 +26,7 @@ use iotstack_local_kernel::wire::{self, Format};
 use iotstack_local_kernel::{Caller, Cloud, Fault, Timestamp, id};
 use serde_json::json;
 
+use crate::console::History;
 use crate::parts::Parts;
 use signature::Signature;
 
@@ -35,6 +36,8 @@ pub struct Gateway {
     pub cloud: Arc<Cloud>,
     /// What is no ordinary service.
     pub parts: Parts,
+    /// What happened lately, for the console.
+    pub history: Arc<History>,
     /// Whether only loopback names may stand in `Host`.
     pub loopback_only: bool,
 }
@@ -74,7 +77,11 @@ async fn custom_resource_answer(
     axum::extract::Path(token): axum::extract::Path<String>,
     body: Bytes,
 ) -> StatusCode {
-    if gateway.parts.stacks.respond(&token, &body) { StatusCode::OK } else { StatusCode::FORBIDDEN }
+    if iotstack_local_cloudformation::respond(&token, &body) {
+        StatusCode::OK
+    } else {
+        StatusCode::FORBIDDEN
+    }
 }
 
 async fn mqtt(

@@ -17,7 +17,11 @@ use http::{HeaderMap, Request, StatusCode, header};
 use super::Gateway;
 
 /// Refuses requests that a foreign page made.
-pub async fn guard(State(gateway): State<Arc<Gateway>>, request: Request<Body>, next: Next) -> Response {
+pub async fn guard(
+    State(gateway): State<Arc<Gateway>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
     match judge(request.headers(), gateway.loopback_only) {
         Ok(()) => next.run(request).await,
         Err(reason) => (StatusCode::FORBIDDEN, format!("refused: {reason}\n")).into_response(),

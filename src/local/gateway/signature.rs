@@ -42,7 +42,9 @@ impl Signature {
             let text = value.to_str().map_err(|_| incomplete("the header is not plain ASCII"))?;
             return from_header(text, request.headers());
         }
-        if let Some(query) = request.uri().query().filter(|query| query.contains("X-Amz-Signature=")) {
+        if let Some(query) =
+            request.uri().query().filter(|query| query.contains("X-Amz-Signature="))
+        {
             return from_query(query);
         }
         Err(Fault::new(
@@ -95,7 +97,10 @@ impl Signature {
         let late = now.iter().all(|now| now.since(signed) > allowed);
         if early || late {
             let what = if early { "not yet valid" } else { "expired" };
-            return Err(refused("RequestExpired", &format!("the signature of {} is {what}", self.time)));
+            return Err(refused(
+                "RequestExpired",
+                &format!("the signature of {} is {what}", self.time),
+            ));
         }
         Ok(())
     }
@@ -121,7 +126,10 @@ impl Signature {
             .and_then(|value| value.to_str().ok())
             .map_or_else(|| id::hex(&Sha256::digest(request.body())), str::to_owned);
         if payload.len() == 64 && payload != id::hex(&Sha256::digest(request.body())) {
-            return Err(refused("SignatureDoesNotMatch", "the body is not the one that was signed"));
+            return Err(refused(
+                "SignatureDoesNotMatch",
+                "the body is not the one that was signed",
+            ));
         }
         let canonical = format!(
             "{}\n{}\n{}\n{headers}\n{}\n{payload}",
@@ -168,9 +176,7 @@ fn from_header(text: &str, headers: &HeaderMap) -> Result<Signature, Fault> {
 }
 
 fn from_query(query: &str) -> Result<Signature, Fault> {
-    let find = |wanted: &str| {
-        pairs(query).find(|(name, _)| name == wanted).map(|(_, value)| value)
-    };
+    let find = |wanted: &str| pairs(query).find(|(name, _)| name == wanted).map(|(_, value)| value);
     let need = |name: &str| find(name).ok_or_else(|| incomplete(&format!("{name} is missing")));
     if need("X-Amz-Algorithm")? != ALGORITHM {
         return Err(incomplete(&format!("only {ALGORITHM} is understood")));
@@ -245,7 +251,8 @@ fn canonical_query(uri: &Uri) -> String {
         })
         .collect();
     parts.sort();
-    let parts: Vec<String> = parts.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let parts: Vec<String> =
+        parts.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     parts.join("&")
 }
 
@@ -288,13 +295,22 @@ fn moment(text: &str) -> Option<Timestamp> {
     }
     let iso = format!(
         "{}-{}-{}T{}:{}:{}Z",
-        &text[..4], &text[4..6], &text[6..8], &text[9..11], &text[11..13], &text[13..15]
+        &text[..4],
+        &text[4..6],
+        &text[6..8],
+        &text[9..11],
+        &text[11..13],
+        &text[13..15]
     );
     Timestamp::parse(&iso)
 }
 
 fn incomplete(reason: &str) -> Fault {
-    Fault::new("IncompleteSignatureException", 400, format!("the signature cannot be read: {reason}"))
+    Fault::new(
+        "IncompleteSignatureException",
+        400,
+        format!("the signature cannot be read: {reason}"),
+    )
 }
 
 fn refused(code: &str, message: &str) -> Fault {
@@ -306,8 +322,7 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SKEW: Duration = Duration::from_secs(15 * 60);
 const WEEK: u64 = 7 * 24 * 60 * 60;
 /// What a canonical request percent-encodes: all but letters, digits and `-_.~`.
-const RESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 #[cfg(test)]
 mod tests;

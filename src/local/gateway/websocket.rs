@@ -22,10 +22,8 @@ pub fn serve(
     caller: Caller,
     peer: SocketAddr,
 ) -> Response {
-    upgrade
-        .protocols(["mqtt", "mqttv3.1"])
-        .max_message_size(LARGEST_FRAME)
-        .on_upgrade(move |socket| async move {
+    upgrade.protocols(["mqtt", "mqttv3.1"]).max_message_size(LARGEST_FRAME).on_upgrade(
+        move |socket| async move {
             let (near, far) = tokio::io::duplex(BUFFER);
             let origin = Origin {
                 source: peer,
@@ -37,7 +35,8 @@ pub fn serve(
             let broker = gateway.parts.broker.clone();
             tokio::spawn(async move { broker.accept(far, origin).await });
             pump(socket, near).await;
-        })
+        },
+    )
 }
 
 /// Carries bytes both ways until one side ends.

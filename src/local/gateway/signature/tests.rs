@@ -1,7 +1,7 @@
 //! Signatures that hold, and all the ways in which one does not.
 
-use iotstack_local_kernel::ports::SessionKeys;
 use iotstack_local_kernel::Caller;
+use iotstack_local_kernel::ports::SessionKeys;
 
 use super::*;
 
@@ -48,8 +48,10 @@ fn signed(key: &str, secret: &str, body: &'static str, time: &str) -> Request<By
         .body(Bytes::from_static(body.as_bytes()))
         .unwrap();
     let credential = format!("{key}/{}/us-east-1/iot/aws4_request", &time[..8]);
-    let unsigned = format!("{ALGORITHM} Credential={credential}, SignedHeaders=host;x-amz-date, Signature=");
-    let signature = from_header(&unsigned, request.headers()).unwrap().sign(&request, secret).unwrap();
+    let unsigned =
+        format!("{ALGORITHM} Credential={credential}, SignedHeaders=host;x-amz-date, Signature=");
+    let signature =
+        from_header(&unsigned, request.headers()).unwrap().sign(&request, secret).unwrap();
     let value = format!("{unsigned}{signature}").parse().unwrap();
     request.headers_mut().insert(header::AUTHORIZATION, value);
     request
@@ -57,7 +59,10 @@ fn signed(key: &str, secret: &str, body: &'static str, time: &str) -> Request<By
 
 fn verdict(request: &Request<Bytes>, now: Timestamp) -> Result<Caller, String> {
     let signature = Signature::of(request).map_err(|fault| fault.code)?;
-    signature.verify(request, &Keys, &[now]).map(|identity| identity.caller).map_err(|fault| fault.code)
+    signature
+        .verify(request, &Keys, &[now])
+        .map(|identity| identity.caller)
+        .map_err(|fault| fault.code)
 }
 
 /// Made with botocore's `SigV4Auth` for the key `AKIDEXAMPLE`.
@@ -142,7 +147,11 @@ fn what_is_no_signature_is_refused_without_a_panic() {
             .header("x-amz-date", TIME)
             .body(Bytes::new())
             .unwrap();
-        assert_eq!(verdict(&request, NOW), Err("IncompleteSignatureException".to_owned()), "{text}");
+        assert_eq!(
+            verdict(&request, NOW),
+            Err("IncompleteSignatureException".to_owned()),
+            "{text}"
+        );
     }
     let request = Request::get("/").body(Bytes::new()).unwrap();
     assert_eq!(verdict(&request, NOW), Err("MissingAuthenticationTokenException".to_owned()));

@@ -1,0 +1,179 @@
+//! `iotstack local`: a cloud on this machine.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use iotstack_local::{Account, Clock, LocalCloud, Options};
+use serde_json::{Value, json};
+
+use crate::cli::cloud;
+use crate::cli::context::Context;
+use crate::cli::error::{Error, Result};
+use crate::cli::ui::{json, out, style, tell};
+
+/// Runs a local cloud: AWS APIs, an MQTT broker and a console on this machine
+///
+/// One HTTP port answers all AWS APIs that the ready stacks need; the message broker takes
+/// devices in with mutual TLS, as AWS IoT does. Point any AWS client to it with
+/// AWS_ENDPOINT_URL. It runs until Ctrl-C.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Arguments {
+    /// The port of the AWS APIs and the console; 0 takes any free one
+    #[arg(long, value_name = "PORT", default_value_t = 4566)]
+    port: u16,
+
+    /// The port of MQTT with mutual TLS; 0 takes any free one
+    #[arg(long, value_name = "PORT", default_value_t = 8883)]
+    mqtt_port: u16,
+
+    /// Listens on this address; one that is not loopback opens the cloud to the network
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    host: IpAddr,
+
+    /// A further name of this machine for the broker's certificate; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    host_name: Vec<String>,
+
+    /// Keeps the state in this folder, through restarts and crashes [default: in memory]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+
+    /// Runs the clock of the services so many times faster, so that rollouts and timers can
+    /// be tried in seconds
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = factor)]
+    time_lapse: f64,
+
+    /// Follows the MQTT standard where AWS IoT departs from it
+    #[arg(long)]
+    standard_mqtt: bool,
+
+    /// The account's twelve digits
+    #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = account)]
+    account: String,
+
+    /// Lists what is offered and what is refused, and ends
+    #[arg(long)]
+    coverage: bool,
+
+    /// Prints JSON: the addresses, or the coverage
+    #[arg(short, long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
+    let region = context.options.region.clone().unwrap_or_else(|| "us-east-1".to_owned());
+    let mut options = Options {
+        host: arguments.host,
+        http_port: arguments.port,
+        mqtt_port: arguments.mqtt_port,
+        host_names: arguments.host_name,
+        account: Account { id: arguments.account, region },
+        state: arguments.state,
+        clock: Clock::time_lapse(arguments.time_lapse),
+        standard_mqtt: arguments.standard_mqtt,
+        ..Options::default()
+    };
+    if arguments.coverage {
+        // Nothing is served, so no port needs to be free.
+        (options.http_port, options.mqtt_port, options.state) = (0, 0, None);
+    }
+    cloud::block_on_threads(async {
+        let local = iotstack_local::start(options).await?;
+        if arguments.coverage {
+            let coverage = local.coverage();
+            return if arguments.json { json::print(&coverage) } else { out(&listed(&coverage)) };
+        }
+        if !arguments.host.is_loopback() {
+            tell(format!(
+                "{}: whoever reaches {} can use this cloud with a key that everybody knows, \
+                 and run programs on this machine",
+                style::care("warning"),
+                arguments.host
+            ));
+        }
+        if arguments.json { json::print(&addresses(&local))? } else { greet(&local)? }
+        std::future::pending().await
+    })
+}
+
+fn addresses(local: &LocalCloud) -> Value {
+    json!({
+        "endpoint": local.endpoint(),
+        "mqtt": local.mqtt(),
+        "console": format!("{}/_iotstack/console", local.endpoint()),
+        "account": local.account().id,
+        "region": local.account().region,
+        "accessKeyId": local.root().access_key_id,
+        "secretAccessKey": local.root().secret_access_key,
+        "authority": local.ca_pem(),
+    })
+}
+
+/// What to type next, on standard output, so that a shell can take it.
+fn greet(local: &LocalCloud) -> Result<()> {
+    tell(format!("{} the local cloud runs; Ctrl-C ends it", style::good("✓")));
+    tell(format!("  console  {}/_iotstack/console", local.endpoint()));
+    tell(format!("  mqtt     {}", local.mqtt()));
+    out(&format!(
+        "export AWS_ENDPOINT_URL={}\nexport AWS_REGION={}\nexport AWS_ACCESS_KEY_ID={}\nexport \
+         AWS_SECRET_ACCESS_KEY={}",
+        local.endpoint(),
+        local.account().region,
+        local.root().access_key_id,
+        local.root().secret_access_key,
+    ))
+}
+
+/// The coverage for people: one service after the other.
+fn listed(coverage: &Value) -> String {
+    let mut text = String::new();
+    let names = |list: &Value| {
+        let names = list.as_array().into_iter().flatten().filter_map(Value::as_str);
+        names.collect::<Vec<_>>().join(", ")
+    };
+    for (service, parts) in coverage["services"].as_object().into_iter().flatten() {
+        text.push_str(&format!("{}\n  {}\n", style::strong(service), names(&parts["operations"])));
+        for (operation, reason) in parts["refused"].as_object().into_iter().flatten() {
+            let reason = reason.as_str().unwrap_or_default();
+            text.push_str(&format!("  {} {operation}: {reason}\n", style::care("not")));
+        }
+    }
+    let types = names(&coverage["resourceTypes"]);
+    text.push_str(&format!("{}\n  {types}\n", style::strong("CloudFormation resource types")));
+    text
+}
+
+fn factor(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if (0.1..=100_000.0).contains(&factor) => Ok(factor),
+        _ => Err("expected a number from 0.1 to 100000".to_owned()),
+    }
+}
+
+fn account(text: &str) -> std::result::Result<String, String> {
+    match text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Ok(text.to_owned()),
+        false => Err("expected twelve digits".to_owned()),
+    }
+}
+
+impl From<iotstack_local::Error> for Error {
+    fn from(error: iotstack_local::Error) -> Self {
+        match &error {
+            iotstack_local::Error::Listen { .. } => {
+                Error::usage(error.to_string()).hint("name another port, or 0 for any free one")
+            }
+            iotstack_local::Error::Store(_) => Error::usage(error.to_string()),
+            _ => Error::stack(error.to_string()),
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  iotstack local
+  iotstack local --state .cloud --time-lapse 60
+  iotstack local --port 0 --mqtt-port 0 --json
+  iotstack local --coverage";

@@ -1,0 +1,185 @@
+//! The stage on which devices play: a cloud, the stack in it, and what a device must know.
+//!
+//! `demo` and `simulate` begin here. A stage on this machine is made and struck by us: a
+//! local cloud in this process, bootstrapped, with the firmware-update stack deployed as
+//! anybody would deploy it. A stage in an account is the stack that stands there already;
+//! only what devices added to it is taken away again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use iotstack_assembly::{CloudAssembly, Environment};
+use iotstack_deploy::bootstrap::{self, BootstrapOptions, BootstrapProposal};
+use iotstack_deploy::destroy::{self, Consent};
+use iotstack_deploy::{
+    DeployOptions, EventSink, Fleet, Proposal, Session, Silence, asset, change_set,
+};
+use iotstack_local::{LocalCloud, Options};
+use iotstack_sim::{Address, Claiming, KeyOrigin, KeyPair, Pace, Target};
+use iotstack_stacks::{Handlers, Request};
+use serde_json::{Map, Value, json};
+
+use super::context::Context;
+use super::error::{Error, Kind, Result};
+use super::{cloud, fleet, handlers};
+
+/// A cloud with the firmware-update stack, ready for devices.
+pub struct Stage {
+    /// The fleet of the stack.
+    pub fleet: Fleet,
+    /// The cloud of this process; none for an account.
+    local: Option<LocalCloud>,
+    session: Session,
+    prefix: String,
+}
+
+impl Stage {
+    /// Starts a cloud in this process and deploys the stack to it. `parameters` are
+    /// those of the ready stack; `tell` hears of each step.
+    pub async fn local(
+        context: &Context,
+        options: Options,
+        parameters: Map<String, Value>,
+        tell: &dyn Fn(&str),
+    ) -> Result<Self> {
+        let folder = tempfile::tempdir()
+            .map_err(|error| Error::stack(format!("cannot make a folder for the stack: {error}")))?;
+        let assembly = synthesize(context, parameters, folder.path().join("assembly"))?;
+        tell("starting the local cloud");
+        let local = iotstack_local::start(options).await?;
+        let session = Session::at_endpoint(
+            local.endpoint(),
+            &local.account().region,
+            &local.root().access_key_id,
+            &local.root().secret_access_key,
+        )?;
+        tell("deploying the firmware-update stack");
+        bootstrap(&session).await?;
+        for stack in assembly.stacks() {
+            let clients = session.clients_for(stack, &Silence).await?;
+            asset::publish(&clients, stack, &Silence).await?;
+            let options = DeployOptions::default();
+            match change_set::propose(&clients, stack, &options, &Silence).await? {
+                Proposal::Changes(changes) => {
+                    change_set::execute(&clients, &changes, &Silence).await?;
+                }
+                other => {
+                    return Err(Error::new(Kind::Bug, format!("a fresh cloud proposed {other:?}")));
+                }
+            }
+        }
+        let clients = session.clients(&Environment::default()).await?;
+        let fleet = Fleet::open(clients, &fleet::stack_name(ENVIRONMENT)).await?;
+        let prefix = fleet.thing_group()?.to_owned();
+        Ok(Stage { fleet, local: Some(local), session, prefix })
+    }
+
+    /// The stack that stands in the account of an environment.
+    pub async fn account(context: &Context, stack: &fleet::StackOption) -> Result<Self> {
+        let session = cloud::session(context).await?;
+        let fleet = fleet::open(context, stack).await?;
+        let prefix = fleet.thing_group()?.to_owned();
+        Ok(Stage { fleet, local: None, session, prefix })
+    }
+
+    /// The cloud of this process.
+    pub fn cloud(&self) -> Option<&LocalCloud> {
+        self.local.as_ref()
+    }
+
+    /// What devices must know.
+    pub async fn target(&self) -> Result<Target> {
+        let claim = self.fleet.claim().await?;
+        let (name, certificate) = self.fleet.signing_certificate().await?;
+        let broker = match &self.local {
+            Some(local) => address(local.mqtt(), 8883)?,
+            None => address(&self.fleet.endpoint().await?.host, 8883)?,
+        };
+        let mut target = Target::new(broker, self.prefix.clone());
+        target.claim = Some(Claiming {
+            claim: KeyPair {
+                certificate: claim.credentials.certificate_pem,
+                private_key: claim.credentials.private_key,
+            },
+            template: claim.template,
+            serial_parameter: "SerialNumber".to_owned(),
+            parameters: Default::default(),
+            key: KeyOrigin::Device,
+        });
+        target.signers.insert(name, certificate);
+        target.telemetry_topic = Some(format!("dt/{}/{{thing}}/telemetry", self.prefix));
+        if let Some(local) = &self.local {
+            target.authority = Some(local.ca_pem().to_owned());
+            target.allows_plain_downloads = true;
+        } else {
+            target.authority = Some(AMAZON_ROOT.to_owned());
+            target.pace = Pace::aws();
+        }
+        Ok(target)
+    }
+
+    /// Takes away the things that devices became, with their certificates.
+    pub async fn dismiss(&self, things: &[String]) -> Result<()> {
+        for thing in things {
+            self.fleet.retire(thing, true).await?;
+        }
+        Ok(())
+    }
+
+    /// Destroys the stack of a cloud in this process, and ends the cloud.
+    pub async fn strike(self) -> Result<()> {
+        let Some(local) = self.local else { return Ok(()) };
+        let clients = self.session.clients(&Environment::default()).await?;
+        let stack = fleet::stack_name(ENVIRONMENT);
+        let demolition = destroy::inspect(&clients, &stack, &Silence).await?;
+        let consent = Consent { empty_buckets: true, detach_iot: true, ..Consent::default() };
+        destroy::destroy(&clients, &demolition, consent, &Silence).await?;
+        drop(local);
+        Ok(())
+    }
+}
+
+fn synthesize(
+    context: &Context,
+    mut parameters: Map<String, Value>,
+    output: PathBuf,
+) -> Result<CloudAssembly> {
+    let found = handlers::find(context.options.handlers.as_deref())?;
+    parameters.entry("claim_provisioning").or_insert(json!(true));
+    let request = Request {
+        environment_name: ENVIRONMENT.to_owned(),
+        account: None,
+        region: None,
+        parameters,
+        handlers: Handlers { program: found.path, architecture: found.architecture.into() },
+        output: output.clone(),
+    };
+    iotstack_stacks::synthesize(&request).map_err(|error| Error::stack(error.to_string()))?;
+    Ok(CloudAssembly::read(&output)?)
+}
+
+async fn bootstrap(session: &Session) -> Result<()> {
+    let clients = session.clients(&Environment::default()).await?;
+    let options = BootstrapOptions::default();
+    match bootstrap::propose(&clients, &options, &Silence).await? {
+        BootstrapProposal::Stack(Proposal::Changes(changes)) => {
+            change_set::execute(&clients, &changes, &Silence).await?;
+            Ok(())
+        }
+        other => Err(Error::new(Kind::Bug, format!("a fresh cloud proposed {other:?}"))),
+    }
+}
+
+/// Reads `host` or `host:port`.
+fn address(text: &str, port: u16) -> Result<Address> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().map_err(|_| {
+            Error::new(Kind::Cloud, format!("`{text}` is no address of a broker"))
+        })?),
+        None => (text, port),
+    };
+    Ok(Address { host: host.to_owned(), port })
+}
+
+/// What the stack on this machine is called after.
+const ENVIRONMENT: &str = "dev";
