@@ -90,6 +90,28 @@ pub fn substitute<E>(
     }
 }
 
+/// The object that a document source names: bucket, key and version.
+///
+/// Accepts the URLs of Amazon S3 in both styles, `s3://bucket/key`, and a path
+/// below another endpoint, as the local cloud has one.
+pub fn source(url: &str) -> Option<(String, String, Option<String>)> {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let version = query.split('&').find_map(|pair| pair.strip_prefix("versionId="));
+    let (bucket, key) = if let Some(path) = path.strip_prefix("s3://") {
+        path.split_once('/')?
+    } else {
+        let rest = path.strip_prefix("https://").or_else(|| path.strip_prefix("http://"))?;
+        let (host, path) = rest.split_once('/')?;
+        match s3_host(host) {
+            Some((Some(bucket), _)) => (bucket, path),
+            _ => path.split_once('/')?,
+        }
+    };
+    let key = percent_decode(key)?;
+    (!bucket.is_empty() && !key.is_empty())
+        .then(|| (bucket.to_owned(), key, version.map(str::to_owned)))
+}
+
 /// Judges a document that a job is created with; says whether URLs must be signed.
 pub(crate) fn check(document: &str) -> Result<bool> {
     if document.len() > DOCUMENT_LIMIT {
@@ -331,6 +353,26 @@ mod tests {
             "${aws:iot:s3-presigned-url-v2:https://s3.cn-north-1.amazonaws.com.cn/a.b/k%3FversionId%3D1}",
         );
         assert_eq!((dotted.bucket.as_str(), dotted.key.as_str()), ("a.b", "k"));
+    }
+
+    #[test]
+    fn reads_where_a_document_lies() {
+        let found = Some(("b".to_owned(), "a b/c.json".to_owned(), None));
+        for url in [
+            "https://s3.eu-central-1.amazonaws.com/b/a%20b/c.json",
+            "https://s3.amazonaws.com/b/a b/c.json",
+            "https://b.s3.eu-central-1.amazonaws.com/a%20b/c.json",
+            "https://b.s3.amazonaws.com/a%20b/c.json",
+            "http://127.0.0.1:4566/b/a%20b/c.json",
+            "s3://b/a b/c.json",
+        ] {
+            assert_eq!(source(url), found, "{url}");
+        }
+        let version = source("s3://b/k?versionId=v1").and_then(|(_, _, version)| version);
+        assert_eq!(version.as_deref(), Some("v1"));
+        for url in ["", "b/k", "https://s3.amazonaws.com/", "s3://b", "s3://b/%zz"] {
+            assert_eq!(source(url), None, "{url}");
+        }
     }
 
     #[test]

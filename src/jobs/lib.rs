@@ -65,7 +65,7 @@ pub use config::{
     SchedulingConfig, TimeoutConfig,
 };
 pub use cron::Cron;
-pub use document::{ObjectRequest, Purpose, Recipient, has_placeholders, substitute};
+pub use document::{ObjectRequest, Purpose, Recipient, has_placeholders, source, substitute};
 pub use effect::{Details, Effect, ExecutionChange, ExecutionEffect, JobEffect, JobOperation};
 pub use engine::{
     CancelExecution, CancelJob, Change, CreateTemplate, Engine, Force, JobExecutionsPage,

@@ -25,8 +25,8 @@ use crate::time::Time;
 pub struct Change {
     /// Where it is kept.
     pub key: String,
-    /// What to write; none to remove it.
-    pub value: Option<Vec<u8>>,
+    /// What to write, as JSON; none to remove it.
+    pub value: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ impl Engine {
             journal.removed.into_iter().map(|key| Change { key, value: None }).collect();
         for (job, thing, waits) in journal.waiting {
             let key = format!("waiting/{job}/{}", self.fleet.things.name(thing));
-            changes.push(Change { key, value: waits.then(Vec::new) });
+            changes.push(Change { key, value: waits.then(|| "true".to_owned()) });
         }
         for index in journal.jobs {
             if let Some(job) = self.jobs.list[index as usize].as_mut().filter(|job| job.changed) {
@@ -117,7 +117,7 @@ impl Engine {
     }
 
     /// Reads a service back from the records that were written.
-    pub fn restore<K: AsRef<str>, V: AsRef<[u8]>>(
+    pub fn restore<K: AsRef<str>, V: AsRef<str>>(
         scope: Scope,
         limits: Limits,
         records: impl IntoIterator<Item = (K, V)>,
@@ -264,12 +264,12 @@ impl Written {
 #[expect(clippy::expect_used, reason = "see the comment")]
 fn put<T: Serialize>(key: String, value: &T) -> Change {
     // Only maps with keys that are no text fail to serialize; there are none.
-    let value = serde_json::to_vec(value).expect("records are plain data");
+    let value = serde_json::to_string(value).expect("records are plain data");
     Change { key, value: Some(value) }
 }
 
-fn read<T: for<'a> Deserialize<'a>>(key: &str, value: &[u8]) -> Result<T> {
-    serde_json::from_slice(value).map_err(|error| damaged(key, &error.to_string()))
+fn read<T: for<'a> Deserialize<'a>>(key: &str, value: &str) -> Result<T> {
+    serde_json::from_str(value).map_err(|error| damaged(key, &error.to_string()))
 }
 
 fn damaged(key: &str, reason: &str) -> Error {

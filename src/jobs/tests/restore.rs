@@ -10,7 +10,7 @@ use JobExecutionStatus::{Failed, InProgress, Queued, Succeeded};
 
 /// A store that takes changes in batches, as a real one does.
 #[derive(Default)]
-pub(crate) struct Store(pub BTreeMap<String, Vec<u8>>);
+pub(crate) struct Store(pub BTreeMap<String, String>);
 
 impl Store {
     pub(crate) fn take(&mut self, engine: &mut Engine) {
