@@ -10,26 +10,44 @@
 //! be asked for; at any moment each device holds an image that may run.
 
 mod boot;
+mod device;
 mod dice;
+mod download;
 mod error;
+mod fault;
 mod flash;
+mod fleet;
 mod image;
+mod jobs;
+mod link;
+mod observe;
 mod order;
 mod outcome;
 mod private;
+mod profile;
+mod scenario;
 mod signer;
+mod target;
 mod trust;
 mod update;
 mod version;
 
 pub use boot::{BootError, Booted, TRIALS, boot};
+pub use device::{DeviceRecord, UpdateRecord};
 pub use dice::Dice;
 pub use error::{Error, Result};
+pub use fault::{Expected, Fault};
 pub use flash::{Flash, FlashError, PAGE, Shelf, Slot, Wear};
+pub use fleet::{DevicePlan, Fleet, FleetOutcome, TimeSummary};
 pub use image::{Behaviour, Header, Recipe, digest, read as read_image};
+pub use link::{Link, Offline};
+pub use observe::{Counts, Did, Event, Observer, Silence};
 pub use order::{Order, Source};
 pub use outcome::{Outcome, Reason};
+pub use profile::Profile;
+pub use scenario::{Expectation, Facts, Firmware, FirmwareImage, Scenario, Verdict};
 pub use signer::Signer;
+pub use target::{Claiming, KeyOrigin, KeyPair, Pace, Target};
 pub use trust::{Claim, Trust};
 pub use update::{JobKey, Rules, State, Updater};
 pub use version::compare as compare_versions;

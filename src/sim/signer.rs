@@ -6,6 +6,8 @@
 //! is trusted by the devices of that run alone.
 
 use std::fmt;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,12 +30,27 @@ pub struct Signer {
 impl Signer {
     /// Makes a key and a certificate with the name that devices know it by.
     pub fn generate(name: &str) -> Result<Self> {
+        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
+            .map_err(|error| Error::invalid("code-signing key", error))?;
+        Signer::of(name, &pair)
+    }
+
+    /// The signer whose key is in a file; a new one, kept there, if the file is missing.
+    pub(crate) fn kept_in(path: &Path, name: &str) -> Result<Self> {
         let failed = |error: &dyn fmt::Display| Error::invalid("code-signing key", error);
-        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|e| failed(&e))?;
-        let certificate =
-            CertificateParams::default().self_signed(&pair).map_err(|e| failed(&e))?;
-        let key = SigningKey::from_pkcs8_der(pair.serialized_der()).map_err(|e| failed(&e))?;
-        Ok(Signer { name: name.to_owned(), key, certificate: certificate.pem() })
+        let pair = match std::fs::read_to_string(path) {
+            Ok(text) => KeyPair::from_pem(&text).map_err(|e| failed(&e))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let pair =
+                    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|e| failed(&e))?;
+                crate::private::write(path, pair.serialize_pem().as_bytes())?;
+                pair
+            }
+            Err(source) => {
+                return Err(Error::File { action: "read", path: path.to_owned(), source });
+            }
+        };
+        Signer::of(name, &pair)
     }
 
     /// The certificate, PEM.
@@ -52,6 +69,13 @@ impl Signer {
                 .map_or_else(String::new, |signature| STANDARD.encode(signature.to_der())),
             certificate: self.name.clone(),
         }
+    }
+
+    fn of(name: &str, pair: &KeyPair) -> Result<Self> {
+        let failed = |error: &dyn fmt::Display| Error::invalid("code-signing key", error);
+        let certificate = CertificateParams::default().self_signed(pair).map_err(|e| failed(&e))?;
+        let key = SigningKey::from_pkcs8_der(pair.serialized_der()).map_err(|e| failed(&e))?;
+        Ok(Signer { name: name.to_owned(), key, certificate: certificate.pem() })
     }
 
     pub(crate) fn verifying_key(&self) -> VerifyingKey {

@@ -242,8 +242,8 @@ impl Updater {
         let State::Downloading { received, size } = self.state else { return Ok(()) };
         let Some(work) = self.journal.work.clone() else { return Ok(()) };
         if received < size {
-            let detail = format!("the server sent {received} of the {size} bytes declared");
-            return self.end(flash, Outcome::new(Reason::Size, detail));
+            let detail = format!("the image ends after {received} of the {size} bytes declared");
+            return self.end(flash, Outcome::new(Reason::Checksum, detail));
         }
         let slot = self.running.slot.other();
         let bytes = match flash.read_slot(slot, size) {
@@ -288,6 +288,17 @@ impl Updater {
             State::Downloading { .. } => self.end(flash, outcome),
             _ => Ok(()),
         }
+    }
+
+    /// Forgets an outcome that was found with a wrong clock, so that the order can be
+    /// judged again.
+    pub fn reconsider(&mut self, flash: &mut Flash) -> Result<(), FlashError> {
+        if !matches!(&self.state, State::Ended(outcome) if outcome.reason == Reason::Clock) {
+            return Ok(());
+        }
+        self.journal.work = None;
+        self.state = State::Idle;
+        save(flash, Record::Journal, &self.journal)
     }
 
     /// The cloud has acknowledged the report.

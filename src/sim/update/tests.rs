@@ -228,7 +228,7 @@ fn a1_flipped_and_missing_bytes_fail_before_install() {
     bench.next_job("job-2");
     bench.offer(lamp("1.1.0"));
     bench.served.truncate(9000);
-    ends(&mut bench, Reason::Size, "1.0.0");
+    ends(&mut bench, Reason::Checksum, "1.0.0");
 }
 
 #[test]

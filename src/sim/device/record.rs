@@ -1,0 +1,141 @@
+//! What is known about a device when the simulation is over.
+//!
+//! Plain data for the report. The last lines are found by looking into the flash, so
+//! that the verdict does not depend on what the device says about itself.
+
+use iotstack_protocol::JobExecutionStatus;
+use serde::{Deserialize, Serialize};
+
+use crate::boot::{BootRecord, read};
+use crate::fault::Fault;
+use crate::flash::Flash;
+use crate::image::digest;
+use crate::outcome::{Outcome, Reason};
+use crate::profile::Profile;
+use crate::trust::Trust;
+use crate::update::JobKey;
+use crate::version::compare;
+
+/// What is known about a device when the simulation is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceRecord {
+    /// Its thing name.
+    pub thing: String,
+    /// The name of its profile.
+    pub profile: String,
+    /// Its model.
+    pub model: String,
+    /// The fault that was injected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// The version at first.
+    pub first_version: String,
+    /// The version at the end; nothing if nothing boots.
+    pub version: Option<String>,
+    /// Whether what would boot at the end is signed, unchanged and not below the floor.
+    pub image_is_good: bool,
+    /// What became of its updates, in their order.
+    pub updates: Vec<UpdateRecord>,
+    /// How often it was reset.
+    pub boots: u32,
+    /// How often it was connected.
+    pub connects: u32,
+    /// How often a connection was lost or refused.
+    pub losses: u32,
+    /// Why it will not run again, if it will not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub died: Option<String>,
+}
+
+/// One update of one device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpdateRecord {
+    /// The job and the execution.
+    pub job: JobKey,
+    /// How it ended.
+    pub status: JobExecutionStatus,
+    /// The word; nothing if the cloud ended it.
+    pub reason: Option<Reason>,
+    /// For people.
+    pub detail: String,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// When it ended, in seconds from the beginning of the simulation.
+    pub at: f64,
+}
+
+impl DeviceRecord {
+    pub(crate) fn new(thing: &str, profile: &Profile, fault: Option<Fault>) -> Self {
+        DeviceRecord {
+            thing: thing.to_owned(),
+            profile: profile.name.clone(),
+            model: profile.model.clone(),
+            fault,
+            first_version: profile.version.clone(),
+            version: None,
+            image_is_good: false,
+            updates: Vec::new(),
+            boots: 0,
+            connects: 0,
+            losses: 0,
+            died: None,
+        }
+    }
+
+    /// Notes how an update ended.
+    pub(crate) fn end(&mut self, job: JobKey, outcome: &Outcome, seconds: f64, at: f64) {
+        // The same execution can be reported twice, and is still one update.
+        if self.updates.iter().any(|update| update.job == job) {
+            return;
+        }
+        self.updates.push(UpdateRecord {
+            job,
+            status: outcome.status(),
+            reason: Some(outcome.reason),
+            detail: outcome.detail.clone(),
+            seconds,
+            at,
+        });
+    }
+
+    /// Notes that the cloud ended an update.
+    pub(crate) fn abandon(&mut self, job: JobKey, seconds: f64, at: f64) {
+        if self.updates.iter().any(|update| update.job == job) {
+            return;
+        }
+        self.updates.push(UpdateRecord {
+            job,
+            status: JobExecutionStatus::Canceled,
+            reason: None,
+            detail: "ended by the cloud".to_owned(),
+            seconds,
+            at,
+        });
+    }
+
+    /// Looks into the flash.
+    pub(crate) fn examine(&mut self, flash: &Flash, trust: &Trust) {
+        let Ok(record) = read(flash) else { return };
+        let running = running(&record);
+        let Some(manifest) = &record.slots[running.index()] else { return };
+        self.version = Some(manifest.version.clone());
+        let bytes = flash.read_slot(running, manifest.size);
+        self.image_is_good = bytes.is_ok_and(|bytes| digest(&bytes) == manifest.sha256)
+            && trust.vouches(&manifest.sha256, &manifest.claim).is_ok()
+            && compare(&manifest.version, &record.floor).is_ge();
+    }
+
+    /// Whether the first update ended as it must with the fault that was injected.
+    ///
+    /// A device without a fault, or without an update, has nothing to fail at.
+    pub fn is_as_expected(&self) -> bool {
+        let Some(fault) = self.fault else { return true };
+        let first = self.updates.iter().find_map(|update| update.reason);
+        first.is_none_or(|reason| fault.allows(reason))
+    }
+}
+
+/// The slot that boots next.
+fn running(record: &BootRecord) -> crate::flash::Slot {
+    record.trial.as_ref().filter(|trial| trial.left > 0).map_or(record.active, |trial| trial.slot)
+}
