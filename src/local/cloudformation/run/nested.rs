@@ -1,0 +1,256 @@
+//! Stacks in stacks: a resource that is a stack of its own.
+//!
+//! The inner stack is deployed in the task of the outer one, and given up with
+//! it. Its outputs are its attributes.
+
+use std::sync::Arc;
+
+use iotstack_local_kernel::{BoxFuture, ResourceRequest, ResourceState, id};
+use serde_json::Value;
+
+use super::provider::{Context, Failure};
+use super::{Run, begin, custom, remove};
+use crate::engine::functions::scalar;
+use crate::engine::parameters::Given;
+use crate::engine::{Prepared, Wanted, plan, prepare, source};
+use crate::state::{Definition, Head, StackStatus};
+
+/// Makes a stack in a stack.
+///
+/// # Errors
+/// Why the inner stack does not stand. It is left for deletion.
+pub fn create<'a>(
+    context: &'a Context,
+    request: &'a ResourceRequest,
+) -> BoxFuture<'a, Result<ResourceState, Failure>> {
+    Box::pin(async move {
+        let Context { engine, cloud, .. } = context;
+        let name: String = format!("{}-{}", request.stack_name, request.logical_id);
+        let name =
+            format!("{}-{}", name.chars().take(LONGEST_NAME).collect::<String>(), id::capitals(12));
+        let prepared = prepared(context, request, &name, None).await?;
+        let stack_id = begin::new_stack_id(cloud, &name);
+        let mut head =
+            Head::new(stack_id.clone(), name, StackStatus::CreateInProgress, cloud.clock.now());
+        let outer = engine.read(|state| {
+            state.stacks.get(&request.stack_id).map(|outer| {
+                let token = outer.head.operation.as_ref().and_then(|it| it.token.clone());
+                (outer.head.root.clone(), outer.head.disable_rollback, token)
+            })
+        });
+        let (root, disable_rollback, token) = outer.unwrap_or_default();
+        head.parent = Some(request.stack_id.clone());
+        head.root = root.or_else(|| Some(request.stack_id.clone()));
+        head.disable_rollback = disable_rollback;
+        head.timeout = match request.properties.get("TimeoutInMinutes") {
+            Some(Value::String(text)) => text.parse().ok(),
+            Some(other) => other.as_u64().and_then(|minutes| u32::try_from(minutes).ok()),
+            None => None,
+        };
+        let _ =
+            begin::insert(engine, cloud, head).map_err(|error| Failure::of(error.to_string()))?;
+        let run = begin::run(engine, cloud, &stack_id, Arc::new(prepared));
+        begin(begin::creation(&run, token))?;
+        if together(context, &run, super::create(run.clone())).await {
+            return Ok(state(&run));
+        }
+        let reason = run.ledger.look(|stack| stack.head.reason.clone()).flatten();
+        let first = first_failure(&run);
+        Err(Failure::Failed {
+            reason: format!(
+                "Embedded stack {stack_id} was not successfully created: {}",
+                first.or(reason).unwrap_or_default()
+            ),
+            physical_id: Some(stack_id),
+        })
+    })
+}
+
+/// Changes a stack in a stack.
+///
+/// # Errors
+/// Why the inner stack does not stand as wanted.
+pub fn update<'a>(
+    context: &'a Context,
+    request: &'a ResourceRequest,
+) -> BoxFuture<'a, Result<ResourceState, Failure>> {
+    Box::pin(async move {
+        let Context { engine, cloud, .. } = context;
+        let stack_id = request.physical_id.as_deref().unwrap_or_default();
+        let (name, status, present) = engine
+            .read(|state| {
+                let stack = state.stacks.get(stack_id)?;
+                let present = begin::present(state, stack_id);
+                Some((stack.head.name.clone(), stack.head.status, present))
+            })
+            .filter(|(_, status, _)| *status != StackStatus::DeleteComplete)
+            .ok_or_else(|| Failure::of(format!("Stack with id {stack_id} does not exist")))?;
+        if status.is_running() || !(status.can_update() || is_stuck(status)) {
+            return Err(Failure::of(format!(
+                "Stack:{stack_id} is in {} state and can not be updated.",
+                status.as_str()
+            )));
+        }
+        let previous = present.definition.clone();
+        let prepared = prepared(context, request, &name, previous.as_deref()).await?;
+        let planned = plan::plan(&prepared, &present, &cloud.account, (&name, stack_id))
+            .map_err(|error| Failure::of(error.to_string()))?;
+        let run = begin::run(engine, cloud, stack_id, Arc::new(prepared));
+        if planned.changes.is_empty() && !planned.changes_stack && status.can_update() {
+            return Ok(state(&run));
+        }
+        let token = engine.read(|state| {
+            let outer = state.stacks.get(&request.stack_id)?;
+            outer.head.operation.as_ref().and_then(|operation| operation.token.clone())
+        });
+        begin(begin::update(&run, token))?;
+        if together(context, &run, super::update(run.clone())).await {
+            return Ok(state(&run));
+        }
+        let now = run.ledger.look(|stack| stack.head.status.as_str()).unwrap_or("DELETE_COMPLETE");
+        Err(Failure::of(format!(
+            "Embedded stack {stack_id} was not successfully updated. Currently in {now} with reason: {}",
+            first_failure(&run).unwrap_or_default()
+        )))
+    })
+}
+
+/// Deletes a stack in a stack.
+///
+/// # Errors
+/// Why it is still there.
+pub fn delete<'a>(
+    context: &'a Context,
+    request: &'a ResourceRequest,
+) -> BoxFuture<'a, Result<(), Failure>> {
+    Box::pin(async move {
+        let Context { engine, cloud, .. } = context;
+        let stack_id = request.physical_id.as_deref().unwrap_or_default();
+        let found = engine.read(|state| {
+            state.stacks.get(stack_id).map(|stack| (stack.head.status, stack.head.outputs.clone()))
+        });
+        let Some((status, outputs)) = found else { return Ok(()) };
+        if status == StackStatus::DeleteComplete {
+            return Ok(());
+        }
+        for export in outputs.iter().filter_map(|output| output.export.as_deref()) {
+            let user = engine.read(|state| state.importers(export).next().map(str::to_owned));
+            if let Some(user) = user {
+                return Err(Failure::of(format!(
+                    "Export {export} cannot be deleted as it is in use by {user}"
+                )));
+            }
+        }
+        let run = begin::bare(engine, cloud, stack_id);
+        begin(begin::deletion(&run, None, Vec::new()))?;
+        if remove::stack(&run, false).await {
+            return Ok(());
+        }
+        let reason = run.ledger.look(|stack| stack.head.reason.clone()).flatten();
+        Err(Failure::of(format!(
+            "Embedded stack {stack_id} was not successfully deleted: {}",
+            reason.unwrap_or_default()
+        )))
+    })
+}
+
+fn begin(begun: crate::Result<iotstack_local_kernel::Commit>) -> Result<(), Failure> {
+    // The outer operation waits for the store when it ends, and this comes before.
+    begun.map(drop).map_err(|error| Failure::of(error.to_string()))
+}
+
+/// Runs the inner operation; what is given up outside is given up inside.
+async fn together(context: &Context, run: &Run, inner: impl Future<Output = bool>) -> bool {
+    let mut cancelled = context.cancelled.clone();
+    let mut inner = std::pin::pin!(inner);
+    tokio::select! {
+        stands = &mut inner => return stands,
+        () = custom::given_up(&mut cancelled) => run.give_up("the outer stack was given up. "),
+    }
+    inner.await
+}
+
+async fn prepared(
+    context: &Context,
+    request: &ResourceRequest,
+    name: &str,
+    previous: Option<&Definition>,
+) -> Result<Prepared, Failure> {
+    let Context { engine, cloud, .. } = context;
+    let refused = |error: crate::Error| Failure::of(error.to_string());
+    let properties = &request.properties;
+    let url = properties.get("TemplateURL").and_then(Value::as_str).unwrap_or_default();
+    let text = source::fetch(cloud, url).await.map_err(refused)?;
+    let parameters = properties.get("Parameters").and_then(Value::as_object);
+    let given = parameters
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| Given { name: name.clone(), value: Some(parameter(value)) })
+        .collect();
+    let outer = engine.read(|state| state.stacks.get(&request.stack_id)?.definition.clone());
+    let mut definition = Definition {
+        tags: request.stack_tags.clone(),
+        capabilities: outer.map(|outer| outer.capabilities.clone()).unwrap_or_default(),
+        ..Definition::default()
+    };
+    if let Some(Value::Array(tags)) = properties.get("Tags") {
+        for tag in tags {
+            let part = |name: &str| tag.get(name).and_then(scalar).map(|text| text.into_owned());
+            if let (Some(key), Some(value)) = (part("Key"), part("Value")) {
+                definition.tags.insert(key, value);
+            }
+        }
+    }
+    if let Some(Value::Array(arns)) = properties.get("NotificationARNs") {
+        definition.notification_arns =
+            arns.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    }
+    let previous = previous.map(|previous| previous.parameters.clone()).unwrap_or_default();
+    prepare(cloud, text, Wanted { given, previous, definition }, name).map_err(refused)
+}
+
+/// Lists are given to an inner stack with commas between their items.
+fn parameter(value: &Value) -> String {
+    match value {
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().filter_map(scalar).collect();
+            items.join(",")
+        }
+        other => scalar(other).map(|text| text.into_owned()).unwrap_or_default(),
+    }
+}
+
+fn state(run: &Run) -> ResourceState {
+    let outputs = run.ledger.look(|stack| stack.head.outputs.clone()).unwrap_or_default();
+    let mut state = ResourceState::new(run.ledger.id.clone());
+    for output in outputs {
+        state = state.with(&format!("Outputs.{}", output.name), output.value);
+    }
+    state
+}
+
+/// What failed first inside.
+fn first_failure(run: &Run) -> Option<String> {
+    run.ledger
+        .look(|stack| {
+            let operation = stack.head.operation.as_ref().map(|operation| &operation.id);
+            stack
+                .events
+                .iter()
+                .filter(|event| event.operation.as_ref() == operation)
+                .find(|event| event.status.ends_with("_FAILED"))
+                .map(|event| {
+                    let reason = event.reason.as_deref().unwrap_or_default();
+                    format!("{}: {reason}", event.logical_id)
+                })
+        })
+        .flatten()
+}
+
+/// Whether an update from outside may still help.
+fn is_stuck(status: StackStatus) -> bool {
+    matches!(status, StackStatus::UpdateRollbackFailed)
+}
+
+/// What of the outer names goes into the name of an inner stack.
+const LONGEST_NAME: usize = 115;
