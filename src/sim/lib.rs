@@ -10,6 +10,7 @@
 //! be asked for; at any moment each device holds an image that may run.
 
 mod boot;
+mod cloud;
 mod device;
 mod dice;
 mod download;
@@ -25,6 +26,8 @@ mod order;
 mod outcome;
 mod private;
 mod profile;
+mod report;
+mod run;
 mod scenario;
 mod signer;
 mod target;
@@ -33,6 +36,7 @@ mod update;
 mod version;
 
 pub use boot::{BootError, Booted, TRIALS, boot};
+pub use cloud::{Answer, Cloud, JobView, Rollout};
 pub use device::{DeviceRecord, UpdateRecord};
 pub use dice::Dice;
 pub use error::{Error, Result};
@@ -45,6 +49,8 @@ pub use observe::{Counts, Did, Event, Observer, Silence};
 pub use order::{Order, Source};
 pub use outcome::{Outcome, Reason};
 pub use profile::Profile;
+pub use report::{Moment, Report};
+pub use run::run;
 pub use scenario::{Expectation, Facts, Firmware, FirmwareImage, Scenario, Verdict};
 pub use signer::Signer;
 pub use target::{Claiming, KeyOrigin, KeyPair, Pace, Target};
