@@ -17,6 +17,8 @@ mod fleet;
 mod folder;
 mod handlers;
 mod judge;
+mod operator;
+mod stage;
 mod ui;
 
 use std::process::ExitCode;
@@ -61,6 +63,7 @@ macro_rules! commands {
 }
 
 commands! {
+    Demo => demo,
     Init => init,
     Ls => ls,
     Synth => synth,
@@ -70,6 +73,7 @@ commands! {
     Outputs => outputs,
     Destroy => destroy,
     Local => local,
+    Simulate => simulate,
     Firmware => firmware,
     Job => job,
     Device => device,

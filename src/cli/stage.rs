@@ -6,14 +6,12 @@
 //! only what devices added to it is taken away again.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
+use base64::Engine;
 use iotstack_assembly::{CloudAssembly, Environment};
 use iotstack_deploy::bootstrap::{self, BootstrapOptions, BootstrapProposal};
 use iotstack_deploy::destroy::{self, Consent};
-use iotstack_deploy::{
-    DeployOptions, EventSink, Fleet, Proposal, Session, Silence, asset, change_set,
-};
+use iotstack_deploy::{DeployOptions, Fleet, Proposal, Session, Silence, asset, change_set};
 use iotstack_local::{LocalCloud, Options};
 use iotstack_sim::{Address, Claiming, KeyOrigin, KeyPair, Pace, Target};
 use iotstack_stacks::{Handlers, Request};
@@ -42,8 +40,9 @@ impl Stage {
         parameters: Map<String, Value>,
         tell: &dyn Fn(&str),
     ) -> Result<Self> {
-        let folder = tempfile::tempdir()
-            .map_err(|error| Error::stack(format!("cannot make a folder for the stack: {error}")))?;
+        let folder = tempfile::tempdir().map_err(|error| {
+            Error::stack(format!("cannot make a folder for the stack: {error}"))
+        })?;
         let assembly = synthesize(context, parameters, folder.path().join("assembly"))?;
         tell("starting the local cloud");
         let local = iotstack_local::start(options).await?;
@@ -112,10 +111,22 @@ impl Stage {
             target.authority = Some(local.ca_pem().to_owned());
             target.allows_plain_downloads = true;
         } else {
-            target.authority = Some(AMAZON_ROOT.to_owned());
+            target.authority = Some(system_authorities()?);
             target.pace = Pace::aws();
         }
         Ok(target)
+    }
+
+    /// Refuses to play with things that somebody else has made.
+    pub async fn refuse_existing(&self, things: &[String]) -> Result<()> {
+        let existing = self.fleet.things().await?;
+        match things.iter().find(|thing| existing.contains(thing)) {
+            None => Ok(()),
+            Some(thing) => Err(Error::usage(format!(
+                "the thing `{thing}` exists already; a simulation takes only things of its own"
+            ))
+            .hint("set `fleet.serials` in the scenario, such as `serials: sim-{n}`")),
+        }
     }
 
     /// Takes away the things that devices became, with their certificates.
@@ -170,12 +181,35 @@ async fn bootstrap(session: &Session) -> Result<()> {
     }
 }
 
+/// The authorities that this machine trusts, PEM, for brokers with public certificates.
+fn system_authorities() -> Result<String> {
+    let path = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty());
+    if let Some(path) = path {
+        return std::fs::read_to_string(&path).map_err(|error| {
+            Error::usage(format!("cannot read AWS_CA_BUNDLE `{}`: {error}", path.display()))
+        });
+    }
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        return Err(Error::stack("this machine trusts no certificate authority")
+            .hint("name a file with certificates in AWS_CA_BUNDLE"));
+    }
+    let encode = |certificate: &rustls_native_certs::CertificateDer| {
+        let text = base64::engine::general_purpose::STANDARD.encode(certificate.as_ref());
+        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+    };
+    Ok(found.certs.iter().map(encode).collect())
+}
+
 /// Reads `host` or `host:port`.
 fn address(text: &str, port: u16) -> Result<Address> {
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse().map_err(|_| {
-            Error::new(Kind::Cloud, format!("`{text}` is no address of a broker"))
-        })?),
+        Some((host, port)) => (
+            host,
+            port.parse().map_err(|_| {
+                Error::new(Kind::Cloud, format!("`{text}` is no address of a broker"))
+            })?,
+        ),
         None => (text, port),
     };
     Ok(Address { host: host.to_owned(), port })

@@ -36,7 +36,7 @@ mod token;
 pub use change_set::{ChangeSet, DeployOptions, Deployed, Proposal};
 pub use client::{Clients, Identity, Session, SessionOptions};
 pub use error::{Error, Kind, Result};
-pub use event::{Event, EventSink, Failure, Progress, StackEvent};
+pub use event::{Event, EventSink, Failure, Progress, Silence, StackEvent};
 pub use fleet::Fleet;
 pub use monitor::Pace;
 pub use outputs::Output;

@@ -16,6 +16,7 @@ mod acceptance;
 mod bootstrap;
 mod check;
 mod completions;
+mod demo;
 mod deploy;
 mod destroy;
 mod device;
@@ -25,8 +26,10 @@ mod explain;
 mod firmware;
 mod init;
 mod job;
+mod local;
 mod ls;
 mod outputs;
+mod simulate;
 mod synth;
 
 mod app;

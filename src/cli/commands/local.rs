@@ -93,7 +93,12 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
                 arguments.host
             ));
         }
-        if arguments.json { json::print(&addresses(&local))? } else { greet(&local)? }
+        // On one line, as whoever reads it waits for the line's end and not for ours.
+        if arguments.json {
+            out(&addresses(&local).to_string())?
+        } else {
+            greet(&local)?
+        }
         std::future::pending().await
     })
 }
@@ -145,7 +150,8 @@ fn listed(coverage: &Value) -> String {
     text
 }
 
-fn factor(text: &str) -> std::result::Result<f64, String> {
+/// Reads the factor of a time-lapse.
+pub fn factor(text: &str) -> std::result::Result<f64, String> {
     match text.parse::<f64>() {
         Ok(factor) if (0.1..=100_000.0).contains(&factor) => Ok(factor),
         _ => Err("expected a number from 0.1 to 100000".to_owned()),

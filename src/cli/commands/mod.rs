@@ -7,6 +7,7 @@
 pub mod bootstrap;
 pub mod check;
 pub mod completions;
+pub mod demo;
 pub mod deploy;
 pub mod destroy;
 pub mod device;
@@ -19,4 +20,5 @@ pub mod job;
 pub mod local;
 pub mod ls;
 pub mod outputs;
+pub mod simulate;
 pub mod synth;

@@ -8,6 +8,7 @@ pub mod approval;
 pub mod diff;
 pub mod findings;
 pub mod json;
+pub mod playing;
 pub mod progress;
 pub mod rollout;
 pub mod style;

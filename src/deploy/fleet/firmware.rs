@@ -79,15 +79,29 @@ impl Fleet {
     ) -> Result<Published> {
         let refuse = |source| Error::Io { action: "read", path: file.to_owned(), source };
         let bytes = tokio::fs::read(file).await.map_err(refuse)?;
+        let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        self.publish_image(&name, bytes, version).await
+    }
+
+    /// Publishes bytes as the firmware of a version, under a file name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if there are none.
+    pub async fn publish_image(
+        &self,
+        name: &str,
+        bytes: impl Into<Vec<u8>>,
+        version: &FirmwareVersion,
+    ) -> Result<Published> {
+        let bytes = bytes.into();
         if bytes.is_empty() {
             return Err(Error::InvalidOption {
                 option: "the firmware".to_owned(),
-                value: file.display().to_string(),
+                value: name.to_owned(),
                 expected: "expected a file that is not empty",
             });
         }
-        let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        let (bucket, key) = (self.bucket()?, firmware_key(version, &name));
+        let (bucket, key) = (self.bucket()?, firmware_key(version, name));
         let sha256: String =
             Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let size = bytes.len() as u64;

@@ -156,6 +156,38 @@ impl Fleet {
         Ok(found)
     }
 
+    /// Cancels the execution of a job on one thing, even if it is at it.
+    pub async fn cancel_execution(&self, thing: &str, job_id: &str) -> Result<()> {
+        let request = self.sdk.iot.cancel_job_execution().thing_name(thing).job_id(job_id);
+        let answer = request.force(true).send().await;
+        answer.map(drop).map_err(self.clients.failed("iot:CancelJobExecution"))
+    }
+
+    /// Makes a group of these things, whose name begins like that of the fleet's group.
+    pub async fn make_group(&self, suffix: &str, things: &[String]) -> Result<String> {
+        let group = format!("{}-{suffix}", self.thing_group()?);
+        let request = self.sdk.iot.create_thing_group().thing_group_name(&group);
+        request.send().await.map_err(self.clients.failed("iot:CreateThingGroup"))?;
+        for thing in things {
+            let request = self.sdk.iot.add_thing_to_thing_group();
+            let request = request.thing_group_name(&group).thing_name(thing).send().await;
+            request.map_err(self.clients.failed("iot:AddThingToThingGroup"))?;
+        }
+        Ok(group)
+    }
+
+    /// Deletes a group; its things stay.
+    pub async fn delete_group(&self, group: &str) -> Result<()> {
+        let request = self.sdk.iot.delete_thing_group().thing_group_name(group).send().await;
+        request.map(drop).map_err(self.clients.failed("iot:DeleteThingGroup"))
+    }
+
+    /// Deletes a job with its executions, ended or not.
+    pub async fn delete_job(&self, job_id: &str) -> Result<()> {
+        let request = self.sdk.iot.delete_job().job_id(job_id).force(true).send().await;
+        request.map(drop).map_err(self.clients.failed("iot:DeleteJob"))
+    }
+
     /// Asks the update manager, and gives the body of its answer.
     async fn ask(&self, request: Value) -> Result<Value> {
         let function = self.output("LambdaFunctionName")?;

@@ -62,12 +62,22 @@ fn allow_jobs(manager: &impl Grantee, prefix: &str, fleet: &FleetRef) {
         prefix
     );
     let group: Expr = fleet.group.arn().into();
-    let _ = manager.allow(Statement::allow(["iot:CreateJob"], [jobs.clone(), group.clone()]));
+    // Groups whose names begin like those of the stack are its own too: canaries, sites.
+    let groups = text!(
+        "arn:{}:iot:{}:{}:thinggroup/{}-*",
+        Pseudo::Partition,
+        Pseudo::Region,
+        Pseudo::AccountId,
+        prefix
+    );
+    let groups = [group, groups];
+    let targets = [jobs.clone()].into_iter().chain(groups.clone());
+    let _ = manager.allow(Statement::allow(["iot:CreateJob"], targets));
     let _ = manager.allow(Statement::allow(
         ["iot:DescribeJob", "iot:GetJobDocument", "iot:CancelJob"],
         [jobs],
     ));
-    let _ = manager.allow(Statement::allow(["iot:DescribeThingGroup"], [group]));
+    let _ = manager.allow(Statement::allow(["iot:DescribeThingGroup"], groups));
     // These two know no narrower resource.
     let _ = manager.allow(Statement::allow(["iot:ListJobs", "signer:ListSigningJobs"], ["*"]));
 }

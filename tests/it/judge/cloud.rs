@@ -5,6 +5,9 @@
 //! Lambda functions it runs, also when the test process is killed. Each cloud is
 //! new and empty and has its own temporary folder.
 //!
+//! [`Cloud::ours`] starts `iotstack local` in its place, so that what holds for the one can
+//! be asked of the other.
+//!
 //! It is not AWS. Templates are hardly checked there (the linters do that), and
 //! some properties are accepted and dropped (reserved concurrency, encryption and
 //! lifecycle of buckets, keys of topics). [`Cloud::moto`] applies most of those, but
@@ -44,6 +47,7 @@ pub struct Cloud {
     process: Child,
     endpoint: String,
     mqtt: Option<u16>,
+    authority: Option<String>,
     folder: TempDir,
 }
 
@@ -61,18 +65,35 @@ impl Cloud {
         Self::run("moto_cloud.py", Options::default())
     }
 
+    /// Starts `iotstack local` in its place, with these further arguments.
+    pub fn ours(arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_iotstack"));
+        command.args(["local", "--port", "0", "--mqtt-port", "0", "--json"]).args(arguments);
+        Self::started("iotstack local", command, tempfile::tempdir().unwrap())
+    }
+
     fn run(script: &str, options: Options) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        // Lambda functions inherit this environment, so it is made from nothing.
-        let mut process = install::python()
+        let mut command = install::python();
+        command
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/judge").join(script))
+            .env("AUTH", if options.authorize { "true" } else { "false" })
+            .env("JUDGE_MQTT", if options.mqtt { "1" } else { "0" });
+        Self::started(script, command, tempfile::tempdir().unwrap())
+    }
+
+    fn started(name: &str, mut command: Command, folder: TempDir) -> Self {
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let own: Vec<_> = command
+            .get_envs()
+            .map(|(name, value)| (name.to_owned(), value.unwrap_or_default().to_owned()))
+            .collect();
+        // Lambda functions inherit this environment, so it is made from nothing.
+        let mut process = command
             .env_clear()
+            .envs(own)
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", folder.path())
             .env("TMPDIR", folder.path())
-            .env("AUTH", if options.authorize { "true" } else { "false" })
-            .env("JUDGE_MQTT", if options.mqtt { "1" } else { "0" })
             .env("MINISTACK_ACCOUNT_ID", ACCOUNT)
             .env("MINISTACK_REGION", REGION)
             .env("AWS_ACCESS_KEY_ID", "test")
@@ -95,12 +116,16 @@ impl Cloud {
         let Ok(answer) = serde_json::from_str::<Value>(&line) else {
             drop(process.stdin.take());
             let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-            panic!("`{script}` did not start:\n{log}");
+            panic!("`{name}` did not start:\n{log}");
         };
         Self {
             process,
             endpoint: answer["endpoint"].as_str().unwrap().to_owned(),
-            mqtt: answer["mqtt"].as_u64().map(|port| port.try_into().unwrap()),
+            mqtt: match &answer["mqtt"] {
+                Value::String(address) => address.rsplit(':').next().unwrap().parse().ok(),
+                port => port.as_u64().map(|port| port.try_into().unwrap()),
+            },
+            authority: answer["authority"].as_str().map(str::to_owned),
             folder,
         }
     }
@@ -113,6 +138,16 @@ impl Cloud {
     /// The port devices connect to, if [`Options::mqtt`] was set.
     pub fn mqtt(&self) -> Option<u16> {
         self.mqtt
+    }
+
+    /// The certificate that vouches for the broker of [`Cloud::ours`], PEM.
+    pub fn authority(&self) -> &str {
+        self.authority.as_deref().unwrap()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     /// Makes `command` talk to this cloud and nothing else of AWS: endpoint,
@@ -146,6 +181,15 @@ impl Cloud {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
             panic!("`aws {}` printed no JSON: {error}", arguments.join(" "))
         })
+    }
+
+    /// What the AWS CLI says on standard error with these keys.
+    pub fn try_aws_as(&self, key: &str, secret: &str, arguments: &[&str]) -> String {
+        let mut command = install::tool("aws");
+        command.args(arguments).env("AWS_PAGER", "").current_dir(self.folder.path());
+        self.reach(&mut command);
+        command.env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", secret);
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
     }
 
     /// Runs the AWS CLI, which may fail.
@@ -184,8 +228,11 @@ impl Cloud {
 
 impl Drop for Cloud {
     fn drop(&mut self) {
-        // It ends by itself, with everything it started, when this is closed.
+        // Judges end by themselves, with everything they started, when this is closed.
         drop(self.process.stdin.take());
+        if self.authority.is_some() {
+            let _ = self.process.kill();
+        }
         let _ = self.process.wait();
     }
 }

@@ -1,0 +1,205 @@
+//! `iotstack simulate`: a fleet of simulated devices updates over the air.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use iotstack_local::{Clock, Options};
+use iotstack_sim::{Report, Scenario};
+use serde_json::{Map, Value, json};
+
+use crate::cli::cloud;
+use crate::cli::context::Context;
+use crate::cli::error::{Error, Kind, Result};
+use crate::cli::fleet::StackOption;
+use crate::cli::operator::Operator;
+use crate::cli::stage::Stage;
+use crate::cli::ui::playing::Playing;
+use crate::cli::ui::{self, json, out, style, tell};
+
+/// Lets simulated devices update over the air, and judges how they did
+///
+/// Each device is a real client: it provisions itself by claim, runs its jobs over MQTT with
+/// mutual TLS, downloads, verifies, installs, tests itself and reports, and fails where the
+/// scenario says so. Without --env this happens on a cloud that the command starts for it;
+/// with --env against the stack of that environment, after asking, and what was made there
+/// is removed again.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Arguments {
+    /// The scenario: fleet, firmware, job, expectations
+    #[arg(value_name = "FILE")]
+    scenario: PathBuf,
+
+    /// Decides everything that is left to chance [default: the scenario's]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// Runs the clock of the local cloud so many times faster
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = super::local::factor)]
+    time_lapse: f64,
+
+    /// Writes the report as a page for people
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Writes the verdicts as JUnit, for pipelines
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
+    /// Prints the report as JSON
+    #[arg(short, long)]
+    json: bool,
+
+    #[command(flatten)]
+    stack: StackOption,
+}
+
+/// Runs the command.
+pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
+    let text = std::fs::read_to_string(&arguments.scenario).map_err(|error| {
+        Error::usage(format!("cannot read `{}`: {error}", arguments.scenario.display()))
+    })?;
+    let mut scenario = Scenario::from_yaml(&text)
+        .map_err(|error| Error::usage(format!("{}: {error}", arguments.scenario.display())))?;
+    if let Some(seed) = arguments.seed {
+        scenario = scenario.with_seed(seed);
+    }
+    for path in [&arguments.html, &arguments.junit].into_iter().flatten() {
+        super::outputs::check_writable(path)?;
+    }
+    let report = cloud::block_on_threads(async {
+        match &context.options.env {
+            None => on_this_machine(&scenario, arguments.time_lapse, context).await,
+            Some(_) => in_an_account(&scenario, &arguments.stack, context).await,
+        }
+    })?;
+    if let Some(path) = &arguments.html {
+        write(path, &report.to_html()?)?;
+    }
+    if let Some(path) = &arguments.junit {
+        write(path, &report.to_junit())?;
+    }
+    if arguments.json {
+        out(&report.to_json()?)?;
+    } else {
+        tell_verdicts(&report);
+    }
+    if report.is_passed() { Ok(()) } else { Err(Error::told(Kind::Stack)) }
+}
+
+/// Starts a cloud, deploys the stack with the job settings of the scenario, and plays.
+pub async fn on_this_machine(
+    scenario: &Scenario,
+    time_lapse: f64,
+    context: &Context,
+) -> Result<Report> {
+    let playing = Arc::new(Playing::new(scenario.devices.len()));
+    let options = Options { clock: Clock::time_lapse(time_lapse), ..Options::default() };
+    let mut parameters = Map::new();
+    parameters.insert("jobs".to_owned(), json!(scenario.job));
+    // A job may be asked for while another is being made, and nobody pays for it here.
+    parameters.insert("manager_concurrency".to_owned(), Value::Null);
+    let stage = Stage::local(context, options, parameters, &|words| playing.phase(words)).await?;
+    let target = stage.target().await?;
+    let operator = Operator::alone(&stage.fleet);
+    let report = iotstack_sim::run(scenario, target, &operator, playing.clone()).await;
+    playing.end();
+    let report = report?;
+    stage.strike().await?;
+    Ok(report)
+}
+
+/// Plays against the stack of an account, and takes away what the devices left there.
+async fn in_an_account(
+    scenario: &Scenario,
+    stack: &StackOption,
+    context: &Context,
+) -> Result<Report> {
+    let stage = Stage::account(context, stack).await?;
+    let target = stage.target().await?;
+    let things: Vec<String> =
+        scenario.devices.iter().map(|device| target.thing_name(&device.serial)).collect();
+    stage.refuse_existing(&things).await?;
+    if !context.options.yes {
+        let question = format!(
+            "{} things with certificates, a thing group, firmware {} and a job will be made in \
+             the stack {} and removed again. Go ahead?",
+            things.len(),
+            scenario.firmware.version,
+            stage.fleet.stack()
+        );
+        let refusal =
+            || Error::stack("the simulation was not run").hint("`--yes` agrees to what it makes");
+        if !ui::can_ask() {
+            tell(question);
+            return Err(refusal());
+        }
+        if !cloud::ask(question).await? {
+            return Err(refusal());
+        }
+    }
+    let playing = Arc::new(Playing::new(scenario.devices.len()));
+    let operator = Operator::among_others(&stage.fleet);
+    let report = iotstack_sim::run(scenario, target, &operator, playing.clone()).await;
+    playing.phase("removing what was made");
+    // Also after an error: nobody asked for things that nobody plays with.
+    let cleaned = operator.clean_up().await;
+    let dismissed = stage.dismiss(&things).await;
+    playing.end();
+    let report = report?;
+    cleaned?;
+    dismissed?;
+    Ok(report)
+}
+
+/// What was expected and what was found.
+pub fn tell_verdicts(report: &Report) {
+    for verdict in &report.verdicts {
+        let mark = if verdict.is_met { style::good("✓") } else { style::bad("✗") };
+        tell(format!("{mark} {}: {}", verdict.expectation, verdict.found));
+    }
+    let facts = &report.facts;
+    tell(format!(
+        "{} devices: {} succeeded, {} failed, {} rejected in {:.1} s (seed {})",
+        facts.devices, facts.succeeded, facts.failed, facts.rejected, report.seconds, report.seed
+    ));
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text)
+        .map_err(|error| Error::stack(format!("cannot write `{}`: {error}", path.display())))
+}
+
+impl From<iotstack_sim::Error> for Error {
+    fn from(error: iotstack_sim::Error) -> Self {
+        let kind = match &error {
+            iotstack_sim::Error::Scenario(_) | iotstack_sim::Error::Expectation { .. } => {
+                Kind::Usage
+            }
+            iotstack_sim::Error::Cloud { .. } | iotstack_sim::Error::Mqtt { .. } => Kind::Cloud,
+            _ => Kind::Stack,
+        };
+        Error::new(kind, error.to_string())
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  iotstack simulate rollout.yaml
+  iotstack simulate rollout.yaml --seed 7 --html report.html --junit report.xml
+  iotstack simulate rollout.yaml --env staging --yes --json
+
+A scenario:
+  fleet:
+    size: 200
+    profiles:
+      - {name: indoor, share: 0.9, version: 1.0.0}
+      - {name: basement, share: 0.1, version: 1.0.0, crash_rate: 5%}
+  firmware: {version: 1.1.0, size: 256 KiB}
+  job:
+    rollout: {maximum_per_minute: 1000}
+  expect:
+    - succeeded >= 99%
+    - no device runs an unsigned image
+
+Exit codes: 0 if every expectation was met, 1 if one was not.";

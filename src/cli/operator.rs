@@ -1,0 +1,146 @@
+//! The operator's side of a simulation: what people do with the other commands.
+//!
+//! Devices speak for themselves; the firmware is published, signed and rolled out here,
+//! through the same library functions that `firmware` and `job` use. What was made is
+//! remembered, so that it can be taken away again.
+
+use std::sync::{Mutex, PoisonError};
+
+use iotstack_deploy::Fleet;
+use iotstack_deploy::fleet::JobRequest;
+use iotstack_protocol::{JobId, JobStatus};
+use iotstack_sim::{Answer, Cloud, Error, JobView, Result, Rollout};
+
+/// Works for one simulation.
+pub struct Operator<'a> {
+    fleet: &'a Fleet,
+    /// Whether the fleet has things that are no part of the simulation.
+    is_shared: bool,
+    made: Mutex<Made>,
+}
+
+/// What was made for the simulation.
+#[derive(Debug, Default)]
+struct Made {
+    group: Option<String>,
+    jobs: Vec<String>,
+}
+
+impl<'a> Operator<'a> {
+    /// For a fleet that is ours alone, on a cloud of this process.
+    pub fn alone(fleet: &'a Fleet) -> Self {
+        Operator { fleet, is_shared: false, made: Mutex::default() }
+    }
+
+    /// For a fleet that real things may belong to: jobs go to a group of the simulated
+    /// things only.
+    pub fn among_others(fleet: &'a Fleet) -> Self {
+        Operator { fleet, is_shared: true, made: Mutex::default() }
+    }
+
+    /// Deletes the jobs and the group of the simulation.
+    pub async fn clean_up(&self) -> iotstack_deploy::Result<()> {
+        let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        for job in &made.jobs {
+            self.fleet.delete_job(job).await?;
+        }
+        match &made.group {
+            Some(group) => self.fleet.delete_group(group).await,
+            None => Ok(()),
+        }
+    }
+
+    fn remember(&self, note: impl FnOnce(&mut Made)) {
+        note(&mut self.made.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Cloud for Operator<'_> {
+    fn roll_out<'b>(&'b self, rollout: &'b Rollout) -> Answer<'b, JobId> {
+        Box::pin(async move {
+            let version = &rollout.version;
+            let image = rollout.image.to_vec();
+            let published = self.fleet.publish_image("simulation.bin", image, version).await;
+            let published = published.map_err(told("publish the firmware"))?;
+            let signed =
+                self.fleet.sign_firmware(&published.key, Some(&published.version_id)).await;
+            let signed = signed.map_err(told("sign the firmware"))?;
+            let group = match self.is_shared {
+                true => {
+                    // Beginnings of versions of objects are random enough to tell runs apart.
+                    let run: String = signed
+                        .signing_job_id
+                        .chars()
+                        .filter(char::is_ascii_alphanumeric)
+                        .take(8)
+                        .collect();
+                    let suffix = format!("simulation-{run}");
+                    let group = self.fleet.make_group(&suffix, &rollout.things).await;
+                    let group = group.map_err(told("make a group of the simulated things"))?;
+                    self.remember(|made| made.group = Some(group.clone()));
+                    Some(group)
+                }
+                false => None,
+            };
+            let request = JobRequest {
+                firmware_version: version.to_string(),
+                key: published.key,
+                version_id: Some(published.version_id),
+                thing_group: group,
+                description: Some("Simulated by iotstack".to_owned()),
+                ..JobRequest::default()
+            };
+            let job = self.fleet.create_job(&request).await.map_err(told("create the job"))?;
+            self.remember(|made| made.jobs.push(job.job_id.clone()));
+            read(&job.job_id, "create the job")
+        })
+    }
+
+    fn job<'b>(&'b self, job: &'b JobId) -> Answer<'b, JobView> {
+        Box::pin(async move {
+            let found = self.fleet.job(job.as_str()).await.map_err(told("look at the job"))?;
+            let counts = found.executions.unwrap_or_default();
+            let count = |state: &str| counts.get(state).copied().unwrap_or(0);
+            let status: JobStatus = read(&found.status.unwrap_or_default(), "look at the job")?;
+            Ok(JobView {
+                status,
+                queued: count("QUEUED"),
+                in_progress: count("IN_PROGRESS"),
+                succeeded: count("SUCCEEDED"),
+                failed: count("FAILED"),
+                rejected: count("REJECTED"),
+                timed_out: count("TIMED_OUT"),
+                canceled: count("CANCELED"),
+                removed: count("REMOVED"),
+            })
+        })
+    }
+
+    fn cancel_job<'b>(&'b self, job: &'b JobId) -> Answer<'b, ()> {
+        Box::pin(async move {
+            let answer = self.fleet.cancel_job(job.as_str(), true, None).await;
+            answer.map(drop).map_err(told("cancel the job"))
+        })
+    }
+
+    fn cancel_execution<'b>(&'b self, thing: &'b str, job: &'b JobId) -> Answer<'b, ()> {
+        Box::pin(async move {
+            let answer = self.fleet.cancel_execution(thing, job.as_str()).await;
+            answer.map_err(told("cancel an execution"))
+        })
+    }
+}
+
+fn told(action: &'static str) -> impl Fn(iotstack_deploy::Error) -> Error {
+    move |error| Error::Cloud { action: action.to_owned(), reason: error.to_string() }
+}
+
+fn read<T: std::str::FromStr<Err = iotstack_protocol::Error>>(
+    text: &str,
+    action: &str,
+) -> Result<T> {
+    text.parse().map_err(|error: iotstack_protocol::Error| Error::Cloud {
+        action: action.to_owned(),
+        reason: error.to_string(),
+    })
+}
