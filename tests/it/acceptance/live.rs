@@ -29,6 +29,11 @@ impl Live {
         Live { project, cloud: Cloud::start(options) }
     }
 
+    /// Our own local cloud for a project.
+    pub fn ours(project: Project) -> Self {
+        Live { project, cloud: Cloud::ours(&[]) }
+    }
+
     /// Runs the program in the project against the cloud.
     pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Run {
         self.project.run_with(arguments, &variables(&self.cloud))

@@ -8,5 +8,6 @@
 mod cdk;
 mod interrupted;
 mod live;
+mod peers;
 mod story;
 mod templates;

@@ -67,6 +67,31 @@ pub fn node_modules() -> PathBuf {
     folder.join("node_modules")
 }
 
+/// Prepares one of mosquitto's clients, such as `mosquitto_sub`, out of Debian's packages.
+///
+/// The packages are only unpacked, so nobody has to be root.
+pub fn mosquitto(name: &str) -> Command {
+    static CLIENTS: OnceLock<PathBuf> = OnceLock::new();
+    let folder = CLIENTS.get_or_init(|| {
+        once("mosquitto", MOSQUITTO, |folder| {
+            run("apt-get", ["-q", "download"].iter().chain(MOSQUITTO).map(OsStr::new), folder);
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension() == Some(OsStr::new("deb")) {
+                    let unpack = [OsStr::new("-x"), path.as_os_str(), OsStr::new("root")];
+                    run("dpkg", unpack, folder);
+                }
+            }
+        })
+    });
+    let root = folder.join("root/usr");
+    let mut command = Command::new(root.join("bin").join(name));
+    let libraries = ["lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu"];
+    let libraries: Vec<PathBuf> = libraries.iter().map(|path| root.join(path)).collect();
+    command.env("LD_LIBRARY_PATH", std::env::join_paths(libraries).unwrap());
+    command
+}
+
 /// Runs `install` in a folder of its own unless that was done before.
 fn once(kind: &str, pins: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
     // The name of a cache folder: it has to differ when the pins do, no more.
@@ -118,6 +143,8 @@ fn run<'a>(
     );
 }
 
+/// Debian keeps one version of each in a release, which is the pin.
+const MOSQUITTO: &[&str] = &["libcjson1", "libmosquitto1", "mosquitto-clients"];
 const REQUIREMENTS: &str = include_str!("requirements.txt");
 const PACKAGE: &str = include_str!("package.json");
 const PACKAGE_LOCK: &str = include_str!("package-lock.json");
