@@ -1,15 +1,31 @@
 //! CloudWatch and CloudWatch Logs of the local cloud.
 //!
-//! Nothing is offered yet: calls are refused by name.
+//! Does: log groups, streams, events, filters and metric filters; metrics per
+//! minute with statistics, percentiles, metric math and searches; alarms that are
+//! evaluated every minute of the cloud's clock and tell topics, functions and
+//! the event bus; composite alarms; dashboards.
+//!
+//! Does not: anomaly detection, periods below a minute, insights queries, live
+//! tails, subscription filters, metric streams; these are refused by name.
+//! Groups, alarms and dashboards outlive the process; metrics, log lines and the
+//! history of alarms live in memory, bounded, and are lost with it.
+//!
+//! Invariants: no lock is held while an action of an alarm runs or another
+//! service is called; writing a metric never waits.
+
+mod logs;
+mod metrics;
 
 use std::sync::Arc;
 
 use iotstack_local_kernel::{Cloud, StoreError};
 
-/// Registers the services, their resource types and their ports.
+/// Restores groups, alarms and dashboards and registers both services, their
+/// resource types and their ports.
 ///
 /// # Errors
 /// [`StoreError`] if the state on disk cannot be read.
-pub fn install(_cloud: &Arc<Cloud>) -> Result<(), StoreError> {
-    Ok(())
+pub fn install(cloud: &Arc<Cloud>) -> Result<(), StoreError> {
+    logs::install(cloud)?;
+    metrics::install(cloud)
 }

@@ -1,0 +1,117 @@
+//! CloudFormation types of CloudWatch Logs.
+
+use std::sync::Arc;
+
+use iotstack_local_kernel::{
+    Cloud, Commit, Fault, Immediate, ResourceFault, ResourceRequest, ResourceState, loose,
+};
+use serde_json::{Map, Value};
+
+use super::filter::MetricFilter;
+use super::group::{Group, judge_retention};
+use super::{Logs, no_group};
+
+/// Registers the handlers.
+pub(super) fn register(cloud: &Cloud, logs: &Arc<Logs>) {
+    Immediate {
+        service: logs.clone(),
+        type_name: "AWS::Logs::LogGroup",
+        create: create_group,
+        update: update_group,
+        delete: |logs, request| Ok(logs.remove(request.physical_id()?)?),
+    }
+    .register(cloud);
+    Immediate {
+        service: logs.clone(),
+        type_name: "AWS::Logs::LogStream",
+        create: create_stream,
+        update: |_, _| Err(ResourceFault::Replace),
+        delete: delete_stream,
+    }
+    .register(cloud);
+    Immediate {
+        service: logs.clone(),
+        type_name: "AWS::Logs::MetricFilter",
+        create: put_filter,
+        update: put_filter,
+        delete: |logs, request| {
+            let input = request.members()?;
+            let group = loose::required(&input, "LogGroupName")?;
+            Ok(logs.drop_filter(&group, request.physical_id()?)?)
+        },
+    }
+    .register(cloud);
+}
+
+type Changed = Result<(ResourceState, Commit), ResourceFault>;
+
+fn create_group(logs: &Logs, request: &ResourceRequest) -> Changed {
+    let input = request.members()?;
+    let name = match loose::text(&input, "LogGroupName")? {
+        Some(name) => name,
+        None => request.generated_name(512),
+    };
+    let mut group = Group::new(&name, logs.clock.now());
+    configure(&mut group, &input, request)?;
+    let commit = logs.insert(group)?;
+    Ok((state(logs, &name), commit))
+}
+
+fn update_group(logs: &Logs, request: &ResourceRequest) -> Changed {
+    let (input, name) = (request.members()?, request.physical_id()?);
+    let ((), commit) = logs.change(name, |group| configure(group, &input, request))?;
+    Ok((state(logs, name), commit))
+}
+
+fn configure(
+    group: &mut Group,
+    input: &Map<String, Value>,
+    request: &ResourceRequest,
+) -> Result<(), Fault> {
+    group.retention_days =
+        loose::integer(input, "RetentionInDays")?.map(judge_retention).transpose()?;
+    group.kms_key = loose::text(input, "KmsKeyId")?;
+    if let Some(class) = loose::text(input, "LogGroupClass")? {
+        group.class = class;
+    }
+    group.tags = request.stack_tags.clone();
+    group.tags.extend(loose::pairs(input, "Tags", ("Key", "Value"))?);
+    Ok(())
+}
+
+fn state(logs: &Logs, name: &str) -> ResourceState {
+    ResourceState::new(name).with("Arn", format!("{}:*", logs.arn(name)))
+}
+
+fn create_stream(logs: &Logs, request: &ResourceRequest) -> Changed {
+    let input = request.members()?;
+    let group = loose::required(&input, "LogGroupName")?;
+    let name = match loose::text(&input, "LogStreamName")? {
+        Some(name) => name,
+        None => request.generated_name(512),
+    };
+    logs.add_stream(&group, &name)?;
+    Ok((ResourceState::new(name), logs.store.commit(logs.store.batch())))
+}
+
+fn delete_stream(logs: &Logs, request: &ResourceRequest) -> Result<Commit, ResourceFault> {
+    let group = loose::required(&request.members()?, "LogGroupName")?;
+    logs.remove_stream(&group, request.physical_id()?)?;
+    Ok(logs.store.commit(logs.store.batch()))
+}
+
+fn put_filter(logs: &Logs, request: &ResourceRequest) -> Changed {
+    let input = request.members()?;
+    let group = loose::required(&input, "LogGroupName")?;
+    let name = match (&request.physical_id, loose::text(&input, "FilterName")?) {
+        (Some(id), _) => id.clone(),
+        (None, Some(name)) => name,
+        (None, None) => request.generated_name(512),
+    };
+    if !logs.groups().all.contains_key(&group) {
+        return Err(no_group(&group).into());
+    }
+    let filter = MetricFilter::read(&input, true, &name, logs.clock.now())?;
+    let commit = logs.add_filter(&group, filter)?;
+    Ok((ResourceState::new(name), commit))
+}

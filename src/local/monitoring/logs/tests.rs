@@ -1,0 +1,222 @@
+//! What clients of CloudWatch Logs rely on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use iotstack_local_kernel::testing::{call, cloud};
+use iotstack_local_kernel::{Cloud, Fault, ResourceRequest, Timestamp};
+use serde_json::{Value, json};
+
+use super::pattern::Pattern;
+
+fn logs() -> Arc<Cloud> {
+    let cloud = cloud();
+    crate::install(&cloud).unwrap();
+    cloud
+}
+
+async fn on(cloud: &Cloud, operation: &str, input: Value) -> Result<Value, Fault> {
+    call(cloud, "logs", operation, input).await
+}
+
+fn write(cloud: &Cloud, stream: &str, texts: &[&str]) {
+    let now = cloud.clock.now();
+    let lines: Vec<(Timestamp, String)> =
+        texts.iter().map(|text| (now, (*text).to_owned())).collect();
+    cloud.ports.log_streams().unwrap().write("g", stream, &lines);
+}
+
+fn messages(answer: &Value) -> Vec<&str> {
+    let events = answer["events"].as_array().unwrap();
+    events.iter().map(|event| event["message"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn lines_come_back_in_order_and_in_pages() {
+    let cloud = logs();
+    write(&cloud, "s", &["1", "2"]);
+    cloud.clock.step(Duration::from_secs(1));
+    write(&cloud, "s", &["3"]);
+    let input =
+        json!({"logGroupName": "g", "logStreamName": "s", "limit": 2, "startFromHead": true});
+    let first = on(&cloud, "GetLogEvents", input.clone()).await.unwrap();
+    assert_eq!(messages(&first), ["1", "2"]);
+    let with = |token: &Value| {
+        let mut input = input.clone();
+        input["nextToken"] = token.clone();
+        input
+    };
+    let second = on(&cloud, "GetLogEvents", with(&first["nextForwardToken"])).await.unwrap();
+    assert_eq!(messages(&second), ["3"]);
+    let end = on(&cloud, "GetLogEvents", with(&second["nextForwardToken"])).await.unwrap();
+    assert_eq!(messages(&end), [""; 0]);
+    assert_eq!(end["nextForwardToken"], second["nextForwardToken"]);
+    let back = on(&cloud, "GetLogEvents", with(&second["nextBackwardToken"])).await.unwrap();
+    assert_eq!(messages(&back), ["1", "2"]);
+    let newest = json!({"logGroupName": "g", "logStreamName": "s", "limit": 1});
+    assert_eq!(messages(&on(&cloud, "GetLogEvents", newest).await.unwrap()), ["3"]);
+}
+
+#[tokio::test]
+async fn filters_reach_over_streams() {
+    let cloud = logs();
+    write(&cloud, "a", &["ERROR one", "fine"]);
+    write(&cloud, "b", &["ERROR two"]);
+    let input = json!({"logGroupName": "g", "filterPattern": "ERROR", "limit": 1});
+    let first = on(&cloud, "FilterLogEvents", input.clone()).await.unwrap();
+    assert_eq!(messages(&first), ["ERROR one"]);
+    let mut next = input;
+    next["nextToken"] = first["nextToken"].clone();
+    let second = on(&cloud, "FilterLogEvents", next).await.unwrap();
+    assert_eq!((messages(&second), &second["nextToken"]), (vec!["ERROR two"], &Value::Null));
+    assert_eq!(second["events"][0]["logStreamName"], "b");
+    let input = json!({"logGroupName": "g", "logStreamNamePrefix": "b"});
+    assert_eq!(messages(&on(&cloud, "FilterLogEvents", input).await.unwrap()), ["ERROR two"]);
+    let input = json!({"logGroupName": "other"});
+    let refused = on(&cloud, "FilterLogEvents", input).await.unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.status), ("ResourceNotFoundException", 400));
+}
+
+#[tokio::test]
+async fn what_is_too_old_or_too_new_is_rejected() {
+    let cloud = logs();
+    on(&cloud, "CreateLogGroup", json!({"logGroupName": "g"})).await.unwrap();
+    on(&cloud, "CreateLogStream", json!({"logGroupName": "g", "logStreamName": "s"}))
+        .await
+        .unwrap();
+    let now = cloud.clock.now().millis();
+    let event = |at: i64, text: &str| json!({"timestamp": at, "message": text});
+    let events =
+        [event(now - 15 * 86_400_000, "old"), event(now, "now"), event(now + 8_000_000, "new")];
+    let input = json!({"logGroupName": "g", "logStreamName": "s", "logEvents": events});
+    let answer = on(&cloud, "PutLogEvents", input).await.unwrap();
+    assert_eq!(
+        answer["rejectedLogEventsInfo"],
+        json!({"tooOldLogEventEndIndex": 1, "tooNewLogEventStartIndex": 2})
+    );
+    let input = json!({"logGroupName": "g", "logStreamName": "s"});
+    assert_eq!(messages(&on(&cloud, "GetLogEvents", input).await.unwrap()), ["now"]);
+    let events = [event(now, "b"), event(now - 1, "a")];
+    let input = json!({"logGroupName": "g", "logStreamName": "s", "logEvents": events});
+    let refused = on(&cloud, "PutLogEvents", input).await.unwrap_err();
+    assert_eq!(refused.code, "InvalidParameterException");
+}
+
+#[tokio::test]
+async fn retention_is_the_clouds_time() {
+    let cloud = logs();
+    write(&cloud, "s", &["line"]);
+    let input = json!({"logGroupName": "g", "retentionInDays": 3});
+    on(&cloud, "PutRetentionPolicy", input).await.unwrap();
+    let read = json!({"logGroupName": "g", "logStreamName": "s"});
+    assert_eq!(messages(&on(&cloud, "GetLogEvents", read.clone()).await.unwrap()), ["line"]);
+    cloud.clock.step(Duration::from_secs(4 * 86_400));
+    assert_eq!(messages(&on(&cloud, "GetLogEvents", read).await.unwrap()), [""; 0]);
+    let input = json!({"logGroupName": "g", "retentionInDays": 2});
+    assert!(on(&cloud, "PutRetentionPolicy", input).await.unwrap_err().message.contains("not 2"));
+}
+
+#[tokio::test]
+async fn a_metric_filter_counts_lines() {
+    let cloud = logs();
+    on(&cloud, "CreateLogGroup", json!({"logGroupName": "g"})).await.unwrap();
+    let filter = json!({
+        "logGroupName": "g", "filterName": "f", "filterPattern": "{ $.level = \"error\" }",
+        "metricTransformations": [{"metricNamespace": "N", "metricName": "Errors", "metricValue": "$.weight"}],
+    });
+    on(&cloud, "PutMetricFilter", filter).await.unwrap();
+    write(
+        &cloud,
+        "s",
+        &[r#"{"level":"error","weight":3}"#, r#"{"level":"info","weight":9}"#, "no json"],
+    );
+    let now = cloud.clock.now().seconds();
+    let input = json!({
+        "Namespace": "N", "MetricName": "Errors", "StartTime": now - 60, "EndTime": now + 60,
+        "Period": 60, "Statistics": ["Sum"],
+    });
+    let answer = call(&cloud, "monitoring", "GetMetricStatistics", input).await.unwrap();
+    assert_eq!(answer["Datapoints"][0]["Sum"], 3.0);
+}
+
+#[test]
+fn patterns_fit_as_documented() {
+    for (pattern, line, fits) in [
+        ("", "anything", true),
+        ("ERROR", "an ERROR", true),
+        ("ERROR", "an error", false),
+        ("a b", "b then a", true),
+        ("\"a b\"", "b a", false),
+        ("?a ?b", "only b", true),
+        ("ERROR -retry", "ERROR on retry", false),
+        ("{ $.a = 1 }", r#"{"a":1}"#, true),
+        ("{ $.a = 1 }", r#"{"a":2}"#, false),
+        ("{ $.a != 1 }", r#"{"a":2}"#, true),
+        ("{ $.a.b >= 2.5 }", r#"{"a":{"b":3}}"#, true),
+        ("{ $.a = \"x*\" }", r#"{"a":"xyz"}"#, true),
+        ("{ $.a = x }", r#"{"a":"x"}"#, true),
+        ("{ $.a IS NULL }", r#"{"a":null}"#, true),
+        ("{ $.a NOT EXISTS }", r#"{"b":1}"#, true),
+        ("{ $.a[1] = 5 }", r#"{"a":[4,5]}"#, true),
+        ("{ $.a[*] = 5 }", r#"{"a":[4,5]}"#, true),
+        ("{ ($.a = 1 || $.a = 2) && $.b IS TRUE }", r#"{"a":2,"b":true}"#, true),
+        ("{ ($.a = 1 || $.a = 2) && $.b IS TRUE }", r#"{"a":3,"b":true}"#, false),
+        ("{ $.a = 1 }", "no json", false),
+    ] {
+        assert_eq!(Pattern::parse(pattern).unwrap().fits(line), fits, "{pattern} on {line}");
+    }
+    for pattern in ["{ $.a }", "{ a = 1 }", "{ $.a = 1", "[a, b]", "%x%", "\"open", "{ ($.a = 1 }"]
+    {
+        assert!(Pattern::parse(pattern).is_err(), "{pattern}");
+    }
+    let deep = format!("{{ {} $.a = 1 {} }}", "(".repeat(400), ")".repeat(400));
+    assert!(Pattern::parse(&deep).is_err());
+}
+
+#[tokio::test]
+async fn a_stack_makes_groups() {
+    let cloud = logs();
+    let handler = cloud.resource("AWS::Logs::LogGroup").unwrap();
+    let mut request = ResourceRequest {
+        logical_id: "Logs".to_owned(),
+        stack_name: "s".to_owned(),
+        properties: json!({"RetentionInDays": "90"}),
+        ..ResourceRequest::default()
+    };
+    let made = handler.create(&request).await.unwrap();
+    let arn = format!("arn:aws:logs:us-east-1:123456789012:log-group:{}:*", made.physical_id);
+    assert_eq!(made.attributes["Arn"], arn);
+    let shown = on(&cloud, "DescribeLogGroups", json!({})).await.unwrap();
+    assert_eq!(shown["logGroups"][0]["retentionInDays"], 90);
+    request.physical_id = Some(made.physical_id);
+    request.properties = json!({});
+    handler.update(&request).await.unwrap();
+    let shown = on(&cloud, "DescribeLogGroups", json!({})).await.unwrap();
+    assert_eq!(shown["logGroups"][0].get("retentionInDays"), None);
+    handler.delete(&request).await.unwrap();
+    handler.delete(&request).await.unwrap();
+    assert_eq!(on(&cloud, "DescribeLogGroups", json!({})).await.unwrap()["logGroups"], json!([]));
+}
+
+#[tokio::test]
+async fn the_newest_streams_come_first_if_wanted() {
+    let cloud = logs();
+    for stream in ["b", "a", "c"] {
+        write(&cloud, stream, &["x"]);
+        cloud.clock.step(Duration::from_secs(1));
+    }
+    let input =
+        json!({"logGroupName": "g", "orderBy": "LastEventTime", "descending": true, "limit": 2});
+    let shown = on(&cloud, "DescribeLogStreams", input.clone()).await.unwrap();
+    let names: Vec<&Value> = shown["logStreams"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|stream| &stream["logStreamName"])
+        .collect();
+    assert_eq!(names, ["c", "a"]);
+    let mut next = input;
+    next["nextToken"] = shown["nextToken"].clone();
+    let shown = on(&cloud, "DescribeLogStreams", next).await.unwrap();
+    assert_eq!(shown["logStreams"][0]["logStreamName"], "b");
+}
