@@ -860,3 +860,42 @@ async fn a_thousand_rules_cost_a_message_nothing_that_does_not_concern_it() {
     hear(&cloud, "site/5000/pump/data", "{}");
     assert_eq!(until(&paper, 1).await, ["publish out/500 AtMostOnce {}"]);
 }
+
+#[tokio::test]
+async fn the_routes_are_those_of_aws() {
+    use iotstack_local_kernel::Caller;
+    let (cloud, _) = world();
+    let send = async |method: &str, path: &str, tags: Option<&str>, body: &str| {
+        let mut request = http::Request::builder().method(method).uri(path);
+        if let Some(tags) = tags {
+            request = request.header("x-amz-tagging", tags);
+        }
+        let request = request.body(Bytes::from(body.to_owned())).unwrap();
+        let response = cloud.services.answer("iot", request, Caller::Root, Timestamp(0)).await;
+        let code = response
+            .headers()
+            .get("x-amzn-errortype")
+            .map(|code| code.to_str().unwrap().to_owned());
+        (response.status().as_u16(), code.unwrap_or_default())
+    };
+    let body = r#"{"sql":"SELECT * FROM 'a'","actions":[],"awsIotSqlVersion":"2016-03-23"}"#;
+    assert_eq!(send("POST", "/rules/r_1", Some("team=a%20b&x=y"), body).await.0, 200);
+    assert_eq!(send("GET", "/rules/r_1", None, "").await.0, 200);
+    assert_eq!(
+        send("GET", "/rules?topic=a&maxResults=5&ruleDisabled=false", None, "").await.0,
+        200
+    );
+    assert_eq!(send("PATCH", "/rules/r_1", None, body).await.0, 200);
+    assert_eq!(send("POST", "/rules/r_1/disable", None, "").await.0, 200);
+    assert_eq!(send("POST", "/rules/r_1/enable", None, "").await.0, 200);
+    assert_eq!(send("DELETE", "/rules/r_1", None, "").await.0, 200);
+    let (status, code) = send("GET", "/rules/r_1", None, "").await;
+    assert_eq!(status, 401);
+    assert!(code.starts_with("UnauthorizedException"), "{code}");
+    let (status, code) = send("POST", "/rules/r_1", None, r#"{"sql":"SELECT","actions":[]}"#).await;
+    assert_eq!(status, 400);
+    assert!(code.starts_with("SqlParseException"), "{code}");
+    let (status, code) = send("POST", "/rules/r_1", None, "{").await;
+    assert_eq!(status, 400);
+    assert!(!code.is_empty());
+}

@@ -301,3 +301,6 @@ fn remembered(deleted_at: i64, now: Timestamp) -> bool {
 const TABLE: &str = "shadows";
 /// For how many seconds the version of a deleted shadow is remembered.
 const MEMORY: i64 = 48 * 60 * 60;
+
+#[cfg(test)]
+mod properties;

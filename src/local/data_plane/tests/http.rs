@@ -197,3 +197,97 @@ async fn manages_connections() {
         assert_eq!(fault.status, 400, "{operation}");
     }
 }
+
+#[tokio::test]
+async fn the_routes_are_those_of_aws() {
+    use iotstack_local_kernel::Caller;
+    let (cloud, paper) = world();
+    let send = async |method: &str, path: &str, headers: &[(&str, &str)], body: &str| {
+        let mut request = ::http::Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Bytes::from(body.to_owned())).unwrap();
+        let response = cloud.services.answer("iotdata", request, Caller::Root, Timestamp(0)).await;
+        (response.status().as_u16(), response.into_body())
+    };
+    let update = r#"{"state":{"reported":{"a":1}}}"#;
+    let (status, body) = send("POST", "/things/lamp/shadow?name=%24package", &[], update).await;
+    assert_eq!((status, body.starts_with(b"{\"state\"")), (200, true));
+    assert_eq!(send("GET", "/things/lamp/shadow?name=%24package", &[], "").await.0, 200);
+    let (status, body) = send("GET", "/things/lamp/shadow", &[], "").await;
+    assert_eq!(status, 404);
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["message"], "No shadow exists with name: 'lamp'");
+    let list = "/api/things/shadow/ListNamedShadowsForThing/lamp?pageSize=5";
+    assert_eq!(send("GET", list, &[], "").await.0, 200);
+    assert_eq!(send("DELETE", "/things/lamp/shadow?name=%24package", &[], "").await.0, 200);
+    // Clients encode the slashes of a topic or do not.
+    for path in ["/topics/a%2Fb?qos=1&retain=true", "/topics/a/b?qos=1"] {
+        paper.published.lock().unwrap().clear();
+        assert_eq!(
+            send("POST", path, &[("x-amz-mqtt5-payload-format-indicator", "UTF8_DATA")], "hi")
+                .await
+                .0,
+            200
+        );
+        let message = paper.published.lock().unwrap().remove(0);
+        assert_eq!((&*message.topic, &message.payload[..]), ("a/b", &b"hi"[..]));
+        assert!(message.properties.is_some());
+    }
+    assert_eq!(send("POST", "/topics/a%2Fb?qos=7", &[], "hi").await.0, 400);
+    paper.retained.lock().unwrap().insert("a/b".into(), Message::new("a/b", "x", Timestamp(0)));
+    assert_eq!(send("GET", "/retainedMessage/a%2Fb", &[], "").await.0, 200);
+    assert_eq!(send("GET", "/retainedMessage?maxResults=3", &[], "").await.0, 200);
+    assert_eq!(send("GET", "/connections/here", &[], "").await.0, 200);
+    assert_eq!(send("GET", "/connections/here/subscriptions", &[], "").await.0, 200);
+    assert_eq!(send("DELETE", "/connections/here?cleanSession=true", &[], "").await.0, 200);
+    assert_eq!(send("POST", "/connections/here/messages?topic=a%2Fb", &[], "hi").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_device_may_only_what_its_certificate_may() {
+    use iotstack_local_kernel::Caller;
+    use iotstack_local_kernel::ports::{Registry, ThingInfo};
+    struct Things;
+    impl Registry for Things {
+        fn thing(&self, _: &str) -> Option<ThingInfo> {
+            None
+        }
+        fn members(&self, _: &str) -> Option<Vec<Arc<str>>> {
+            None
+        }
+        fn groups_of(&self, _: &str) -> Vec<Arc<str>> {
+            Vec::new()
+        }
+        fn events_enabled(&self, _: &str) -> bool {
+            false
+        }
+        fn thing_of_certificate(&self, _: &str) -> Option<Arc<str>> {
+            None
+        }
+        fn certificate_may(&self, certificate_id: &str, action: &str, resource: &str) -> bool {
+            (certificate_id, action, resource)
+                == (
+                    "c1",
+                    "iot:UpdateThingShadow",
+                    "arn:aws:iot:us-east-1:123456789012:thing/lamp/cfg",
+                )
+        }
+    }
+    let (cloud, _) = world();
+    cloud.ports.serve_registry(Arc::new(Things));
+    for (method, path, certificate, status) in [
+        ("POST", "/things/lamp/shadow?name=cfg", "c1", 200),
+        ("POST", "/things/lamp/shadow?name=cfg", "c2", 403),
+        ("POST", "/things/lamp/shadow", "c1", 403),
+        ("GET", "/things/lamp/shadow?name=cfg", "c1", 403),
+        ("POST", "/topics/a", "c1", 403),
+    ] {
+        let request = ::http::Request::builder().method(method).uri(path);
+        let request = request.body(Bytes::from_static(br#"{"state":{}}"#)).unwrap();
+        let caller = Caller::Device { certificate_id: certificate.to_owned() };
+        let response = cloud.services.answer("iotdata", request, caller, Timestamp(0)).await;
+        assert_eq!(response.status().as_u16(), status, "{method} {path} {certificate}");
+    }
+}
