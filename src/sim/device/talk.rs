@@ -376,7 +376,8 @@ impl Device {
             }
             Said::Answer { token, answer } => {
                 let Some((request, expected, _)) = &talk.asked else { return Ok(()) };
-                if token.is_some_and(|token| token != expected.to_string()) {
+                // Late, repeated or forged: not the answer to what was asked.
+                if token != Some(expected.to_string()) {
                     return Ok(());
                 }
                 let request = request.clone();

@@ -1,0 +1,122 @@
+//! A whole scenario: fleet, rollout, verdict, report.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use iotstack_protocol::{JobId, JobStatus};
+use iotstack_sim::{Answer, Did, Event, JobView, Observer, Rollout, Scenario, run};
+
+use super::cloud::{Cloud as TestCloud, is_terminal};
+
+/// The operator's side of the tests' cloud.
+struct Operator(TestCloud);
+
+impl iotstack_sim::Cloud for Operator {
+    fn roll_out<'a>(&'a self, rollout: &'a Rollout) -> Answer<'a, JobId> {
+        Box::pin(async {
+            let document = self.0.document_of(rollout.image.clone(), rollout.version.as_str());
+            for thing in &rollout.things {
+                self.0.queue(thing, "job-1", document.clone());
+            }
+            Ok("job-1".parse().unwrap())
+        })
+    }
+
+    fn job<'a>(&'a self, _: &'a JobId) -> Answer<'a, JobView> {
+        Box::pin(async {
+            let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+            for (_, status, _) in self.0.executions() {
+                *counts.entry(status).or_default() += 1;
+            }
+            let count = |status: &str| counts.get(status).copied().unwrap_or_default();
+            let is_over = counts.keys().all(|status| is_terminal(status));
+            Ok(JobView {
+                status: if is_over { JobStatus::Completed } else { JobStatus::InProgress },
+                queued: count("QUEUED"),
+                in_progress: count("IN_PROGRESS"),
+                succeeded: count("SUCCEEDED"),
+                failed: count("FAILED"),
+                rejected: count("REJECTED"),
+                timed_out: count("TIMED_OUT"),
+                canceled: count("CANCELED"),
+                removed: 0,
+            })
+        })
+    }
+
+    fn cancel_job<'a>(&'a self, _: &'a JobId) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn cancel_execution<'a>(&'a self, thing: &'a str, job: &'a JobId) -> Answer<'a, ()> {
+        Box::pin(async {
+            self.0.end(thing, job.as_str(), "CANCELED");
+            Ok(())
+        })
+    }
+}
+
+#[derive(Default)]
+struct Ends(Mutex<BTreeMap<String, String>>);
+
+impl Observer for Ends {
+    fn hear(&self, event: &Event<'_>) {
+        if let Event::Device { thing, did: Did::End { outcome, .. } } = event {
+            let mut ends = self.0.lock().unwrap();
+            ends.insert((*thing).to_owned(), outcome.reason.to_string());
+        }
+    }
+}
+
+const SCENARIO: &str = "
+name: Whole
+seed: 11
+fleet:
+  size: 40
+  profiles:
+    - {name: good, share: 6, model: lamp}
+    - {name: shaky, share: 2, model: lamp, failure_rate: 50%}
+    - {name: faulty, share: 2, model: lamp, faults: [A1, A2, A9, F1, F3, F5, F6, F12]}
+firmware: {version: 1.1.0, size: 20 KB, model: lamp}
+timeout: 60 s
+expect:
+  - succeeded >= 60%
+  - failed > 0
+  - no device runs an unsigned image
+  - no device is bricked
+  - every fault ends as it must
+  - job completes
+  - duration < 1 min
+";
+
+async fn play(seed: u64) -> (iotstack_sim::Report, BTreeMap<String, String>) {
+    let cloud = TestCloud::with_tls("localhost").await;
+    let target = cloud.target();
+    let scenario = Scenario::from_yaml(SCENARIO).unwrap().with_seed(seed);
+    let ends = Arc::new(Ends::default());
+    let report = run(&scenario, target, &Operator(cloud), ends.clone()).await.unwrap();
+    let ends = ends.0.lock().unwrap().clone();
+    (report, ends)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scenario_comes_to_its_verdict_and_the_same_seed_to_the_same_ends() {
+    let (report, ends) = play(11).await;
+    for verdict in &report.verdicts {
+        assert!(verdict.is_met, "{verdict:?} {:#?}", report.facts);
+    }
+    assert!(report.is_passed());
+    assert_eq!(report.fleet.devices.len(), 40);
+    assert_eq!(report.facts.provisioned, 40);
+    let view = report.view.unwrap();
+    assert_eq!(view.succeeded, report.facts.succeeded, "the cloud and the devices agree");
+    assert_eq!(view.failed, report.facts.failed);
+    assert_eq!(view.rejected, report.facts.rejected);
+    assert!(report.curve.len() > 2);
+    assert!(report.to_html().unwrap().contains("passed"));
+    assert!(report.to_junit().contains("failures=\"0\""));
+    let names: Vec<_> = report.fleet.devices.iter().map(|device| device.thing.as_str()).collect();
+    assert_eq!((names[0], names[1], names[39]), ("fleet-1", "fleet-2", "fleet-40"));
+    let (_, again) = play(11).await;
+    assert_eq!(ends, again);
+}
