@@ -44,6 +44,7 @@ pub use fault::{Expected, Fault};
 pub use flash::{Flash, FlashError, PAGE, Shelf, Slot, Wear};
 pub use fleet::{DevicePlan, Fleet, FleetOutcome, TimeSummary};
 pub use image::{Behaviour, Header, Recipe, digest, read as read_image};
+pub use iotstack_mqtt::client::Address;
 pub use link::{Link, Offline};
 pub use observe::{Counts, Did, Event, Observer, Silence};
 pub use order::{Order, Source};

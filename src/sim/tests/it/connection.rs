@@ -125,9 +125,8 @@ async fn mqtt_publish_retry_no_puback() {
     let fleet = cloud.device(lamp(), None);
     assert!(fleet.wait(LONG, |counts| counts.lost >= 1 && counts.connected == 1).await);
     let end = tokio::time::Instant::now() + LONG;
-    let reports = || {
-        cloud.messages().iter().filter(|(topic, _)| topic.ends_with("/shadow/update")).count()
-    };
+    let reports =
+        || cloud.messages().iter().filter(|(topic, _)| topic.ends_with("/shadow/update")).count();
     while reports() < 2 {
         assert!(tokio::time::Instant::now() < end, "{:?}", cloud.messages());
         tokio::time::sleep(Duration::from_millis(5)).await;
