@@ -115,11 +115,11 @@ fn of_change_set(service: &CloudFormation, call: &Call) -> Result<Reply> {
 }
 
 /// One page of events that fit, newest first, and the token of the next one.
-fn newest<'s>(
-    stack: &'s Stack,
+fn newest(
+    stack: &Stack,
     before: Option<u64>,
     fits: impl Fn(&Event) -> bool,
-) -> (Vec<&'s Event>, Option<String>) {
+) -> (Vec<&Event>, Option<String>) {
     let mut found: Vec<&Event> = stack
         .events
         .iter()

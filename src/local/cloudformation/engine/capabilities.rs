@@ -34,12 +34,11 @@ pub fn needed(template: &Template) -> (Vec<&'static str>, Vec<&str>) {
 /// The capabilities that are missing.
 pub fn check(template: &Template, given: &[String]) -> Result<()> {
     let has = |name: &str| given.iter().any(|given| given == name);
+    // Who agrees to names agrees to permissions.
+    let agrees =
+        |name: &str| has(name) || (name == "CAPABILITY_IAM" && has("CAPABILITY_NAMED_IAM"));
     let (needed, _) = needed(template);
-    let missing: Vec<&'static str> = needed
-        .into_iter()
-        // Who agrees to names agrees to permissions.
-        .filter(|name| !has(name) && !(*name == "CAPABILITY_IAM" && has("CAPABILITY_NAMED_IAM")))
-        .collect();
+    let missing: Vec<&'static str> = needed.into_iter().filter(|name| !agrees(name)).collect();
     if missing.is_empty() { Ok(()) } else { Err(Error::Capabilities(missing)) }
 }
 

@@ -148,7 +148,8 @@ mod tests {
         );
         assert!(blocks(json!(["10.0.0.0/24", 2, 8])).is_err());
         assert!(blocks(json!(["10.0.0.0", 2, 8])).is_err());
-        assert!(blocks(json!(["::/0", 256, 127])).is_ok());
+        assert!(blocks(json!(["::/0", 256, 127])).is_err());
+        assert!(blocks(json!(["::/0", 256, 64])).is_ok());
     }
 
     #[test]

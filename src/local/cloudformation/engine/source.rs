@@ -19,9 +19,7 @@ pub async fn read(cloud: &Cloud, body: Option<&str>, url: Option<&str>) -> Resul
         (Some(_), Some(_)) => {
             Err(Error::invalid("only one of TemplateBody and TemplateURL can be given"))
         }
-        (Some(body), None) if body.is_empty() => {
-            Err(Error::invalid("TemplateBody must have at least one character"))
-        }
+        (Some(""), None) => Err(Error::invalid("TemplateBody must have at least one character")),
         (Some(body), None) if body.len() > INLINE => Err(Error::invalid(format!(
             "TemplateBody has {} bytes; at most {INLINE} are accepted, up to {IN_A_BUCKET} through TemplateURL",
             body.len()

@@ -139,17 +139,21 @@ async fn all(run: &Run, doomed: Vec<Doomed>, forgets: bool) -> Vec<String> {
         order.push(name.clone());
         named.insert(name, one);
     }
-    let mut waits: IndexMap<String, Vec<String>> =
-        order.iter().map(|name| (name.clone(), Vec::new())).collect();
+    let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, one) in &named {
         for needed in &one.resource.needs {
-            for (other, wait) in &mut waits {
-                if other != name && named[other].resource.logical_id == *needed {
-                    wait.push(name.clone());
-                }
-            }
+            users.entry(needed).or_default().push(name);
         }
     }
+    // What it needs is deleted after whoever needs it.
+    let waits: IndexMap<String, Vec<String>> = order
+        .iter()
+        .map(|name| {
+            let own = named[name].resource.logical_id.as_str();
+            let users = users.get(own).into_iter().flatten();
+            (name.clone(), users.map(|user| (*user).to_owned()).collect())
+        })
+        .collect();
     let named = std::sync::Arc::new(named);
     let failed = in_order(
         &waits,

@@ -1,0 +1,94 @@
+//! Stacks in stacks.
+
+use super::*;
+
+fn inner(name: &str) -> String {
+    json!({"Parameters": {"Delay": {"Type": "Number", "Default": 1}},
+        "Resources": {"Q": {"Type": "AWS::SQS::Queue",
+            "Properties": {"QueueName": name, "DelaySeconds": {"Ref": "Delay"}}}},
+        "Outputs": {"Name": {"Value": {"Ref": "Q"}}}})
+    .to_string()
+}
+
+fn outer(delay: u32, extra: Option<Value>) -> Value {
+    let mut template = json!({"Resources": {
+        "Inner": {"Type": "AWS::CloudFormation::Stack", "Properties": {
+            "TemplateURL": "https://s3.us-east-1.amazonaws.com/b/inner.json",
+            "Parameters": {"Delay": delay}}},
+        "Topic": {"Type": "AWS::SNS::Topic", "Properties": {
+            "TopicName": {"Fn::Sub": "about-${Inner.Outputs.Name}"}}}}});
+    if let Some(extra) = extra {
+        template["Resources"]["Extra"] = extra;
+    }
+    template
+}
+
+fn world() -> World {
+    let world = World::new();
+    world.shelf.objects.lock().unwrap().insert("b/inner.json".into(), inner("q"));
+    world
+}
+
+async fn inner_id(world: &World) -> String {
+    let input = json!({"StackName": "s", "LogicalResourceId": "Inner"});
+    let answer = world.ask("DescribeStackResource", input).await;
+    answer["StackResourceDetail"]["PhysicalResourceId"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_inner_stack_lives_with_the_outer_one() {
+    let world = world();
+    assert_eq!(world.create("s", outer(1, None)).await, "CREATE_COMPLETE");
+    assert_eq!(world.shelf.names(), ["AWS::SNS::Topic about-q", "AWS::SQS::Queue q"]);
+    let id = inner_id(&world).await;
+    let stack = world.stack(&id).await;
+    assert_eq!(stack["ParentId"], world.stack("s").await["StackId"]);
+    assert!(stack["StackName"].as_str().unwrap().starts_with("s-Inner-"));
+    assert_eq!(world.update("s", outer(9, None)).await, "UPDATE_COMPLETE");
+    assert_eq!(world.shelf.thing("AWS::SQS::Queue q")["DelaySeconds"], 9);
+    assert_eq!(world.stack(&id).await["StackStatus"], "UPDATE_COMPLETE");
+    assert_eq!(world.delete("s").await, "DELETE_COMPLETE");
+    assert!(world.shelf.names().is_empty());
+    assert_eq!(world.stack(&id).await["StackStatus"], "DELETE_COMPLETE");
+}
+
+#[tokio::test]
+async fn a_failure_inside_fails_outside_and_everything_goes() {
+    let world = world();
+    world.shelf.fail("create AWS::SQS::Queue q");
+    assert_eq!(world.create("s", outer(1, None)).await, "ROLLBACK_COMPLETE");
+    let events = world.events("s").await;
+    let failed = events.iter().find(|event| event.starts_with("Inner CREATE_FAILED")).unwrap();
+    assert!(
+        failed.contains("was not successfully created") && failed.contains("is refused"),
+        "{failed}"
+    );
+    assert!(world.shelf.names().is_empty());
+    let all = world.ask("DescribeStacks", json!({})).await;
+    assert_eq!(all["Stacks"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_failure_outside_takes_the_inner_stack_back() {
+    let world = world();
+    world.create("s", outer(1, None)).await;
+    let mut bad = topic("bad");
+    bad["DependsOn"] = json!("Inner");
+    world.shelf.fail("create AWS::SNS::Topic bad");
+    assert_eq!(world.update("s", outer(9, Some(bad))).await, "UPDATE_ROLLBACK_COMPLETE");
+    assert_eq!(world.shelf.thing("AWS::SQS::Queue q")["DelaySeconds"], 1);
+}
+
+#[tokio::test]
+async fn a_new_template_behind_the_same_address_is_a_change() {
+    let world = world();
+    world.create("s", outer(1, None)).await;
+    world.shelf.objects.lock().unwrap().insert("b/inner.json".into(), inner("q2"));
+    let set = world.propose("s", "UPDATE", &outer(1, None)).await;
+    let change = &set["Changes"][0]["ResourceChange"];
+    assert_eq!(change["LogicalResourceId"], "Inner");
+    assert_eq!(change["Details"][0]["ChangeSource"], "Automatic");
+    world.ask("ExecuteChangeSet", json!({"StackName": "s", "ChangeSetName": "proposal"})).await;
+    assert_eq!(world.end("s").await, "UPDATE_COMPLETE");
+    assert_eq!(world.shelf.names(), ["AWS::SNS::Topic about-q2", "AWS::SQS::Queue q2"]);
+}
