@@ -12,9 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use iotstack_jobs::{Effect, Engine, Error, Limits, Scope, Time};
-use iotstack_local_kernel::{
-    Account, Clock, Cloud, CloudEvent, Fault, Store, StoreError, Timestamp,
-};
+use iotstack_local_kernel::{Account, Clock, Cloud, CloudEvent, Fault, Store, StoreError};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc, oneshot};
 

@@ -132,7 +132,8 @@ async fn refusals_have_the_status_of_the_service() {
     }
     let fault = world.create("j2", &["ghost"], json!({})).await.unwrap_err();
     assert_eq!((fault.code.as_str(), fault.status), ("ResourceNotFoundException", 404));
-    let fault = world.create("j2", &["lamp-1"], json!({"targets": ["x"; 101]})).await.unwrap_err();
+    let fault =
+        world.create("j2", &["lamp-1"], json!({"targets": vec!["x"; 101]})).await.unwrap_err();
     assert_eq!((fault.code.as_str(), fault.status), ("LimitExceededException", 410));
     let fault = world.create("j2", &["lamp-1"], json!({"abortConfig": 7})).await.unwrap_err();
     assert_eq!((fault.code.as_str(), fault.status), ("InvalidRequestException", 400));
