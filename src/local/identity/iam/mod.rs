@@ -13,6 +13,8 @@ mod managed_policy;
 mod operations;
 pub(crate) mod resources;
 mod simulate;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
