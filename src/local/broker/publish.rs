@@ -37,9 +37,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if packet.qos == QoS::ExactlyOnce
             && let Some(id) = packet.packet_id
-            && !self.unreleased.insert(id.get())
         {
-            return self.acknowledge(&packet, ReasonCode::SUCCESS);
+            if self.unreleased.contains(&id.get()) {
+                return self.acknowledge(&packet, ReasonCode::SUCCESS);
+            }
+            if self.unreleased.len() >= usize::from(limits::IN_FLIGHT) {
+                return Some(self.broken_rule(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED));
+            }
+            self.unreleased.insert(id.get());
         }
         if !self.rate.admits(self.broker.settings.publishes_per_second, now) {
             return match (self.version, packet.qos) {

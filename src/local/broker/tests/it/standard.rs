@@ -54,6 +54,20 @@ async fn grants_qos_2_down_and_takes_such_messages_once() {
 }
 
 #[tokio::test]
+async fn ends_a_connection_with_more_unreleased_messages_than_were_agreed_on() {
+    let world = World::standard();
+    let mut client = world.client5("lamp").await;
+    for number in 1..=101 {
+        let (qos, packet_id) = (QoS::ExactlyOnce, Some(id(number)));
+        client.send(Packet::Publish(Publish { qos, packet_id, ..Publish::new("a", "x") })).await;
+    }
+    for number in 1..=100 {
+        assert_eq!(client.receive().await, Packet::PubRec(Ack::success(id(number))));
+    }
+    assert_eq!(client.closed().await, Some(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED));
+}
+
+#[tokio::test]
 async fn knows_neither_the_limits_of_aws_nor_its_keep_alive() {
     let world = World::standard();
     let (mut client, answer) = world.connect(Connect { keep_alive: 0, ..v5("lamp") }).await;
