@@ -179,3 +179,27 @@ async fn other_topics_belong_to_others() {
         assert!(!families.iter().any(|family| family.owns(topic)), "{topic}");
     }
 }
+
+#[tokio::test]
+async fn a_flood_is_throttled_and_every_request_is_answered() {
+    let world = World::new();
+    world.create("j1", &["lamp-1"], json!({})).await.unwrap();
+    let publisher = Arc::new(Publisher {
+        client_id: "lamp-1".into(),
+        principal: "certificate".into(),
+        thing: None,
+        source: std::net::Ipv4Addr::LOCALHOST.into(),
+    });
+    let families = world.cloud.ports.reserved();
+    let topic = format!("{JOBS}/get");
+    let message = Message::new(topic.as_str(), r#"{"clientToken":"t"}"#, world.cloud.clock.now());
+    // Nothing is sent while this task does not wait, so that the outbox fills up.
+    for _ in 0..5000 {
+        families[0].receive(&publisher, &message);
+    }
+    world.until(|sent| sent.sent.len() == 5000).await;
+    let sent = world.broker.lock();
+    let throttled = sent.sent.iter().filter(|(_, _, body)| body["code"] == "RequestThrottled");
+    assert_eq!(throttled.count(), 5000 - 4096);
+    assert!(sent.sent.iter().all(|(_, _, body)| body["clientToken"] == "t"));
+}
