@@ -356,9 +356,13 @@ impl<'a> Planner<'a> {
         }
     }
 
+    fn foreseen(&self) -> Foreseen<'_> {
+        Foreseen { present: self.present, effects: &self.effects, needs: &self.prepared.needs }
+    }
+
     /// The properties as they would be, as far as that is known.
     fn evaluated(&self, logical_id: &str, declared: &Declared) -> Result<Value> {
-        let known = Foreseen { present: self.present, effects: &self.effects };
+        let known = self.foreseen();
         let scope = self.prepared.scope(self.account, self.name, self.id, &known);
         let mut properties = scope.object(&declared.properties).map_err(|reason| {
             Error::invalid(format!("Template error: resource {logical_id}: {reason}"))
@@ -500,7 +504,7 @@ impl<'a> Planner<'a> {
     }
 
     fn outputs(&self) -> Result<Vec<Output>> {
-        let known = Foreseen { present: self.present, effects: &self.effects };
+        let known = self.foreseen();
         let scope = self.prepared.scope(self.account, self.name, self.id, &known);
         let found = outputs(self.prepared, &scope)
             .map_err(|reason| Error::invalid(format!("Template error: {reason}")))?;
@@ -534,7 +538,7 @@ impl<'a> Planner<'a> {
         if !self.masks {
             return after.clone();
         }
-        let known = Foreseen { present: self.present, effects: &self.effects };
+        let known = self.foreseen();
         let mut scope = self.prepared.scope(self.account, self.name, self.id, &known);
         scope.masked = true;
         scope.object(&declared.properties).map_or(Value::Null, Value::Object)
@@ -545,8 +549,8 @@ impl<'a> Planner<'a> {
             return present.properties.clone();
         }
         let nothing = BTreeMap::new();
-        let known = Foreseen { present: self.present, effects: &nothing };
         let found = self.old.as_ref().and_then(|old| {
+            let known = Foreseen { present: self.present, effects: &nothing, needs: &old.needs };
             let declared = old.template.resources.get(logical_id)?;
             let mut scope = old.scope(self.account, self.name, self.id, &known);
             scope.masked = true;
@@ -560,9 +564,20 @@ impl<'a> Planner<'a> {
 struct Foreseen<'a> {
     present: &'a Present,
     effects: &'a BTreeMap<&'a str, Effect>,
+    /// The resources of the template whose condition holds.
+    needs: &'a IndexMap<String, Vec<String>>,
 }
 
 impl Foreseen<'_> {
+    fn refuse_absent(&self, logical_id: &str) -> Result<(), String> {
+        if self.needs.contains_key(logical_id) {
+            return Ok(());
+        }
+        Err(format!(
+            "Unresolved resource dependencies [{logical_id}] in the Resources block of the template"
+        ))
+    }
+
     fn found(&self, logical_id: &str) -> Option<(&Resource, Effect)> {
         let resource = self.present.resources.get(logical_id)?;
         let effect = self.effects.get(logical_id).copied().unwrap_or(Effect::Unchanged);
@@ -572,11 +587,13 @@ impl Foreseen<'_> {
 
 impl Known for Foreseen<'_> {
     fn reference(&self, logical_id: &str) -> Result<Value, String> {
+        self.refuse_absent(logical_id)?;
         let found = self.found(logical_id).and_then(|(resource, _)| resource.physical_id.clone());
         Ok(found.map_or_else(|| json!(LATER), Value::String))
     }
 
     fn attribute(&self, logical_id: &str, attribute: &str) -> Result<Value, String> {
+        self.refuse_absent(logical_id)?;
         match self.found(logical_id) {
             Some((resource, Effect::Unchanged)) => attribute_of(resource, attribute),
             Some((resource, _)) if names_resource(resource, attribute) => {

@@ -31,7 +31,7 @@ use tokio::sync::watch;
 
 use crate::Engine;
 use crate::engine::{Prepared, plan};
-use crate::state::{OnFailure, Output, StackStatus, put_definition, put_head};
+use crate::state::{OnFailure, Output, ResourceStatus, StackStatus, put_definition, put_head};
 use known::{Existing, Imports};
 use ledger::Ledger;
 use provider::Context;
@@ -167,18 +167,29 @@ async fn forward(run: &Run, timeout: Option<u32>) -> Result<(), String> {
     let mut work = std::pin::pin!(work);
     if let Some(limit) = limit {
         tokio::select! {
-            _ = &mut work => return judged(run),
+            failed = &mut work => return judged(run, &failed),
             () = clock.sleep(limit) => {
                 run.give_up("Stack creation time exceeded the specified timeout. ");
             }
         }
     }
-    work.await;
-    judged(run)
+    let failed = work.await;
+    judged(run, &failed)
 }
 
 /// What came of the way forward.
-fn judged(run: &Run) -> Result<(), String> {
+fn judged(run: &Run, failed: &[String]) -> Result<(), String> {
+    for id in failed {
+        // Work that broke off could not say so itself.
+        run.give_up(id);
+        let status = run.ledger.resource(id).map(|resource| resource.status);
+        let status = match status {
+            Some(ResourceStatus::CreateInProgress) | None => ResourceStatus::CreateFailed,
+            Some(ResourceStatus::UpdateInProgress) => ResourceStatus::UpdateFailed,
+            Some(_) => continue,
+        };
+        run.ledger.record(id, status, Some("Internal failure of the local cloud"), |_| {});
+    }
     let Some(why) = run.cancel.borrow().clone() else { return Ok(()) };
     let reason = run.ledger.look(|stack| {
         let named = |prefix: &str, what: &str| {
@@ -216,7 +227,7 @@ async fn complete(run: &Run, status: StackStatus) -> Result<(), String> {
     let outputs = outputs(run)?;
     let imports = run.imports.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
     if run.is_given_up() {
-        return judged(run);
+        return judged(run, &[]);
     }
     let _ = run.ledger.change(|stack, batch| {
         stack.head.outputs = outputs;

@@ -31,22 +31,35 @@ where
         }
     }
     let mut ready: VecDeque<usize> = (0..waits.len()).filter(|place| open[*place] == 0).collect();
+    let mut begun = vec![false; waits.len()];
     let mut running: JoinSet<(usize, bool)> = JoinSet::new();
+    let mut tasks: HashMap<tokio::task::Id, usize> = HashMap::new();
     let mut failed = Vec::new();
     loop {
         while running.len() < AT_ONCE && !stop() {
             let Some(place) = ready.pop_front() else { break };
             let Some((name, _)) = waits.get_index(place) else { continue };
             let task = work(name.clone());
-            running.spawn(async move { (place, task.await) });
+            begun[place] = true;
+            let handle = running.spawn(async move { (place, task.await) });
+            tasks.insert(handle.id(), place);
         }
         // A task that panicked is a fault of the program; its resource has not come to be.
-        let Some(outcome) = running.join_next().await else { return failed };
+        let Some(outcome) = running.join_next().await else {
+            // Resources of two versions of a stack may need each other in a circle.
+            // Then some order is better than leaving them behind.
+            let stuck = (0..waits.len()).find(|place| open[*place] > 0 && !begun[*place]);
+            match stuck.filter(|_| failed.is_empty() && !stop()) {
+                Some(place) => ready.push_back(place),
+                None => return failed,
+            }
+            continue;
+        };
         match outcome {
             Ok((place, true)) => {
                 for &follower in &followers[place] {
                     open[follower] -= 1;
-                    if open[follower] == 0 {
+                    if open[follower] == 0 && !begun[follower] {
                         ready.push_back(follower);
                     }
                 }
@@ -55,8 +68,10 @@ where
                 failed.extend(waits.get_index(place).map(|(name, _)| name.clone()));
             }
             Err(error) => {
-                tracing::error!(%error, "the work on a resource broke off");
-                failed.push("InternalFailure".to_owned());
+                let name = tasks.get(&error.id()).and_then(|place| waits.get_index(*place));
+                let name = name.map(|(name, _)| name.clone()).unwrap_or_default();
+                tracing::error!(%error, resource = name, "the work on a resource broke off");
+                failed.push(name);
             }
         }
     }
@@ -99,6 +114,26 @@ mod tests {
         let mut done = done.lock().unwrap().clone();
         done.sort();
         assert_eq!(done, ["B", "C", "D"]);
+    }
+
+    #[tokio::test]
+    async fn leaves_nothing_behind_on_a_circle() {
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let graph = waits(&[("A", &["B"]), ("B", &["A"]), ("C", &["A"])]);
+        let failed = in_order(
+            &graph,
+            || false,
+            |name| {
+                let done = done.clone();
+                async move {
+                    done.lock().unwrap().push(name);
+                    true
+                }
+            },
+        )
+        .await;
+        assert!(failed.is_empty());
+        assert_eq!(done.lock().unwrap().len(), 3);
     }
 
     #[tokio::test]

@@ -153,3 +153,38 @@ async fn requests_are_checked() {
         "Properties": {"ServiceToken": "arn:aws:sns:us-east-1:123456789012:t"}}}});
     assert!(world.refusal("CreateStack", request("s", &sns)).await.contains("SNS"));
 }
+
+#[tokio::test]
+async fn what_a_condition_leaves_out_cannot_be_asked_for() {
+    let world = World::new();
+    let template = json!({
+        "Conditions": {"Never": {"Fn::Equals": ["a", "b"]}},
+        "Resources": {"Kept": topic("a"),
+            "Left": {"Type": "AWS::SNS::Topic", "Condition": "Never"}},
+        "Outputs": {"O": {"Value": {"Ref": "Left"}}}});
+    let set = world.propose("s", "CREATE", &template).await;
+    assert_eq!(set["Status"], "FAILED");
+    let reason = set["StatusReason"].as_str().unwrap();
+    assert!(reason.contains("Unresolved resource dependencies [Left]"), "{reason}");
+}
+
+#[tokio::test]
+async fn conditions_decide_what_is_made_and_what_goes() {
+    let world = World::new();
+    let with = |stage: &str| {
+        json!({
+            "Parameters": {"Stage": {"Type": "String", "Default": stage}},
+            "Conditions": {"IsProd": {"Fn::Equals": [{"Ref": "Stage"}, "prod"]},
+                "IsBig": {"Fn::And": [{"Condition": "IsProd"}, {"Fn::Or": [
+                    {"Condition": "IsProd"}, {"Fn::Equals": ["x", "y"]}]}]}},
+            "Resources": {"Always": topic("a"),
+                "Big": {"Type": "AWS::SNS::Topic", "Condition": "IsBig",
+                    "Properties": {"TopicName": "big"}}}})
+    };
+    world.create("s", with("dev")).await;
+    assert_eq!(world.shelf.names(), ["AWS::SNS::Topic a"]);
+    assert_eq!(world.update("s", with("prod")).await, "UPDATE_COMPLETE");
+    assert_eq!(world.shelf.names(), ["AWS::SNS::Topic a", "AWS::SNS::Topic big"]);
+    assert_eq!(world.update("s", with("dev")).await, "UPDATE_COMPLETE");
+    assert_eq!(world.shelf.names(), ["AWS::SNS::Topic a"]);
+}
