@@ -80,6 +80,12 @@ pub enum Error {
         /// How long.
         seconds: u64,
     },
+    /// A worker process that cannot be started, or has ended too early.
+    #[error("a worker process failed: {reason}")]
+    Worker {
+        /// What it said, or how it ended.
+        reason: String,
+    },
     /// A report that cannot be written.
     #[error("cannot write the report: {0}")]
     Report(String),

@@ -88,7 +88,22 @@ impl Fleet {
         seed: u64,
         observer: Arc<dyn Observer>,
     ) -> Result<Fleet> {
-        let slice = slice.start.min(plan.len())..slice.end.min(plan.len());
+        let end = slice.end.min(plan.len());
+        let first = slice.start.min(end);
+        Fleet::start_numbered(&plan[first..end], first, target, seed, observer)
+    }
+
+    /// Starts devices that are numbered from `first` on.
+    pub(crate) fn start_numbered(
+        plan: &[DevicePlan],
+        first: usize,
+        mut target: Target,
+        seed: u64,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Fleet> {
+        if target.sources.is_empty() {
+            target.sources = target.loopback_sources(first + plan.len());
+        }
         let factory = match &target.folder {
             None => Signer::generate(FACTORY)?,
             Some(folder) => {
@@ -100,23 +115,24 @@ impl Fleet {
         let (control, heard) = watch::channel(Control::default());
         let mut factory =
             Factory { signer: factory, images: HashMap::new(), shelf: Shelf::default() };
-        let kit = match plan[slice.clone()].iter().any(|device| device.fault.is_some()) {
+        let kit = match plan.iter().any(|device| device.fault.is_some()) {
             true => Some(Arc::new(FaultKit::new()?)),
             false => None,
         };
         let shared = Arc::new(share(target, &factory.signer, observer, favours_in)?);
         let mut devices = JoinSet::new();
-        let dice = Dice::new(seed);
-        let size = slice.len() as u64;
-        for (place, number) in slice.enumerate() {
-            let planned = &plan[number];
+        let seed = Dice::new(seed);
+        for (place, planned) in plan.iter().enumerate() {
+            let number = first + place;
             let thing = shared.target.thing_name(&planned.serial);
             let folder = shared.target.folder.as_ref().map(|folder| folder.join(&planned.serial));
             let given = shared.target.identities.get(&thing).map(identity).transpose()?;
-            let dice = dice.of(number as u64);
+            let sources = &shared.target.sources;
+            let dice = seed.of(number as u64);
             let device = Device::new(Parts {
                 shared: shared.clone(),
-                number: place as u64,
+                place: place as u64,
+                source: (!sources.is_empty()).then(|| sources[number % sources.len()]),
                 serial: planned.serial.clone(),
                 profile: planned.profile.clone(),
                 dice,
@@ -131,7 +147,7 @@ impl Fleet {
             })?;
             devices.spawn(device.live());
         }
-        Ok(Fleet { shared, control, devices, favours, size })
+        Ok(Fleet { shared, control, devices, favours, size: plan.len() as u64 })
     }
 
     /// How many devices there are.

@@ -11,6 +11,7 @@
 
 mod boot;
 mod cloud;
+mod crew;
 mod device;
 mod dice;
 mod download;
@@ -37,6 +38,7 @@ mod version;
 
 pub use boot::{BootError, Booted, TRIALS, boot};
 pub use cloud::{Answer, Cloud, JobView, Rollout};
+pub use crew::{Workers, work};
 pub use device::{DeviceRecord, UpdateRecord};
 pub use dice::Dice;
 pub use error::{Error, Result};
@@ -51,7 +53,7 @@ pub use order::{Order, Source};
 pub use outcome::{Outcome, Reason};
 pub use profile::Profile;
 pub use report::{Moment, Report};
-pub use run::run;
+pub use run::{run, run_with};
 pub use scenario::{Expectation, Facts, Firmware, FirmwareImage, Scenario, Verdict};
 pub use signer::Signer;
 pub use target::{Claiming, KeyOrigin, KeyPair, Pace, Target};

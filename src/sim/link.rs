@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// The link of one device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Link {
     /// How many bytes of an image arrive in a second; as many as there are if absent.
     pub bytes_per_second: Option<u64>,
@@ -17,7 +19,7 @@ pub struct Link {
 }
 
 /// A link that is gone again and again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offline {
     /// From one time to the next.
     pub every: Duration,

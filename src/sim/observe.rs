@@ -35,7 +35,9 @@ impl Observer for Silence {
 pub enum Event<'a> {
     /// The simulation does something as a whole, in words for people.
     Phase(&'a str),
-    /// A device did something.
+    /// The numbers of this moment, several times a second.
+    Numbers(&'a Counts),
+    /// A device did something. Only devices of this process are heard.
     Device {
         /// Its thing name, or its serial number as long as it has none.
         thing: &'a str,

@@ -12,8 +12,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
 
 use crate::cloud::{Cloud, JobView, Rollout};
+use crate::crew::{Crew, Workers};
 use crate::device::{DeviceRecord, Favour};
-use crate::fleet::{Fleet, FleetOutcome};
+use crate::fleet::FleetOutcome;
 use crate::observe::{Event, Observer};
 use crate::report::{Moment, Report};
 use crate::scenario::{Facts, Scenario};
@@ -21,12 +22,23 @@ use crate::target::Target;
 use crate::version::compare;
 use crate::{Error, Result};
 
-/// Runs a scenario against a cloud.
+/// Runs a scenario against a cloud, with all devices in this process.
 pub async fn run(
     scenario: &Scenario,
     target: Target,
     cloud: &dyn Cloud,
     observer: Arc<dyn Observer>,
+) -> Result<Report> {
+    run_with(scenario, target, cloud, observer, &Workers::none()).await
+}
+
+/// Runs a scenario against a cloud, with its devices spread over worker processes.
+pub async fn run_with(
+    scenario: &Scenario,
+    target: Target,
+    cloud: &dyn Cloud,
+    observer: Arc<dyn Observer>,
+    workers: &Workers,
 ) -> Result<Report> {
     let began = Instant::now();
     let end = began + scenario.timeout;
@@ -34,10 +46,16 @@ pub async fn run(
     let things: Vec<String> =
         scenario.devices.iter().map(|device| target.thing_name(&device.serial)).collect();
     phase("devices start");
-    let everybody = 0..scenario.devices.len();
-    let fleet =
-        Fleet::start(&scenario.devices, everybody, target, scenario.seed, observer.clone())?;
-    let mut watch = Watch { fleet, cloud, began, curve: Vec::new(), has_restarted: false };
+    let fleet = Crew::start(&scenario.devices, target, scenario.seed, observer.clone(), workers)?;
+    let mut watch = Watch {
+        fleet,
+        cloud,
+        observer: observer.clone(),
+        began,
+        curve: Vec::new(),
+        has_restarted: false,
+        last_told: None,
+    };
     watch.until_ready(end).await?;
     let ready_after = began.elapsed();
 
@@ -53,7 +71,7 @@ pub async fn run(
     let view = watch.until_over(&job, end).await?;
     phase("devices stop");
     let Watch { fleet, curve, .. } = watch;
-    let outcome = fleet.stop().await;
+    let outcome = fleet.stop().await?;
     let facts = facts(scenario, &outcome, view.as_ref(), &curve, began.elapsed());
     let verdicts = scenario.expectations.iter().map(|expected| expected.judge(&facts)).collect();
     Ok(Report {
@@ -73,11 +91,13 @@ pub async fn run(
 
 /// A fleet and the cloud it lives in, watched.
 struct Watch<'a> {
-    fleet: Fleet,
+    fleet: Crew,
     cloud: &'a dyn Cloud,
+    observer: Arc<dyn Observer>,
     began: Instant,
     curve: Vec<Moment>,
     has_restarted: bool,
+    last_told: Option<Instant>,
 }
 
 impl Watch<'_> {
@@ -87,6 +107,7 @@ impl Watch<'_> {
         let mut ticks = ticks(GLANCE);
         loop {
             ticks.tick().await;
+            self.fleet.check()?;
             self.note(None);
             let counts = self.fleet.counts();
             if counts.ready + counts.dead >= size {
@@ -111,6 +132,7 @@ impl Watch<'_> {
         let mut next_look = Instant::now();
         loop {
             ticks.tick().await;
+            self.fleet.check()?;
             self.grant_favours().await?;
             let counts = self.fleet.counts();
             let now = Instant::now();
@@ -158,6 +180,11 @@ impl Watch<'_> {
     /// Adds a moment to the curve. When there are many, every other one goes: a curve
     /// has no more than a thousand.
     fn note(&mut self, view: Option<JobView>) {
+        let now = Instant::now();
+        if self.last_told.is_none_or(|last| now - last >= TELL) {
+            self.last_told = Some(now);
+            self.observer.hear(&Event::Numbers(&self.fleet.counts()));
+        }
         let at = self.began.elapsed().as_secs_f64();
         let step = self.curve.last().map_or(0.0, |last| at / 400.0 + last.at);
         if !self.curve.is_empty() && at < step {
@@ -236,6 +263,9 @@ fn ticks(every: Duration) -> tokio::time::Interval {
 
 /// How often the numbers are looked at.
 const GLANCE: Duration = Duration::from_millis(50);
+
+/// How often whoever watches is told the numbers.
+const TELL: Duration = Duration::from_millis(200);
 
 /// How often the job is looked at.
 const LOOK: Duration = Duration::from_secs(1);

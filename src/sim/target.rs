@@ -11,11 +11,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use iotstack_mqtt::client::Address;
+use serde::{Deserialize, Serialize};
 
 /// The cloud that devices talk to.
-#[derive(Clone)]
+///
+/// Its serialized form holds private keys; it is made for the pipe to a worker process.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Target {
     /// The broker.
+    #[serde(with = "AddressForm")]
     pub broker: Address,
     /// Who vouches for the broker, PEM; plain TCP without it.
     pub authority: Option<String>,
@@ -45,8 +49,16 @@ pub struct Target {
     pub pace: Pace,
 }
 
+/// How the address of the broker is handed to worker processes.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Address")]
+struct AddressForm {
+    host: String,
+    port: u16,
+}
+
 /// A certificate and its key, both PEM. Its `Debug` shows neither.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct KeyPair {
     /// The certificate, and what it is signed with.
     pub certificate: String,
@@ -55,7 +67,7 @@ pub struct KeyPair {
 }
 
 /// How a device without a certificate gets one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Claiming {
     /// The claim certificate, which every device has from the factory.
     pub claim: KeyPair,
@@ -70,7 +82,7 @@ pub struct Claiming {
 }
 
 /// Who makes a device's key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum KeyOrigin {
     /// The device; it sends a certificate signing request, and the key never leaves it.
     #[default]
@@ -80,7 +92,7 @@ pub enum KeyOrigin {
 }
 
 /// How fast devices do things, and how patient they are.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
     /// How many devices connect in a second.
     pub connects_per_second: f64,
@@ -187,8 +199,22 @@ impl Target {
         }
     }
 
+    /// Addresses enough for `devices` devices to come from, if the broker is on this
+    /// machine: each has some 28,000 ports. None otherwise.
+    pub(crate) fn loopback_sources(&self, devices: usize) -> Vec<IpAddr> {
+        let is_near = self.broker.host == "localhost" || self.broker.host.starts_with("127.");
+        if !is_near || devices <= DEVICES_PER_SOURCE {
+            return Vec::new();
+        }
+        let count = devices.div_ceil(DEVICES_PER_SOURCE).min(250) as u8;
+        (1..=count).map(|last| IpAddr::from([127, 0, 0, last])).collect()
+    }
+
     /// The name of the thing with this serial number.
     pub fn thing_name(&self, serial: &str) -> String {
         format!("{}-{serial}", self.prefix)
     }
 }
+
+/// Room is left for downloads and for ports that wait to be free again.
+const DEVICES_PER_SOURCE: usize = 8_000;

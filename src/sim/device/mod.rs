@@ -21,6 +21,7 @@ use iotstack_mqtt::client::{Address, Backoff, Client, Dial, Options, Session, St
 use iotstack_mqtt::tls::{ClientConfig, ClientSettings, Identity};
 use iotstack_protocol::JobId;
 use rustls_pki_types::UnixTime;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -62,7 +63,7 @@ pub(crate) struct Shared {
 }
 
 /// What a device with a fault asks whoever runs the simulation for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Favour {
     /// Cancel my execution of this job.
     Cancel { thing: String, job: JobId },
@@ -83,7 +84,8 @@ struct Work {
 /// One device.
 pub(crate) struct Device {
     shared: Arc<Shared>,
-    number: u64,
+    place: u64,
+    source: Option<IpAddr>,
     serial: String,
     thing: String,
     profile: Arc<Profile>,
@@ -135,7 +137,10 @@ impl From<FlashError> for End {
 /// What a device is made of.
 pub(crate) struct Parts {
     pub shared: Arc<Shared>,
-    pub number: u64,
+    /// Which one it is in this process; the first one starts first.
+    pub place: u64,
+    /// The address to come from.
+    pub source: Option<IpAddr>,
     pub serial: String,
     pub profile: Arc<Profile>,
     pub dice: Dice,
@@ -166,7 +171,8 @@ impl Device {
             record: DeviceRecord::new(&thing, &parts.profile, fault),
             clock_is_wrong: fault == Some(Fault::WrongClock),
             shared: parts.shared,
-            number: parts.number,
+            place: parts.place,
+            source: parts.source,
             serial: parts.serial,
             thing,
             profile: parts.profile,
@@ -192,7 +198,7 @@ impl Device {
         if self.identity.is_some() {
             self.shared.stats.provisioned(1);
         }
-        let start = self.number as f64 / self.shared.target.pace.connects_per_second.max(0.001);
+        let start = self.place as f64 / self.shared.target.pace.connects_per_second.max(0.001);
         if !self.pause(Duration::from_secs_f64(start)).await {
             loop {
                 match self.power_cycle().await {
@@ -386,15 +392,9 @@ impl Device {
             address: Address { host: target.broker.host.clone(), port: target.broker.port },
             tls,
             server_name: target.server_name.clone(),
-            source: self.source(),
+            source: self.source,
             patience: target.pace.patience,
         }
-    }
-
-    /// The address to come from.
-    fn source(&self) -> Option<IpAddr> {
-        let sources = &self.shared.target.sources;
-        (!sources.is_empty()).then(|| sources[self.number as usize % sources.len()])
     }
 
     fn broker_failed(&self, source: iotstack_mqtt::client::Error) -> Error {

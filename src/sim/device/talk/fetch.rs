@@ -55,7 +55,7 @@ impl Device {
         }
         let fault = self.injector.as_mut().and_then(|injector| injector.body(size));
         let mut web = self.shared.web.clone();
-        web.source = self.source();
+        web.source = self.source;
         let request = Fetching {
             origin,
             at: received,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use iotstack_protocol::{JobId, JobStatus};
-use iotstack_sim::{Answer, Did, Event, JobView, Observer, Rollout, Scenario, run};
+use iotstack_sim::{
+    Answer, Did, Event, JobView, Observer, Rollout, Scenario, Silence, Workers, run, run_with, work,
+};
 
 use super::cloud::{Cloud as TestCloud, is_terminal};
 
@@ -119,4 +121,53 @@ async fn a_scenario_comes_to_its_verdict_and_the_same_seed_to_the_same_ends() {
     assert_eq!((names[0], names[1], names[39]), ("fleet-1", "fleet-2", "fleet-40"));
     let (_, again) = play(11).await;
     assert_eq!(ends, again);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_over_several_processes_comes_to_the_same_verdict() {
+    let cloud = TestCloud::with_tls("localhost").await;
+    let target = cloud.target();
+    let scenario = Scenario::from_yaml(SCENARIO).unwrap();
+    let workers = Workers {
+        program: std::env::current_exe().unwrap(),
+        arguments: ["whole::plays_a_part_as_a_worker_process", "--exact", "--ignored", "-q"]
+            .into_iter()
+            .chain(["--nocapture"])
+            .map(Into::into)
+            .collect(),
+        processes: 3,
+    };
+    let operator = Operator(cloud);
+    let report = run_with(&scenario, target, &operator, Arc::new(Silence), &workers).await;
+    let report = report.unwrap();
+    for verdict in &report.verdicts {
+        assert!(verdict.is_met, "{verdict:?} {:#?}", report.facts);
+    }
+    assert_eq!(report.fleet.devices.len(), 40);
+    assert_eq!(report.view.unwrap().succeeded, report.facts.succeeded);
+    let (alone, _) = play(11).await;
+    let ends = |report: &iotstack_sim::Report| -> Vec<_> {
+        let devices = report.fleet.devices.iter();
+        devices.map(|device| (device.thing.clone(), device.version.clone())).collect()
+    };
+    assert_eq!(ends(&report), ends(&alone), "the same seed, the same ends");
+}
+
+#[tokio::test]
+async fn a_worker_that_ends_early_ends_the_run() {
+    let cloud = TestCloud::start().await;
+    let target = cloud.target();
+    let scenario = Scenario::from_yaml(SCENARIO).unwrap();
+    let program = "/bin/false".into();
+    let workers = Workers { program, arguments: Vec::new(), processes: 2 };
+    let run = run_with(&scenario, target, &Operator(cloud), Arc::new(Silence), &workers).await;
+    let error = run.unwrap_err().to_string();
+    assert!(error.starts_with("a worker process failed: "), "{error}");
+}
+
+/// Not a test of its own: the process that the test above starts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "plays the part of a worker process"]
+async fn plays_a_part_as_a_worker_process() {
+    work(std::io::stdin(), std::io::stdout()).await.unwrap();
 }
