@@ -30,6 +30,17 @@ pub enum Items {
     List(Vec<Item>),
 }
 
+impl Items {
+    /// Whether this is `*` and nothing else.
+    pub fn is_everything(&self) -> bool {
+        match self {
+            Items::Value(_) => false,
+            Items::ValueStar => true,
+            Items::List(items) => matches!(items[..], [Item::Star]),
+        }
+    }
+}
+
 /// One member of the result.
 #[derive(Debug, Clone)]
 pub enum Item {

@@ -28,8 +28,17 @@ impl Statement {
         context: &Context<'_>,
         answers: &Answers,
     ) -> Result<Option<Output>, Interrupt> {
+        if self.passes_everything() {
+            // The message need not even be read.
+            return Ok(Some(Output::Unchanged));
+        }
         let evaluator = Evaluator::with_variables(self, context, answers)?;
         evaluator.select(&self.select, evaluator.row())
+    }
+
+    /// Whether every message passes as it came.
+    fn passes_everything(&self) -> bool {
+        self.set.is_empty() && self.select.condition.is_none() && self.select.items.is_everything()
     }
 }
 
@@ -100,12 +109,8 @@ impl<'a> Evaluator<'a> {
         if !self.holds(select, row)? {
             return Ok(None);
         }
-        match &select.items {
-            Items::ValueStar => return Ok(Some(Output::Unchanged)),
-            Items::List(items) if matches!(items[..], [Item::Star]) => {
-                return Ok(Some(Output::Unchanged));
-            }
-            _ => {}
+        if select.items.is_everything() {
+            return Ok(Some(Output::Unchanged));
         }
         Ok(Some(Output::Value(self.items(&select.items, row)?)))
     }
