@@ -83,7 +83,7 @@ pub async fn undo_update(run: &Run, reason: String, skip: &[String]) {
 pub async fn clean_up(run: &Run) {
     let stable = run.ledger.look(|stack| stack.stable.clone()).flatten();
     let stays = |id: &str| stable.as_ref().is_none_or(|stable| stable.resources.contains_key(id));
-    let failed = remove::what_left(run, stays).await;
+    let failed = remove::what_left(run, true, stays).await;
     let _ = run.ledger.change(|stack, batch| {
         stack.stable = None;
         stack.head.leftovers.clear();

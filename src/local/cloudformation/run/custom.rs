@@ -41,12 +41,7 @@ pub async fn create(
 ) -> Result<ResourceState, Failure> {
     // So that a failed creation can be taken back even if the function gave no name.
     let fallback = format!("{}-{}-{}", request.stack_name, request.logical_id, id::capitals(12));
-    ask(context, request, "Create", None).await.map_err(|failure| match failure {
-        Failure::Failed { reason, physical_id } => {
-            Failure::Failed { reason, physical_id: physical_id.or(Some(fallback)) }
-        }
-        other => other,
-    })
+    ask(context, request, "Create", None, Some(fallback)).await
 }
 
 /// Changes a custom resource.
@@ -57,7 +52,7 @@ pub async fn update(
     context: &Context,
     request: &ResourceRequest,
 ) -> Result<ResourceState, Failure> {
-    ask(context, request, "Update", request.previous.as_ref()).await
+    ask(context, request, "Update", request.previous.as_ref(), None).await
 }
 
 /// Deletes a custom resource.
@@ -65,7 +60,7 @@ pub async fn update(
 /// # Errors
 /// What the function said, or that it said nothing.
 pub async fn delete(context: &Context, request: &ResourceRequest) -> Result<(), Failure> {
-    ask(context, request, "Delete", None).await.map(|_| ())
+    ask(context, request, "Delete", None, None).await.map(|_| ())
 }
 
 /// The address to which an answer goes.
@@ -88,11 +83,14 @@ impl Drop for Waiting {
     }
 }
 
+/// Calls the function and waits for its answer. What a function that was reached may
+/// have made is called `fallback`, unless it says how.
 async fn ask(
     context: &Context,
     request: &ResourceRequest,
     kind: &str,
     previous: Option<&Value>,
+    fallback: Option<String>,
 ) -> Result<ResourceState, Failure> {
     let Some(function) = request.properties.get("ServiceToken").and_then(Value::as_str) else {
         return Err(Failure::of("a custom resource needs a ServiceToken, the ARN of a function"));
@@ -112,29 +110,34 @@ async fn ask(
         let mut last = String::new();
         for _ in 0..CALLS {
             match functions.invoke(function, payload.clone()).await {
-                Err(fault) => return fault.message,
+                Err(fault) => return (fault.message, false),
                 // It may answer later, from somewhere else.
                 Ok(invoked) if invoked.error.is_none() => std::future::pending::<()>().await,
                 Ok(invoked) => last = String::from_utf8_lossy(&invoked.payload).into_owned(),
             }
         }
-        format!("the function ended with an error {CALLS} times and gave no answer: {last}")
+        let told = "the function ended with an error";
+        (format!("{told} {CALLS} times and gave no answer: {last}"), true)
     };
+    let failed = |reason: String| Failure::Failed { reason, physical_id: fallback.clone() };
     tokio::select! {
         biased;
         body = &mut answer => {
             let body = body.map_err(|_| Failure::of("the answer was lost"))?;
-            read(&body, request, &request_id, kind)
+            read(&body, request, &request_id, kind).map_err(|failure| match failure {
+                Failure::Failed { reason, physical_id: None } => failed(reason),
+                other => other,
+            })
         }
         () = given_up(&mut cancelled), if kind != "Delete" => {
-            let cancelled = match kind {
-                "Create" => "Resource creation cancelled",
-                _ => "Resource update cancelled",
-            };
-            Err(Failure::of(cancelled))
+            let what = if kind == "Create" { "creation" } else { "update" };
+            Err(failed(format!("Resource {what} cancelled")))
         }
-        reason = calls => Err(Failure::of(format!("{reason} (RequestId: {request_id})"))),
-        () = late => Err(Failure::of(format!(
+        (reason, is_reached) = calls => {
+            let reason = format!("{reason} (RequestId: {request_id})");
+            Err(if is_reached { failed(reason) } else { Failure::of(reason) })
+        }
+        () = late => Err(failed(format!(
             "CloudFormation did not receive a response from your Custom Resource within {} seconds (RequestId: {request_id})",
             limit.as_secs()
         ))),

@@ -144,7 +144,7 @@ pub async fn update(run: Run) -> bool {
 
 /// Deletes what an update replaced or left out; the update stands in any case.
 pub async fn clean_up(run: &Run) {
-    let failed = remove::what_left(run, |id| run.prepared.needs.contains_key(id)).await;
+    let failed = remove::what_left(run, false, |id| run.prepared.needs.contains_key(id)).await;
     let reason = (!failed.is_empty())
         .then(|| "Update successful. One or more resources could not be deleted.".to_owned());
     let _ = run.ledger.change(|stack, batch| {

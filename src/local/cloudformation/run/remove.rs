@@ -54,7 +54,12 @@ pub async fn stack(run: &Run, forced: bool) -> bool {
 
 /// Deletes what belongs to the stack no more: what was replaced, and resources for
 /// which `stays` says no. Their records go in any case. Gives what failed.
-pub async fn what_left(run: &Run, stays: impl Fn(&str) -> bool) -> Vec<String> {
+///
+/// Where the way forward failed, resources that are new `go_as_new`: policies that
+/// keep what has been in use say less about them.
+pub async fn what_left(run: &Run, go_as_new: bool, stays: impl Fn(&str) -> bool) -> Vec<String> {
+    let spares_nothing = run.ledger.look(|stack| stack.head.retain_except_on_create);
+    let spares_nothing = spares_nothing.unwrap_or_default();
     let found = run.ledger.look(|stack| {
         let resources: Vec<Resource> = stack
             .resources
@@ -66,8 +71,11 @@ pub async fn what_left(run: &Run, stays: impl Fn(&str) -> bool) -> Vec<String> {
     });
     let Some((resources, leftovers)) = found else { return Vec::new() };
     let doomed = resources.into_iter().map(|resource| {
-        let is_kept =
-            matches!(resource.deletion_policy.as_deref(), Some("Retain" | "RetainExceptOnCreate"));
+        let is_kept = match resource.deletion_policy.as_deref() {
+            Some("Retain") => !(go_as_new && spares_nothing),
+            Some("RetainExceptOnCreate") => !go_as_new,
+            _ => false,
+        };
         Doomed { resource, is_record: true, is_kept }
     });
     all(run, doomed.chain(leftovers.into_iter().map(Doomed::from)).collect(), true).await

@@ -151,7 +151,7 @@ async fn a_function_that_breaks_is_called_again_and_then_blamed() {
 
 #[tokio::test]
 async fn a_function_that_is_not_there_fails_at_once() {
-    let (world, _) = world_with(|event| match event["RequestType"].as_str() {
+    let (world, heard) = world_with(|event| match event["RequestType"].as_str() {
         Some("Create") => {
             Err(Fault::new("ResourceNotFoundException", 404, "Function not found: f"))
         }
@@ -159,6 +159,8 @@ async fn a_function_that_is_not_there_fails_at_once() {
     });
     assert_eq!(world.create("s", template(json!(1))).await, "ROLLBACK_COMPLETE");
     assert!(world.events("s").await.iter().any(|event| event.contains("Function not found: f")));
+    // What was never reached has nothing to delete.
+    assert_eq!(kinds(&heard), ["Create -"]);
 }
 
 #[tokio::test]
