@@ -1,5 +1,8 @@
 //! Why a request about a shadow is rejected: on MQTT a code with a fixed text, over
 //! HTTP an exception.
+//!
+//! The texts are those that clients of AWS IoT compare with, so they begin with a
+//! capital letter.
 
 use iotstack_local_kernel::Fault;
 

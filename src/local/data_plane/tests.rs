@@ -1,4 +1,7 @@
 //! The data plane in a cloud whose broker is made of paper.
+//!
+//! It writes down what is published; tests hand requests to the reserved topics as the
+//! broker does, and read the answers.
 
 mod http;
 mod shadow;

@@ -1,4 +1,7 @@
 //! Why a request about rules is refused, and AWS's codes for it.
+//!
+//! Failures of actions are not here: they belong to a message and go to the rule's
+//! error action.
 
 use iotstack_local_kernel::Fault;
 

@@ -1,4 +1,7 @@
 //! A rule: its payload as the API knows it, and read for use.
+//!
+//! The payload is kept as it was written, so that reading a rule gives back what was
+//! sent; statement and actions are read once beside it.
 
 use std::sync::Arc;
 

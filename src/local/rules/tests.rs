@@ -1,4 +1,7 @@
 //! Rules in a cloud of which everything else is made of paper.
+//!
+//! The paper services write down what they are told; tests read that. The engine runs
+//! on the test's own thread, so that giving way is enough to let it work.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};

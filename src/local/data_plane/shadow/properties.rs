@@ -1,4 +1,7 @@
 //! What holds for every sequence of updates of a shadow.
+//!
+//! Random updates are applied to a shadow and, in the most obvious way, to plain JSON;
+//! state, metadata, version and delta must agree with it.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};

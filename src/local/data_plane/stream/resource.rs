@@ -1,4 +1,7 @@
 //! `AWS::IoT::Stream` for CloudFormation. Its physical id is its ARN.
+//!
+//! Numbers may come as texts, as templates write them. A stream that is already gone is
+//! no error when it is deleted.
 
 use std::sync::{Arc, Weak};
 

@@ -1,4 +1,7 @@
 //! The operations on streams, in the scope `iot`.
+//!
+//! They answer when the change is stored. Whether the objects of a stream exist is not
+//! checked here: a device that asks for them hears it.
 
 use std::sync::{Arc, Weak};
 

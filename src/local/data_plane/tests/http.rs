@@ -1,4 +1,7 @@
 //! The data plane over HTTP.
+//!
+//! Operations are called by name with their members, and once by method and path, so
+//! that the routes are proved as well.
 
 use iotstack_local_kernel::testing::{call, call_with_body};
 use serde_json::json;

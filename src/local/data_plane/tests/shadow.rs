@@ -1,4 +1,7 @@
 //! Shadows over MQTT: one test per rule.
+//!
+//! Each request is checked to reach other subscribers too; then follow the answers in
+//! their order.
 
 use iotstack_local_kernel::CloudEvent;
 use serde_json::json;

@@ -1,4 +1,7 @@
 //! Streams: the operations, and what devices ask for.
+//!
+//! The bucket is made of paper and counts its reads; blocks are compared with the image
+//! that lies in it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,7 @@
 //! What is wrong with a statement, and where.
+//!
+//! The place is a line and a character of the statement's own text, so that the
+//! message of the API points into what the user wrote.
 
 use std::fmt;
 

@@ -1,4 +1,7 @@
 //! The language, one row per rule of it.
+//!
+//! A row is a statement or an expression, and its result as JSON: an empty text for
+//! `Undefined`, a dash where the condition keeps the rule from running.
 
 use super::*;
 

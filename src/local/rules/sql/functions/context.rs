@@ -1,4 +1,7 @@
 //! Functions about the message and about values: topic, sender, members, arrays.
+//!
+//! What is not there gives `Undefined`: a segment behind the last, an index out of
+//! range, a property that the message does not have.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,7 @@
 //! Hashes and base64.
+//!
+//! Both work on the UTF-8 bytes of a text; only `*` stands for the bytes of the message
+//! as it came. Hashes are written in small hexadecimal digits.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,7 @@
 //! What a statement may say beyond its grammar: filters, arguments, counts.
+//!
+//! A mistake that only shows with constants (a scheme, a property) is found here, when
+//! the rule is made; with values of a message it gives `Undefined` later.
 
 use iotstack_mqtt::topic::filter_syntax;
 
