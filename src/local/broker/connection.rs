@@ -18,7 +18,7 @@ use iotstack_mqtt::Error;
 use iotstack_mqtt::wire::{
     Ack, Disconnect, Packet, Publish, QoS, Reader, ReasonCode, Text, Version, Writer,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::broker::End;
 use crate::lifecycle::reason;
@@ -306,13 +306,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.session.deadline.store(deadline.min(self.until), Ordering::Relaxed);
     }
 
+    /// Tells a client of MQTT 5 why the connection ends, and closes it.
     async fn say_goodbye(&mut self, code: Option<ReasonCode>) {
-        if let (Version::V5, Some(reason)) = (self.version, code) {
+        let reason = code.filter(|_| self.version == Version::V5);
+        if let Some(reason) = reason {
             let goodbye = Packet::Disconnect(Disconnect::new(reason));
             let _ = self.writer.push(&goodbye, self.version, self.largest_out);
         }
         let _ = self.writer.flush(&mut *self.stream).await;
         let _ = self.stream.shutdown().await;
+        if reason.is_some() {
+            // A socket that is closed with unread bytes takes back what was written
+            // last, so the client would never learn the reason.
+            let mut unread = [0; 1024];
+            while matches!(self.stream.read(&mut unread).await, Ok(1..)) {}
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod retained;
 mod session;
 mod shared;
 mod standard;
+mod storm;
 mod subscribe;
 mod tls;
 mod world;
