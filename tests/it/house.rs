@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("local/kernel", &[]),
     ("local/broker", &["local/kernel", "mqtt"]),
     ("local/registry", &["local/kernel", "protocol"]),
-    ("local/data_plane", &["local/kernel", "protocol"]),
+    ("local/data_plane", &["local/kernel", "mqtt"]),
     ("local/jobs", &["jobs", "local/kernel", "protocol"]),
     ("local/rules", &["local/kernel", "mqtt"]),
     ("local/cloudformation", &["assembly", "check", "local/kernel", "schema"]),
