@@ -1,1 +1,0 @@
-//! Tests; see the files beside.
