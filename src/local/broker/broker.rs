@@ -167,6 +167,13 @@ impl Broker {
         if factor > 0.0 { duration.div_f64(factor) } else { duration }
     }
 
+    /// Milliseconds after which a message that was not acknowledged is sent again, at
+    /// the client's next sign of life.
+    pub(crate) fn retry_after(&self) -> i64 {
+        let span = self.network(Duration::from_secs(limits::RETRY));
+        i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+    }
+
     pub(crate) fn session(&self, client_id: &str) -> Option<Arc<Session>> {
         self.lock().by_client.get(client_id).cloned()
     }

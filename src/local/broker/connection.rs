@@ -172,7 +172,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Packet::Subscribe(subscribe) => self.subscribe(subscribe, now),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe, now),
             Packet::PingReq if self.session.misbehaviour().withholds_pingresp => None,
-            Packet::PingReq => self.push(&Packet::PingResp),
+            Packet::PingReq => {
+                if self.broker.settings.is_aws() {
+                    let before = now.millis() - self.broker.retry_after();
+                    self.session.retry(Timestamp(before), now);
+                }
+                self.push(&Packet::PingResp)
+            }
             Packet::Disconnect(goodbye) => Some(self.goodbye(&goodbye)),
             Packet::PubRel(ack) if self.broker.settings.standard_mqtt => {
                 self.unreleased.remove(&ack.packet_id.get());

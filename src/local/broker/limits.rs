@@ -41,6 +41,8 @@ pub(crate) const RETAINED: usize = 500_000;
 pub(crate) const KEEP_ALIVE: std::ops::RangeInclusive<u16> = 30..=1200;
 /// How long a message waits for its acknowledgement, in seconds: MQTT 3.1.1 and 5.
 pub(crate) const UNACKNOWLEDGED: (i64, i64) = (3600, 960);
+/// After how many seconds without acknowledgement a message is sent again.
+pub(crate) const RETRY: u64 = 60;
 /// How long a connection over a WebSocket may last, in seconds.
 pub(crate) const WEBSOCKET: u64 = 24 * 3600;
 

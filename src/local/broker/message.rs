@@ -33,6 +33,8 @@ pub(crate) struct Delivery {
     pub(crate) retain: bool,
     /// An answer to the client itself, for which no policy is asked.
     pub(crate) is_direct: bool,
+    /// When it was sent for the first time, if it was.
+    pub(crate) tried: Option<Timestamp>,
 }
 
 impl Routed {

@@ -4,7 +4,7 @@
 //! withheld is said for each client id, before or while it is connected. A server
 //! that ends the connection is [`Broker::kick`](crate::Broker::kick).
 
-/// Which answers one client does not get.
+/// Which answers one client does not get, and which messages it gets twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Misbehaviour {
     /// No CONNACK: the connection stands and nothing comes.
@@ -15,6 +15,9 @@ pub struct Misbehaviour {
     pub withholds_suback: bool,
     /// No PINGRESP.
     pub withholds_pingresp: bool,
+    /// Each message of QoS 1 comes twice, under two packet ids and without the DUP
+    /// flag, as AWS IoT may send it.
+    pub redelivers: bool,
 }
 
 impl Misbehaviour {
@@ -28,6 +31,7 @@ impl Misbehaviour {
             | u8::from(self.withholds_puback) << 1
             | u8::from(self.withholds_suback) << 2
             | u8::from(self.withholds_pingresp) << 3
+            | u8::from(self.redelivers) << 4
     }
 
     pub(crate) fn of_bits(bits: u8) -> Self {
@@ -36,6 +40,7 @@ impl Misbehaviour {
             withholds_puback: bits & 2 != 0,
             withholds_suback: bits & 4 != 0,
             withholds_pingresp: bits & 8 != 0,
+            redelivers: bits & 16 != 0,
         }
     }
 }

@@ -34,7 +34,7 @@ impl Messages for Broker {
         let Some(session) = self.session(client_id) else { return };
         let message = Routed::new(&message);
         let qos = message.qos;
-        session.deliver(Delivery { message, qos, retain: false, is_direct: true });
+        session.deliver(Delivery { message, qos, retain: false, is_direct: true, tried: None });
     }
 
     fn retained(&self, topic: &str) -> Option<Message> {

@@ -117,7 +117,9 @@ impl Orders {
 
 struct InFlight {
     id: PacketId,
+    /// With the moment at which it was sent for the first time.
     delivery: Delivery,
+    /// When it was sent last.
     sent: Timestamp,
 }
 
@@ -187,12 +189,17 @@ impl Session {
             return Taken::Away;
         }
         let bytes = state.queued_bytes + delivery.message.weight();
+        let comes_twice = delivery.qos != QoS::AtMostOnce && self.misbehaviour().redelivers;
         if state.queue.len() >= limits::QUEUE_MESSAGES || bytes > limits::QUEUE_BYTES {
             drop(state);
             tracing::debug!(client_id = %self.client_id, "a message is dropped: the queue is full");
             return Taken::Full;
         }
         state.queued_bytes = bytes;
+        if comes_twice {
+            state.queued_bytes += delivery.message.weight();
+            state.queue.push_back(delivery.clone());
+        }
         state.queue.push_back(delivery);
         let waker = state.link.as_mut().and_then(|link| link.waker.take());
         drop(state);
@@ -239,13 +246,14 @@ impl Session {
                     break;
                 }
             }
-            let Some(delivery) = queue.pop_front() else { break };
+            let Some(mut delivery) = queue.pop_front() else { break };
             *queued_bytes = queued_bytes.saturating_sub(delivery.message.weight());
             if delivery.message.is_expired(now) {
                 continue;
             }
             let id = (delivery.qos != QoS::AtMostOnce).then(|| {
                 let id = free_id(last_id, in_flight);
+                delivery.tried.get_or_insert(now);
                 in_flight.push_back(InFlight { id, delivery: delivery.clone(), sent: now });
                 id
             });
@@ -267,6 +275,20 @@ impl Session {
             link.waker = Some(waker.clone());
         }
         !may_send && link.answers.is_empty() && orders.farewell().is_none()
+    }
+
+    /// Puts what was sent before `before` and not acknowledged back among what waits, so
+    /// that it is sent again under another packet id.
+    pub(crate) fn retry(&self, before: Timestamp, now: Timestamp) {
+        let mut state = self.lock();
+        let State { queue, queued_bytes, in_flight, version, .. } = &mut *state;
+        forget_unacknowledged(in_flight, *version, now);
+        let late = in_flight.iter().take_while(|each| each.sent <= before).count();
+        let late: Vec<_> = in_flight.drain(..late).collect();
+        for each in late.into_iter().rev() {
+            *queued_bytes += each.delivery.message.weight();
+            queue.push_front(each.delivery);
+        }
     }
 
     /// Ends the wait for the acknowledgement of a message.
@@ -320,7 +342,10 @@ fn free_id(last: &mut u16, in_flight: &VecDeque<InFlight>) -> PacketId {
 fn forget_unacknowledged(in_flight: &mut VecDeque<InFlight>, version: Version, now: Timestamp) {
     let (v311, v5) = limits::UNACKNOWLEDGED;
     let seconds = if version == Version::V311 { v311 } else { v5 };
-    in_flight.retain(|each| now.millis() - each.sent.millis() < seconds * 1000);
+    in_flight.retain(|each| {
+        let first = each.delivery.tried.unwrap_or(each.sent);
+        now.millis() - first.millis() < seconds * 1000
+    });
 }
 
 fn give_back<T>(queue: &mut VecDeque<T>) {

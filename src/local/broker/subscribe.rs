@@ -194,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let deliver = |message| {
             let message = Routed::new(message);
             let qos = message.qos.min(wanted.qos).min(QoS::AtLeastOnce);
-            Delivery { message, qos, retain: true, is_direct: false }
+            Delivery { message, qos, retain: true, is_direct: false, tried: None }
         };
         kept.iter().map(deliver).collect()
     }

@@ -183,6 +183,7 @@ fn delivery(message: &Arc<Routed>, options: Options) -> Delivery {
         qos: message.qos.min(options.qos),
         retain: message.retain && options.retain_as_published,
         is_direct: false,
+        tried: None,
     }
 }
 

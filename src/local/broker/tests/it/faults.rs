@@ -46,3 +46,17 @@ async fn withholds_connack() {
     world.broker.misbehave("lamp", Misbehaviour::default());
     world.client("lamp").await.nothing().await;
 }
+
+#[tokio::test]
+async fn sends_messages_twice_on_demand() {
+    let world = World::new();
+    let fault = Misbehaviour { redelivers: true, ..Misbehaviour::default() };
+    world.broker.misbehave("lamp", fault);
+    let mut lamp = world.client("lamp").await;
+    lamp.subscribe("a", QoS::AtLeastOnce).await;
+    world.client("publisher").await.publish("a", "x").await;
+    let (first, second) = (lamp.take().await, lamp.take().await);
+    assert_eq!(first.payload, second.payload);
+    assert!(first.packet_id != second.packet_id && !second.dup);
+    lamp.nothing().await;
+}

@@ -239,6 +239,27 @@ async fn gives_up_on_a_message_that_is_never_acknowledged() {
 }
 
 #[tokio::test]
+async fn sends_again_under_another_packet_id_what_is_not_acknowledged() {
+    let world = World::new();
+    let mut publisher = world.client("publisher").await;
+    let mut slow = world.connect(Connect { keep_alive: 1200, ..v311("slow") }).await.0;
+    slow.subscribe("a", QoS::AtLeastOnce).await;
+    publisher.publish("a", "1").await;
+    publisher.publish("a", "2").await;
+    let first = slow.message().await;
+    slow.take().await;
+    slow.nothing().await;
+    world.step(61);
+    slow.send(Packet::PingReq).await;
+    assert_eq!(slow.receive().await, Packet::PingResp);
+    let again = slow.take().await;
+    assert_eq!((&again.payload[..], again.dup), (&b"1"[..], false));
+    assert_ne!(again.packet_id, first.packet_id);
+    world.step(61);
+    slow.nothing().await;
+}
+
+#[tokio::test]
 async fn discards_what_is_above_the_rate_if_a_rate_is_set() {
     let world = World::with(Settings { publishes_per_second: Some(2), ..Settings::default() });
     let mut client = world.client5("fast").await;
