@@ -45,6 +45,7 @@ impl Device {
             |with_document| job.clone().map(|job| Request::Describe { job, with_document });
         let request = match updater.state().clone() {
             State::Idle if talk.has_hint => Some(Request::StartNext),
+            State::Idle if talk.must_poll => Some(Request::Pending),
             State::Idle => None,
             _ if talk.must_describe => describe(false),
             State::Downloading { .. } if talk.version.is_none() => describe(true),
@@ -107,6 +108,7 @@ impl Device {
         if request == Request::StartNext {
             talk.has_hint = false;
         }
+        talk.must_poll &= request != Request::Pending;
         talk.must_describe = false;
         talk.asked_at = Instant::now();
         let due = talk.asked_at + self.shared.target.pace.patience;

@@ -27,6 +27,8 @@ struct Talk {
     is_subscribed: bool,
     /// Something may be pending.
     has_hint: bool,
+    /// It is time to ask whether something is pending, in case a notification was lost.
+    must_poll: bool,
     /// The job of the update must be looked at again.
     must_describe: bool,
     /// The request under way: its token and when its answer is due.
@@ -82,6 +84,7 @@ impl Device {
         Talk {
             is_subscribed: false,
             has_hint: true,
+            must_poll: false,
             must_describe: false,
             asked: None,
             asked_at: now,
@@ -305,7 +308,7 @@ impl Device {
         if talk.next_poll <= now {
             let chance = self.chance("poll");
             talk.next_poll = now + pace.poll.mul_f64(0.5 + chance / 2.0);
-            talk.has_hint |= *updater.state() == State::Idle;
+            talk.must_poll = true;
         }
         if talk.offline_at.is_some_and(|moment| moment <= now)
             && let Some(offline) = self.profile.link.offline

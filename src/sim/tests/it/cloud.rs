@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use iotstack_mqtt::client::Address;
-use iotstack_mqtt::tls::{ClientGate, Identity, ServerSettings, TlsAcceptor};
+use iotstack_mqtt::tls::{ClientGate, Identity, ServerConfig, ServerSettings, TlsAcceptor};
 use iotstack_mqtt::wire::{
     Ack, ConnAck, LARGEST_PACKET, Packet, PacketId, Publish, Reader, ReasonCode, SubAck, Version,
     Writer,
@@ -61,6 +61,8 @@ pub struct Mischief {
     pub repeats: bool,
     /// Registrations that are refused.
     pub refuses_claims: u32,
+    /// Sessions are forgotten, whatever the client asks for.
+    pub forgets_sessions: bool,
     /// Updates with a final status that are done, and whose answer is lost.
     pub loses_answers: u32,
 }
@@ -76,6 +78,9 @@ struct State {
     wishes: BTreeMap<String, Value>,
     tokens: BTreeMap<String, String>,
     image: Bytes,
+    /// What waits for clients whose session is kept.
+    sessions: BTreeMap<String, Vec<Packet>>,
+    subscribes: u32,
 }
 
 enum Out {
@@ -99,7 +104,7 @@ struct Authority {
 }
 
 #[derive(Debug)]
-struct Everybody;
+pub struct Everybody;
 
 impl ClientGate for Everybody {
     fn admit(&self, _: &[u8], _: &[&[u8]]) -> bool {
@@ -116,6 +121,18 @@ impl Cloud {
     /// A cloud with mutual TLS, and devices that must claim their certificates. Its
     /// server certificate is for `name`.
     pub async fn with_tls(name: &str) -> Self {
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        Cloud::with_server(params, |identity| {
+            ServerSettings::mutual(identity, Arc::new(Everybody)).build().unwrap()
+        })
+        .await
+    }
+
+    /// A cloud with mutual TLS as it is told.
+    pub async fn with_server(
+        server: CertificateParams,
+        settings: impl FnOnce(Identity) -> Arc<ServerConfig>,
+    ) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "test authority");
@@ -124,12 +141,26 @@ impl Cloud {
         let claim = CertificateParams::default().signed_by(&key, &issuer).unwrap();
         let claim = KeyPair { certificate: claim.pem(), private_key: key.serialize_pem() };
         let key = Generated::generate().unwrap();
-        let server = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let server = server.signed_by(&key, &issuer).unwrap();
         let identity = Identity::from_pem(&server.pem(), &key.serialize_pem()).unwrap();
-        let settings = ServerSettings::mutual(identity, Arc::new(Everybody)).build().unwrap();
+        let settings = settings(identity);
         let authority = Authority { issuer: Arc::new(issuer), claim };
         Cloud::new(Some(TlsAcceptor::from(settings)), Some(authority)).await
+    }
+
+    /// The images come over HTTPS from now on, from a server whose certificate is for
+    /// `name`.
+    pub async fn serve_https(&mut self, name: &str) {
+        let authority = self.authority.as_ref().unwrap();
+        let key = Generated::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let server = params.signed_by(&key, &authority.issuer).unwrap();
+        let identity = Identity::from_pem(&server.pem(), &key.serialize_pem()).unwrap();
+        let mut settings = ServerSettings::mutual(identity, Arc::new(Everybody));
+        settings.clients = None;
+        settings.alpn = Vec::new();
+        let settings = settings.build().unwrap();
+        self.web = Web::start_with(Some(TlsAcceptor::from(settings))).await;
     }
 
     async fn new(tls: Option<TlsAcceptor>, authority: Option<Authority>) -> Self {
@@ -211,6 +242,12 @@ impl Cloud {
 
     /// Queues a job for a thing, and tells it.
     pub fn queue(&self, thing: &str, job: &str, document: Value) {
+        self.queue_silently(thing, job, document);
+        notify(&mut self.lock(), thing);
+    }
+
+    /// Queues a job for a thing, and the notification is lost.
+    pub fn queue_silently(&self, thing: &str, job: &str, document: Value) {
         let mut state = self.lock();
         let number =
             1 + state.executions.iter().filter(|e| e.thing == thing && e.job == job).count();
@@ -224,7 +261,6 @@ impl Cloud {
             details: Value::Null,
             url: self.web.presign(),
         });
-        notify(&mut state, thing);
     }
 
     /// Ends an execution by force, as a cancelled job or a timer would.
@@ -248,6 +284,11 @@ impl Cloud {
     /// Every message of a device: topic and body.
     pub fn messages(&self) -> Vec<(String, Value)> {
         self.lock().messages.clone()
+    }
+
+    /// How often devices have subscribed.
+    pub fn subscribes(&self) -> u32 {
+        self.lock().subscribes
     }
 
     /// When devices have connected.
@@ -360,7 +401,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let client = connect.client_id.to_string();
     let (out, mut to_send) = mpsc::unbounded_channel();
-    let (number, refuses, closes) = {
+    let (number, refuses, closes, kept) = {
         let mut state = state.lock().unwrap();
         state.connects.push(std::time::Instant::now());
         state.connections += 1;
@@ -370,10 +411,20 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         }
         let refuses = take(&mut state.mischief.refuses);
         let closes = !refuses && take(&mut state.mischief.closes);
-        (number, refuses, closes)
+        let mut kept = None;
+        if state.mischief.forgets_sessions || connect.clean_start {
+            state.sessions.remove(&client);
+        } else {
+            kept = state.sessions.insert(client.clone(), Vec::new());
+        }
+        (number, refuses, closes, kept)
     };
     let code = if refuses { ReasonCode::NOT_AUTHORIZED } else { ReasonCode::SUCCESS };
-    let _ = out.send(Out::Packet(Box::new(Packet::ConnAck(Box::new(ConnAck::new(code, false))))));
+    let _ = out
+        .send(Out::Packet(Box::new(Packet::ConnAck(Box::new(ConnAck::new(code, kept.is_some()))))));
+    for packet in kept.into_iter().flatten() {
+        let _ = out.send(Out::Packet(Box::new(packet)));
+    }
     if closes || refuses {
         let _ = out.send(Out::Close);
     }
@@ -421,6 +472,7 @@ fn hear(
         Packet::Subscribe(ask) => {
             let reasons = vec![ReasonCode::GRANTED_QOS_1; ask.filters.len()];
             assert!(ask.filters.len() <= 8, "AWS IoT takes 8 filters at a time");
+            state.lock().unwrap().subscribes += 1;
             say(Packet::SubAck(SubAck { packet_id: ask.packet_id, reasons, properties: None }));
         }
         Packet::PingReq => say(Packet::PingResp),
@@ -505,7 +557,9 @@ fn jobs(state: &mut State, thing: &str, topic: &str, rest: &str, body: &Value) {
         return send(state, thing, &accepted, &answer);
     }
     if rest == "get" {
-        return send(state, thing, &accepted, &json!({"queuedJobs": [], "clientToken": token}));
+        let queued: Vec<Value> =
+            head(state, thing).map(|_| json!({"jobId": "some"})).into_iter().collect();
+        return send(state, thing, &accepted, &json!({"queuedJobs": queued, "clientToken": token}));
     }
     let Some((job, verb)) = rest.rsplit_once('/') else { return };
     let at = state.executions.iter().rposition(|e| e.thing == thing && e.job == job);
@@ -592,12 +646,18 @@ fn shown(execution: &Execution, with_document: bool) -> Value {
 fn send(state: &mut State, client: &str, topic: &str, body: &Value) {
     static ID: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(1);
     let times = if state.mischief.repeats { 2 } else { 1 };
-    let Some((_, out)) = state.clients.get(client) else { return };
     for _ in 0..times {
         let id = ID.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 60_000 + 1;
         let message = Publish::new(topic.to_owned(), body.to_string())
             .at_least_once(PacketId::new(id).unwrap());
-        let _ = out.send(Out::Packet(Box::new(Packet::Publish(message))));
+        let packet = Packet::Publish(message);
+        match (state.clients.get(client), state.sessions.get_mut(client)) {
+            (Some((_, out)), _) => {
+                let _ = out.send(Out::Packet(Box::new(packet)));
+            }
+            (None, Some(waiting)) => waiting.push(packet),
+            (None, None) => {}
+        }
     }
 }
 

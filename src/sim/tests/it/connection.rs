@@ -1,11 +1,14 @@
 //! The test cases of Device Advisor: TLS, and a broker that does not answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use iotstack_mqtt::tls::{Identity, ServerConfig, ServerSettings};
 use iotstack_sim::{Counts, Fleet};
+use rcgen::CertificateParams;
 use serde_json::json;
 
-use super::cloud::{Cloud, LONG, Mischief, THING, image, lamp};
+use super::cloud::{Cloud, Everybody, LONG, Mischief, THING, image, lamp};
 
 async fn until_ready(fleet: &Fleet) {
     assert!(fleet.wait(LONG, |counts| counts.ready == 1).await, "{:?}", fleet.counts());
@@ -80,6 +83,143 @@ async fn tls_unsecure_server_cert_is_not_trusted() {
     let fleet = cloud.device_in(lamp(), None, target);
     assert!(fleet.wait(LONG, |counts| counts.lost >= 2).await);
     assert!(cloud.connects().is_empty());
+}
+
+#[tokio::test]
+async fn tls_expired_server_cert_is_not_trusted() {
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let cloud = Cloud::with_server(params, mutual).await;
+    let fleet = cloud.device(lamp(), None);
+    assert!(fleet.wait(LONG, |counts| counts.lost >= 2).await);
+    assert!(cloud.connects().is_empty());
+}
+
+#[tokio::test]
+async fn tls_large_size_server_cert_is_read() {
+    let mut names = vec!["localhost".to_owned()];
+    names.extend((0..400).map(|number| format!("name-{number}.a-rather-long-domain.invalid")));
+    let params = CertificateParams::new(names).unwrap();
+    let cloud = Cloud::with_server(params, mutual).await;
+    let fleet = cloud.device(lamp(), None);
+    until_ready(&fleet).await;
+}
+
+#[tokio::test]
+async fn tls_support_aws_iot_cipher_suites() {
+    let suites = rustls::crypto::ring::default_provider().cipher_suites;
+    // Those with RSA need a server with an RSA key, which is not made here.
+    let suites = suites.into_iter().filter(|suite| !format!("{suite:?}").contains("RSA_"));
+    let suites: Vec<_> = suites.collect();
+    assert!(suites.len() >= 3, "{suites:?}");
+    for suite in suites {
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let cloud = Cloud::with_server(params, |identity| {
+            let mut config = ServerConfig::clone(&mutual(identity));
+            let mut provider = ServerConfig::crypto_provider(&config).as_ref().clone();
+            provider.cipher_suites = vec![suite];
+            let versions: &[_] = match suite.version().version {
+                rustls::ProtocolVersion::TLSv1_3 => &[&rustls::version::TLS13],
+                _ => &[&rustls::version::TLS12],
+            };
+            let resolver = config.cert_resolver.clone();
+            config = ServerConfig::builder_with_provider(Arc::new(provider))
+                .with_protocol_versions(versions)
+                .unwrap()
+                .with_no_client_auth()
+                .with_cert_resolver(resolver);
+            Arc::new(config)
+        })
+        .await;
+        let fleet = cloud.device(lamp(), None);
+        until_ready(&fleet).await;
+    }
+}
+
+#[tokio::test]
+async fn tls_receive_maximum_size_fragments() {
+    let cloud = Cloud::with_tls("localhost").await;
+    let fleet = cloud.device(lamp(), None);
+    until_ready(&fleet).await;
+    // Several records of the largest size, and then a job as if nothing had happened.
+    let large = json!({"state": {"note": "x".repeat(120_000)}});
+    cloud.say(THING, "$aws/things/fleet-1/shadow/update/delta", &large);
+    let document = cloud.document(&image("1.1.0"));
+    cloud.queue(THING, "job-1", document);
+    cloud.until(|all| all[0].1 == "SUCCEEDED").await;
+    let is_note = |body: &serde_json::Value| {
+        body["state"]["reported"]["note"].as_str().is_some_and(|note| note.len() == 120_000)
+    };
+    assert!(cloud.messages().iter().any(|(_, body)| is_note(body)));
+    assert_eq!(fleet.stop().await.devices[0].losses, 0);
+}
+
+#[tokio::test]
+async fn mqtt_persistent_session_happy_case() {
+    let cloud = Cloud::start().await;
+    let profile = iotstack_sim::Profile { keeps_session: true, ..lamp() };
+    let fleet = cloud.device(profile, None);
+    until_ready(&fleet).await;
+    assert_eq!(cloud.subscribes(), 1);
+    cloud.kick(THING);
+    assert!(fleet.wait(LONG, |counts| counts.lost == 1 && counts.connected == 1).await);
+    let document = cloud.document(&image("1.1.0"));
+    cloud.queue(THING, "job-1", document);
+    cloud.until(|all| all[0].1 == "SUCCEEDED").await;
+    assert_eq!(cloud.subscribes(), 1, "the session has the subscriptions");
+}
+
+#[tokio::test]
+async fn mqtt_expired_persistent_session_subscribes_again() {
+    let cloud = Cloud::start().await;
+    let profile = iotstack_sim::Profile { keeps_session: true, ..lamp() };
+    let fleet = cloud.device(profile, None);
+    until_ready(&fleet).await;
+    cloud.misbehave(Mischief { forgets_sessions: true, ..Mischief::default() });
+    cloud.kick(THING);
+    assert!(fleet.wait(LONG, |counts| counts.lost == 1 && counts.connected == 1).await);
+    let document = cloud.document(&image("1.1.0"));
+    cloud.queue(THING, "job-1", document);
+    cloud.until(|all| all[0].1 == "SUCCEEDED").await;
+    assert!(cloud.subscribes() >= 2);
+}
+
+#[tokio::test]
+async fn mqtt_long_duration_with_intermittent_connectivity_and_long_disconnects() {
+    let cloud = Cloud::start().await;
+    let offline = iotstack_sim::Offline {
+        every: Duration::from_millis(120),
+        lasts: Duration::from_millis(60),
+    };
+    let bytes_per_second = Some(100_000);
+    let link =
+        iotstack_sim::Link { offline: Some(offline), bytes_per_second, ..Default::default() };
+    let fleet = cloud.device(iotstack_sim::Profile { link, ..lamp() }, None);
+    for version in ["1.1.0", "1.2.0", "1.3.0"] {
+        let document = cloud.document(&image(version));
+        cloud.queue(THING, &format!("job-{}", version.replace('.', "-")), document);
+        cloud.until(|all| all.iter().all(|(_, status, _)| status == "SUCCEEDED")).await;
+    }
+    assert!(fleet.wait(LONG, |counts| counts.succeeded == 3).await);
+    let device = fleet.stop().await.devices.remove(0);
+    assert!(device.connects > 5, "{device:?}");
+}
+
+#[tokio::test]
+async fn a_lost_notification_is_made_up_for_by_asking() {
+    let cloud = Cloud::start().await;
+    let mut target = cloud.target();
+    target.pace.poll = Duration::from_millis(200);
+    let fleet = cloud.device_in(lamp(), None, target);
+    until_ready(&fleet).await;
+    let document = cloud.document(&image("1.1.0"));
+    cloud.queue_silently(THING, "job-1", document);
+    cloud.until(|all| all[0].1 == "SUCCEEDED").await;
+}
+
+fn mutual(identity: Identity) -> Arc<ServerConfig> {
+    ServerSettings::mutual(identity, Arc::new(Everybody)).build().unwrap()
 }
 
 #[tokio::test]

@@ -283,6 +283,32 @@ async fn a13_plain_http_is_refused_unless_it_is_allowed() {
 }
 
 #[tokio::test]
+async fn a13_images_come_over_https_from_the_right_host_only() {
+    for (name, expected) in [("localhost", Reason::Accepted), ("elsewhere", Reason::Tls)] {
+        let mut cloud = Cloud::with_tls("localhost").await;
+        cloud.serve_https(name).await;
+        let document = cloud.document(&image("1.1.0"));
+        let device = cloud.update(None, document).await;
+        assert_eq!(reason(&device), expected, "{name}");
+        assert_eq!(cloud.web.asked().is_empty(), expected == Reason::Tls);
+    }
+}
+
+#[tokio::test]
+async fn a13_an_unknown_authority_is_not_trusted() {
+    let mut cloud = Cloud::with_tls("localhost").await;
+    let other = Cloud::with_tls("localhost").await;
+    cloud.serve_https("localhost").await;
+    let mut target = cloud.target();
+    target.web_authority = other.target().authority;
+    let fleet = cloud.device_in(lamp(), None, target);
+    let document = cloud.document(&image("1.1.0"));
+    cloud.queue(THING, "job-1", document);
+    assert!(fleet.wait(LONG, |counts| counts.failed == 1).await, "{:?}", cloud.executions());
+    assert_eq!(cloud.executions()[0].2, "tls");
+}
+
+#[tokio::test]
 async fn a15_a_server_that_ignores_ranges_or_changes_the_image_starts_anew() {
     for manner in [Manner::IgnoresRange, Manner::OtherTag, Manner::SplicesOther] {
         let (cloud, device) = with_server(&[Manner::BreaksAfter(9000), manner, Manner::Good]).await;

@@ -14,6 +14,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use iotstack_mqtt::tls::TlsAcceptor;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -50,6 +51,7 @@ pub enum Manner {
 /// The server.
 pub struct Web {
     pub address: SocketAddr,
+    is_tls: bool,
     state: Arc<State>,
 }
 
@@ -65,6 +67,10 @@ type Body = BoxBody<Bytes, Infallible>;
 
 impl Web {
     pub async fn start() -> Self {
+        Web::start_with(None).await
+    }
+
+    pub async fn start_with(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
@@ -73,19 +79,26 @@ impl Web {
             asked: Mutex::default(),
             token: Mutex::new(1),
         });
-        let serving = state.clone();
+        let (serving, is_tls) = (state.clone(), tls.is_some());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let state = serving.clone();
+                let (state, tls) = (serving.clone(), tls.clone());
                 tokio::spawn(async move {
                     let service = service_fn(move |request| answer(state.clone(), request));
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
+                    let server = hyper::server::conn::http1::Builder::new();
+                    match tls {
+                        None => {
+                            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+                        }
+                        Some(tls) => {
+                            let Ok(stream) = tls.accept(stream).await else { return };
+                            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+                        }
+                    }
                 });
             }
         });
-        Web { address, state }
+        Web { address, is_tls, state }
     }
 
     pub fn serve(&self, image: Bytes) {
@@ -100,10 +113,14 @@ impl Web {
 
     /// Makes URLs that work until they are made to expire.
     pub fn presign(&self) -> Arc<dyn Fn() -> String + Send + Sync> {
-        let (address, state) = (self.address, self.state.clone());
+        let (address, is_tls, state) = (self.address, self.is_tls, self.state.clone());
         Arc::new(move || {
             let token = *state.token.lock().unwrap();
-            format!("http://{address}/image?X-Amz-Signature={token}")
+            let (scheme, host) = match is_tls {
+                true => ("https", "localhost"),
+                false => ("http", "127.0.0.1"),
+            };
+            format!("{scheme}://{host}:{}/image?X-Amz-Signature={token}", address.port())
         })
     }
 
