@@ -62,7 +62,7 @@ fn what_cannot_be_resolved_fails() {
         assert!(thing_name(expression.clone(), json!({})).is_err(), "{expression}");
     }
     let mut deep = json!("x");
-    for _ in 0..60 {
+    for _ in 0..30 {
         deep = json!({"Fn::Join": ["", [deep]]});
     }
     assert!(thing_name(deep, json!({})).unwrap_err().contains("deeper"));

@@ -252,7 +252,7 @@ async fn what_cannot_be_provisioned_is_rejected_with_a_reason() {
         );
     }
     device.broker.subscribe("$aws/provisioning-templates/none/provision/json/+");
-    let _ = device.publish(
+    device.publish(
         "$aws/provisioning-templates/none/provision/json",
         json!({"certificateOwnershipToken": token}).to_string(),
     );
