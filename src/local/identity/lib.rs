@@ -9,18 +9,23 @@
 //! stand in a log, an error or a `Debug` output. All keys end on the kernel's
 //! clock. What is confirmed is stored.
 
+mod acm;
 mod credentials;
 mod iam;
 mod policy;
 mod records;
+mod signer;
 mod sts;
+mod wire;
 
 use std::sync::Arc;
 
 use iotstack_local_kernel::{Cloud, StoreError};
 
+use acm::Acm;
 use credentials::Keys;
 use iam::Iam;
+use signer::Signer;
 use sts::Sts;
 
 /// The access key of the account's owner. `Debug` does not show the secret.
@@ -58,5 +63,12 @@ pub fn install(cloud: &Arc<Cloud>, root: RootKey) -> Result<(), StoreError> {
     cloud.services.add(iam.clone());
     cloud.services.add(Arc::new(Sts(keys)));
     iam::resources::register(cloud, &iam);
+
+    let acm = Arc::new(Acm::restore(cloud)?);
+    cloud.ports.serve_certificates(acm.clone());
+    cloud.services.add(acm.clone());
+    let signer = Signer::restore(cloud, &acm)?;
+    signer::resources::register(cloud, &signer);
+    cloud.services.add(signer);
     Ok(())
 }
