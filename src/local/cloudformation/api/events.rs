@@ -1,4 +1,8 @@
 //! The history of stacks, newest first.
+//!
+//! `DescribeStackEvents` tells it as it always did; `DescribeEvents` tells the same
+//! by operation, and what the validation of a change set found. A page's token is
+//! the number of its last event, so that new events do not move the pages.
 
 use iotstack_local_kernel::{Call, Reply};
 use serde_json::{Value, json};

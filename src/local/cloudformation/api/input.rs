@@ -1,4 +1,8 @@
 //! Reading what clients send.
+//!
+//! The query format knows only texts: numbers and flags are read from them, an empty
+//! text counts as absent, and an empty list is told from none, because it takes away
+//! what a stack has.
 
 use std::collections::BTreeMap;
 

@@ -4,6 +4,7 @@
 //! [`input`] reads it. Answers are built as JSON under the names of AWS's model.
 
 mod change_sets;
+mod describe;
 mod events;
 mod input;
 mod resources;
@@ -56,9 +57,9 @@ impl Service for CloudFormation {
             .named_async("UpdateTerminationProtection", answered(stacks::protect))
             .named_async("SetStackPolicy", answered(stacks::set_policy))
             .named("GetStackPolicy", told(stacks::get_policy))
-            .named("DescribeStacks", told(stacks::describe))
-            .named("ListStacks", told(stacks::list))
-            .named("DescribeAccountLimits", told(stacks::limits))
+            .named("DescribeStacks", told(describe::describe))
+            .named("ListStacks", told(describe::list))
+            .named("DescribeAccountLimits", told(describe::limits))
             .named_async("CreateChangeSet", answered(change_sets::create))
             .named_async("ExecuteChangeSet", answered(change_sets::execute))
             .named_async("DeleteChangeSet", answered(change_sets::delete))

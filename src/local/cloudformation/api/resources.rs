@@ -1,4 +1,7 @@
 //! What stacks consist of, and what they give to each other.
+//!
+//! Resources are told with their state as the last operation left it; nobody asks
+//! the services whether that is still true, which would be drift detection.
 
 use iotstack_local_kernel::{Call, Reply, page::page};
 use serde_json::{Value, json};

@@ -1,4 +1,8 @@
 //! Templates: given back, summarized, validated.
+//!
+//! The original is the text as it came, the processed one has its loops unrolled.
+//! A summary needs no values of parameters; loops over parameters are unrolled with
+//! their defaults.
 
 use std::sync::Arc;
 

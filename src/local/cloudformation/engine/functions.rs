@@ -1,4 +1,8 @@
 //! What the simple functions compute, on values that are resolved already.
+//!
+//! A value that is not known yet ([`LATER`]) makes results that are not known yet,
+//! so that a change set can be computed before anything exists. Everything else that
+//! does not fit is refused in words.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};

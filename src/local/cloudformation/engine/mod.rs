@@ -20,6 +20,7 @@ pub mod functions;
 pub mod judge;
 pub mod parameters;
 pub mod plan;
+mod planner;
 pub mod rules;
 pub mod source;
 pub mod validate;

@@ -1,4 +1,8 @@
 //! One resource on the way forward: made, changed, replaced, or left as it is.
+//!
+//! The record of a resource always says what was tried last, and what was replaced is
+//! put aside in the same step in which its successor is written down, so that the way
+//! back can begin after every line of this file.
 
 use std::collections::BTreeMap;
 

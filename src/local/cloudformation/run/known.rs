@@ -1,4 +1,8 @@
 //! What exists, for the functions of a template that is being deployed.
+//!
+//! Resources are asked for after those that they need have been made, so whatever a
+//! template may ask for is there, or never will be. Exports that are used are noted,
+//! because their stack must not take them away.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

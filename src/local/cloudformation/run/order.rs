@@ -1,4 +1,7 @@
 //! Work in the order of dependencies, as much at once as is sensible.
+//!
+//! The order is given by names and the names that they wait for; what the work is,
+//! nobody knows here. The same function makes, changes, restores and deletes.
 
 use std::collections::{HashMap, VecDeque};
 

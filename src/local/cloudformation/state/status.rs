@@ -1,4 +1,7 @@
 //! The states of stacks and of resources, under AWS's names.
+//!
+//! Which state follows which is decided by the operations; here is only what every
+//! caller asks of a state. States of imports do not occur, as nothing is imported.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,7 @@
 //! What change sets say, and what becomes of them.
+//!
+//! The expectations are AWS's: actions, replacement, reasons, contexts, and the
+//! states between creation and execution.
 
 use super::*;
 

@@ -1,4 +1,7 @@
 //! Custom resources and wait conditions.
+//!
+//! A function is a closure that sees the event and gives the body of its answer,
+//! which goes through the same door as the gateway's.
 
 use super::*;
 

@@ -1,4 +1,7 @@
 //! Stacks to which something happens, and what becomes of them.
+//!
+//! Each test makes one step fail or wait, and looks at what is left on the shelf as
+//! much as at what the stack says about it.
 
 use super::*;
 

@@ -1,4 +1,7 @@
 //! The templates of the ready stacks, as they are deployed: each must plan.
+//!
+//! Handlers here take anything. What is tried is that no template is refused, that
+//! every value resolves, and that nothing is left to change afterwards.
 
 use super::*;
 

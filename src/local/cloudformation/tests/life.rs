@@ -1,4 +1,7 @@
 //! Stacks that live and die well.
+//!
+//! Functions, order, outputs, updates in place and by replacement, policies, exports,
+//! secrets, loops, tags, and how long four hundred things take.
 
 use super::*;
 

@@ -1,4 +1,7 @@
 //! Stacks in stacks.
+//!
+//! The inner template lies in a fake bucket; what is tried is that inner and outer
+//! stack come, change, fail and go together.
 
 use super::*;
 

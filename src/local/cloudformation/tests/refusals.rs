@@ -1,4 +1,7 @@
 //! What is refused before anything exists.
+//!
+//! Each test looks for the words that clients and people look for, and that nothing
+//! was asked of any service.
 
 use super::*;
 

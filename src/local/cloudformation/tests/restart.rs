@@ -1,4 +1,7 @@
 //! A cloud that is stopped, and one that goes on with its state.
+//!
+//! Each life has a runtime of its own, which ends in the middle of an operation as a
+//! killed process would; the shelf is the other services, which outlive it.
 
 use super::*;
 

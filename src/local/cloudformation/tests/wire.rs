@@ -1,4 +1,7 @@
 //! The shapes on the wire: forms in, XML out.
+//!
+//! Requests take the whole way through the kernel's query format, so that a client
+//! of AWS would read the same answers.
 
 use http::Request;
 use iotstack_local_kernel::Caller;
