@@ -16,7 +16,7 @@ use super::ledger::STACK_TYPE;
 use super::provider::{Failure, Provider, is_custom};
 use super::{Run, remove};
 use crate::engine::{dynamic, judge, plan};
-use crate::state::{Leftover, Resource, ResourceStatus, put_head};
+use crate::state::{Leftover, Resource, ResourceStatus, put_head, put_resource};
 
 /// Brings one resource to what the template says. False if that failed; then
 /// the whole operation is given up.
@@ -214,17 +214,8 @@ async fn change(run: &Run, present: &Resource, wanted: Wanted) -> bool {
     match update(run, present, &resource, resolved.clone()).await {
         Ok(state) => {
             let is_new = present.physical_id.as_ref() != Some(&state.physical_id);
-            if is_new {
-                leave(run, present, keeps(&resource.replace_policy));
-            }
-            run.ledger.amend(id, |record| {
-                *record = Resource {
-                    physical_id: Some(state.physical_id),
-                    attributes: state.attributes,
-                    status: record.status,
-                    ..resource
-                };
-            });
+            let old = is_new.then(|| keeps(&resource.replace_policy));
+            succeed(run, present, old, resource, state);
             finish(run, id, ResourceStatus::UpdateComplete, ResourceStatus::UpdateFailed)
         }
         Err(Failure::Replace) => replace(run, present, resource, resolved).await,
@@ -264,17 +255,10 @@ async fn replace(run: &Run, present: &Resource, wanted: Resource, resolved: Valu
     }
     match create(run, &wanted, Ok(resolved)).await {
         Ok(state) => {
-            if !deletes_first {
-                leave(run, present, keeps(&wanted.replace_policy));
-            }
+            let old = (!deletes_first).then(|| keeps(&wanted.replace_policy));
+            succeed(run, present, old, wanted, state);
             const BEGUN: &str = "Resource creation Initiated";
-            run.ledger.record(&id, ResourceStatus::UpdateInProgress, Some(BEGUN), |record| {
-                *record = Resource {
-                    physical_id: Some(state.physical_id),
-                    attributes: state.attributes,
-                    ..wanted
-                };
-            });
+            run.ledger.record(&id, ResourceStatus::UpdateInProgress, Some(BEGUN), |_| {});
             finish(run, &id, ResourceStatus::UpdateComplete, ResourceStatus::UpdateFailed)
         }
         Err(failure) => {
@@ -284,7 +268,11 @@ async fn replace(run: &Run, present: &Resource, wanted: Resource, resolved: Valu
             };
             if let Some(made) = made {
                 let half = Resource { physical_id: Some(made), ..wanted };
-                leave(run, &half, false);
+                let _ = run.ledger.change(|stack, batch| {
+                    let leftover = Leftover { resource: half, is_kept: false };
+                    stack.head.leftovers.push(leftover);
+                    put_head(batch, stack);
+                });
             }
             run.ledger.record(&id, ResourceStatus::UpdateFailed, Some(&reason), |_| {});
             false
@@ -310,12 +298,29 @@ fn keep(run: &Run, present: &Resource, wanted: Resource) {
     }
 }
 
-/// Puts a replaced resource aside, to be deleted when the update is over.
-fn leave(run: &Run, present: &Resource, is_kept: bool) {
-    let leftover = Leftover { resource: present.clone(), is_kept };
+/// Writes down what a resource is now. Where it is a new one, the old one is put
+/// aside in the same step, to be deleted, or kept, when the update is over.
+fn succeed(
+    run: &Run,
+    present: &Resource,
+    old: Option<bool>,
+    wanted: Resource,
+    state: ResourceState,
+) {
     let _ = run.ledger.change(|stack, batch| {
-        stack.head.leftovers.push(leftover);
-        put_head(batch, stack);
+        if let Some(is_kept) = old {
+            stack.head.leftovers.push(Leftover { resource: present.clone(), is_kept });
+            put_head(batch, stack);
+        }
+        let id = wanted.logical_id.clone();
+        let record = Resource {
+            physical_id: Some(state.physical_id),
+            attributes: state.attributes,
+            status: ResourceStatus::UpdateInProgress,
+            ..wanted
+        };
+        stack.resources.insert(id.clone(), record);
+        put_resource(batch, stack, &id);
     });
 }
 

@@ -166,11 +166,11 @@ async fn swap(run: &Run, target: &Resource, current: &Resource) -> bool {
         if current.physical_id.is_some() {
             stack.head.leftovers.push(Leftover { resource: current.clone(), is_kept: false });
         }
+        stack.resources.insert(id.clone(), target.clone());
         put_head(batch, stack);
+        put_resource(batch, stack, id);
     });
-    run.ledger.record(id, ResourceStatus::UpdateComplete, None, |record| {
-        *record = target.clone();
-    });
+    run.ledger.record(id, ResourceStatus::UpdateComplete, None, |_| {});
     true
 }
 
