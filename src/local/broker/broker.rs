@@ -15,7 +15,7 @@ use iotstack_local_kernel::{
     Clock, Cloud, CloudEvent, Commit, Message, Publisher, Store, StoreError, Timestamp,
 };
 use iotstack_mqtt::topic::basic_ingest;
-use iotstack_mqtt::wire::{ReasonCode, Version, Will};
+use iotstack_mqtt::wire::{Ack, Packet, QoS, ReasonCode, Version, Will};
 use tokio::sync::Notify;
 
 use crate::lifecycle::{About, reason};
@@ -225,7 +225,11 @@ impl Broker {
         });
         session.misbehave(self.misbehaviour(&client_id));
         let mut state = session.lock();
-        state.rewind();
+        let releasing = state.rewind(self.settings.standard_mqtt);
+        arrival
+            .link
+            .answers
+            .extend(releasing.into_iter().map(|id| Packet::PubRel(Ack::success(id))));
         state.expires_after = arrival.expires_after;
         let connected = About::link(&arrival.link).connected(now);
         state.link = Some(arrival.link);
@@ -274,7 +278,7 @@ impl Broker {
         let survives = state.expires_after > 0 && !end.forgets_session;
         let mut filters = Vec::new();
         if survives {
-            state.rewind();
+            state.rewind(self.settings.standard_mqtt);
             let mut offline = Box::new(Offline {
                 since: now,
                 reason: end.reason,
@@ -340,13 +344,13 @@ impl Broker {
     }
 
     /// Sends a message to everybody who wants it, and to whoever hears all messages.
-    pub(crate) fn route(&self, message: &Message) {
+    pub(crate) fn route(&self, message: &Message, qos: QoS) {
         if let Some(cloud) = self.cloud() {
             for listener in cloud.ports.listeners() {
                 listener.heard(message);
             }
         }
-        self.subscriptions.route(&Routed::new(message), self.settings.matching());
+        self.subscriptions.route(&Routed::new(message, qos), self.settings.matching());
     }
 
     /// Takes a message of a client or a service in: retains it if it asks for that,
@@ -354,10 +358,12 @@ impl Broker {
     pub(crate) fn take(
         &self,
         message: &Message,
+        qos: QoS,
     ) -> Result<Option<Commit>, crate::retained::QuotaExceeded> {
         let is_retained = message.retain && !message.topic.starts_with('$');
-        let commit = is_retained.then(|| self.retained.keep(message, &self.store)).transpose()?;
-        self.route(message);
+        let commit =
+            is_retained.then(|| self.retained.keep(message, qos, &self.store)).transpose()?;
+        self.route(message, qos);
         Ok(commit)
     }
 
@@ -385,7 +391,7 @@ impl Broker {
 
     pub(crate) fn publish_event(&self, event: Option<Message>) {
         if let Some(event) = event {
-            self.route(&event);
+            self.route(&event, QoS::AtLeastOnce);
         }
     }
 
@@ -412,7 +418,7 @@ impl Broker {
             return;
         }
         // The store keeps the order; nobody waits for an answer to a will.
-        if self.take(&message).is_err() {
+        if self.take(&message, will.qos).is_err() {
             tracing::warn!(topic = %message.topic, "a retained will is dropped: too many are kept");
         }
     }

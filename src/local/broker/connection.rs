@@ -5,7 +5,6 @@
 //! woken by its socket or by its session. It has no timer; the sweeper looks after
 //! silence. What packets mean stands in `publish` and `subscribe`.
 
-use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,8 +43,6 @@ pub(crate) struct Connection<S> {
     pub(crate) until: i64,
     pub(crate) aliases: Aliases,
     pub(crate) rate: Rate,
-    /// Messages of QoS 2 that came and were not released; standard mode only.
-    pub(crate) unreleased: BTreeSet<u16>,
     /// Whether the session was agreed to end with the connection, which the client
     /// may not change when it says goodbye.
     pub(crate) ends_session: bool,
@@ -181,8 +178,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             Packet::Disconnect(goodbye) => Some(self.goodbye(&goodbye)),
             Packet::PubRel(ack) if self.broker.settings.standard_mqtt => {
-                self.unreleased.remove(&ack.packet_id.get());
+                self.session.lock().unreleased.remove(&ack.packet_id.get());
                 self.push(&Packet::PubComp(Ack::success(ack.packet_id)))
+            }
+            Packet::PubRec(ack) if self.broker.settings.standard_mqtt => {
+                if ack.reason.is_failure() {
+                    self.session.acknowledge(ack.packet_id);
+                    return None;
+                }
+                self.session.received(ack.packet_id);
+                self.push(&Packet::PubRel(Ack::success(ack.packet_id)))
+            }
+            Packet::PubComp(ack) if self.broker.settings.standard_mqtt => {
+                self.session.acknowledge(ack.packet_id);
+                None
             }
             _ => Some(self.broken_rule(ReasonCode::PROTOCOL_ERROR)),
         }
@@ -265,12 +274,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             payload: message.payload.clone(),
             qos: delivery.qos,
             retain: delivery.retain,
-            dup: false,
+            dup: delivery.again.is_some(),
             packet_id: id,
             properties: None,
         };
         if self.version == Version::V5 {
             packet.properties = message.properties(now);
+            if let Some(ids) = &delivery.subscription_ids {
+                packet.properties.get_or_insert_default().subscription_ids = ids.to_vec();
+            }
             self.alias(&mut packet);
         }
         match self.writer.push(&Packet::Publish(packet), self.version, self.largest_out) {

@@ -120,7 +120,6 @@ impl Welcomed {
             until: self.until,
             aliases: Aliases { most: self.aliases_out, ..Aliases::default() },
             rate: Rate::default(),
-            unreleased: std::collections::BTreeSet::new(),
             ends_session: self.ends_session,
         }
     }
@@ -331,7 +330,7 @@ impl Broker {
                 maximum_packet_size: u32::try_from(limits::PACKET).ok(),
                 assigned_client_id: is_assigned.then(|| connect.client_id.clone()),
                 topic_alias_maximum: limits::TOPIC_ALIAS,
-                subscription_identifiers_available: false,
+                subscription_identifiers_available: self.settings.standard_mqtt,
                 server_keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
                 ..ConnAckProperties::default()
             };

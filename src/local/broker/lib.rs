@@ -7,11 +7,11 @@
 //! demand. Reserved topics go to the services that serve them, and Basic Ingest to
 //! the topic rules.
 //!
-//! Does not: QoS 2 (the standard mode takes such messages in, and sends at most
-//! QoS 1), enhanced authentication, custom authorizers, subscription identifiers,
-//! the pace at which AWS IoT hands out queued messages, 512 KB per second of a
-//! connection, and the quotas of an account. Messages that wait for a client are
-//! lost when the process ends; its subscriptions are not.
+//! Does not: QoS 2 and subscription identifiers outside the standard mode, enhanced
+//! authentication, custom authorizers, the pace at which AWS IoT hands out queued
+//! messages, 512 KB per second of a connection, and the quotas of an account.
+//! Messages that wait for a client are lost when the process ends; its subscriptions
+//! are not.
 //!
 //! Who may do what is asked of the kernel's `Authority`, for every connection,
 //! publish, subscription and delivery.

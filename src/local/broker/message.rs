@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use iotstack_local_kernel::{self as kernel, Message, Properties, Publisher, Timestamp};
-use iotstack_mqtt::wire::{PublishProperties, QoS, Text, UserProperties};
+use iotstack_mqtt::wire::{PacketId, PublishProperties, QoS, Text, UserProperties};
 
 /// A message on its way to its receivers.
 #[derive(Debug)]
@@ -35,15 +35,34 @@ pub(crate) struct Delivery {
     pub(crate) is_direct: bool,
     /// When it was sent for the first time, if it was.
     pub(crate) tried: Option<Timestamp>,
+    /// The packet id under which it is sent again, where it must be the same.
+    pub(crate) again: Option<PacketId>,
+    /// The identifiers of the subscriptions that it is for; standard mode only.
+    pub(crate) subscription_ids: Option<Box<[NonZeroU32]>>,
+}
+
+impl Delivery {
+    pub(crate) fn new(message: Arc<Routed>, qos: QoS, retain: bool) -> Self {
+        Delivery {
+            message,
+            qos,
+            retain,
+            is_direct: false,
+            tried: None,
+            again: None,
+            subscription_ids: None,
+        }
+    }
 }
 
 impl Routed {
-    pub(crate) fn new(message: &Message) -> Arc<Self> {
+    /// A message at `qos`, which the kernel's message knows up to QoS 1 only.
+    pub(crate) fn new(message: &Message, qos: QoS) -> Arc<Self> {
         let expiry = message.properties.as_ref().and_then(|each| each.expiry_seconds);
         Arc::new(Routed {
             topic: Text::from(&*message.topic),
             payload: message.payload.clone(),
-            qos: wire_qos(message.qos),
+            qos,
             retain: message.retain,
             properties: message.properties.clone(),
             expires: expiry.map(|seconds| expires(message.at, seconds)),

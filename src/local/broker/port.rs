@@ -15,7 +15,7 @@ use iotstack_mqtt::wire::ReasonCode;
 use crate::Broker;
 use crate::broker::End;
 use crate::lifecycle::reason;
-use crate::message::{Delivery, Routed, kernel_qos};
+use crate::message::{Delivery, Routed, kernel_qos, wire_qos};
 
 impl Messages for Broker {
     fn publish(&self, message: Message) {
@@ -25,20 +25,20 @@ impl Messages for Broker {
         {
             return;
         }
-        if self.take(&message).is_err() {
+        if self.take(&message, wire_qos(message.qos)).is_err() {
             tracing::warn!(topic = %message.topic, "a message is dropped: too many are retained");
         }
     }
 
     fn send(&self, client_id: &str, message: Message) {
         let Some(session) = self.session(client_id) else { return };
-        let message = Routed::new(&message);
-        let qos = message.qos;
-        session.deliver(Delivery { message, qos, retain: false, is_direct: true, tried: None });
+        let qos = wire_qos(message.qos);
+        let delivery = Delivery::new(Routed::new(&message, qos), qos, false);
+        session.deliver(Delivery { is_direct: true, ..delivery });
     }
 
     fn retained(&self, topic: &str) -> Option<Message> {
-        self.retained.of(topic, self.clock.now())
+        self.retained.of(topic, self.clock.now()).map(|(message, _)| message)
     }
 
     fn all_retained(&self) -> Vec<Message> {

@@ -38,13 +38,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if packet.qos == QoS::ExactlyOnce
             && let Some(id) = packet.packet_id
         {
-            if self.unreleased.contains(&id.get()) {
+            let mut state = self.session.lock();
+            let count = state.unreleased.len();
+            let is_new = state.unreleased.insert(id.get());
+            drop(state);
+            if !is_new {
                 return self.acknowledge(&packet, ReasonCode::SUCCESS);
             }
-            if self.unreleased.len() >= usize::from(limits::IN_FLIGHT) {
+            if count >= usize::from(limits::IN_FLIGHT) {
                 return Some(self.broken_rule(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED));
             }
-            self.unreleased.insert(id.get());
         }
         if !self.rate.admits(self.broker.settings.publishes_per_second, now) {
             return match (self.version, packet.qos) {
@@ -65,7 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 false => self.refuse(&packet, ReasonCode::TOPIC_NAME_INVALID, reason::CLIENT_ERROR),
             };
         }
-        match self.broker.take(&message) {
+        match self.broker.take(&message, packet.qos) {
             Ok(None) => self.acknowledge(&packet, ReasonCode::SUCCESS),
             Ok(Some(commit)) => self.acknowledge_when_stored(&packet, commit),
             Err(_) => self.refuse(&packet, ReasonCode::QUOTA_EXCEEDED, reason::CLIENT_ERROR),
@@ -126,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn refuse(&mut self, packet: &Publish, code: ReasonCode, reason: &'static str) -> Option<End> {
         if self.version == Version::V5 && packet.qos != QoS::AtMostOnce {
             if let Some(id) = packet.packet_id {
-                self.unreleased.remove(&id.get());
+                self.session.lock().unreleased.remove(&id.get());
             }
             return self.acknowledge(packet, code);
         }

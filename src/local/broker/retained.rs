@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use iotstack_local_kernel::{Commit, Message, Properties, QoS, Store, StoreError, Timestamp};
 use iotstack_mqtt::topic::{Matching, has_wildcard, matches};
+use iotstack_mqtt::wire::QoS as WireQoS;
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
@@ -18,7 +19,8 @@ use crate::message::expires;
 
 /// The retained messages of all topics.
 pub(crate) struct Retained {
-    messages: RwLock<BTreeMap<Arc<str>, Message>>,
+    /// With the QoS of the packet, which may be 2 in the standard mode.
+    messages: RwLock<BTreeMap<Arc<str>, (Message, WireQoS)>>,
 }
 
 /// There are as many retained messages as there may be.
@@ -32,15 +34,21 @@ impl Retained {
         let mut messages = BTreeMap::new();
         for (topic, record) in records {
             let topic: Arc<str> = topic.into();
+            let qos = record.qos();
             if let Some(message) = record.message(topic.clone()) {
-                messages.insert(topic, message);
+                messages.insert(topic, (message, qos));
             }
         }
         Ok(Retained { messages: RwLock::new(messages) })
     }
 
     /// Keeps a message as the one of its topic; one without payload removes it.
-    pub(crate) fn keep(&self, message: &Message, store: &Store) -> Result<Commit, QuotaExceeded> {
+    pub(crate) fn keep(
+        &self,
+        message: &Message,
+        qos: WireQoS,
+        store: &Store,
+    ) -> Result<Commit, QuotaExceeded> {
         let mut batch = store.batch();
         let mut messages = self.messages.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         if message.payload.is_empty() {
@@ -50,16 +58,16 @@ impl Retained {
             if messages.len() >= limits::RETAINED && !messages.contains_key(&message.topic) {
                 return Err(QuotaExceeded);
             }
-            messages.insert(message.topic.clone(), message.clone());
-            batch.put(TABLE, &*message.topic, &Record::of(message));
+            messages.insert(message.topic.clone(), (message.clone(), qos));
+            batch.put(TABLE, &*message.topic, &Record::of(message, qos));
         }
         Ok(store.commit(batch))
     }
 
     /// The message of one topic.
-    pub(crate) fn of(&self, topic: &str, now: Timestamp) -> Option<Message> {
+    pub(crate) fn of(&self, topic: &str, now: Timestamp) -> Option<(Message, WireQoS)> {
         let messages = self.messages.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        messages.get(topic).filter(|message| !is_expired(message, now)).cloned()
+        messages.get(topic).filter(|(message, _)| !is_expired(message, now)).cloned()
     }
 
     /// The messages that a filter matches, in the order of their topics.
@@ -68,7 +76,7 @@ impl Retained {
         filter: &str,
         matching: Matching,
         now: Timestamp,
-    ) -> Vec<Message> {
+    ) -> Vec<(Message, WireQoS)> {
         if !has_wildcard(filter) {
             return self.of(filter, now).into_iter().collect();
         }
@@ -79,17 +87,18 @@ impl Retained {
         messages
             .range::<str, _>((Bound::Included(beginning), Bound::Unbounded))
             .take_while(|(topic, _)| topic.starts_with(beginning))
-            .filter(|(topic, message)| {
+            .filter(|(topic, (message, _))| {
                 matches(filter, topic, matching) && !is_expired(message, now)
             })
-            .map(|(_, message)| message.clone())
+            .map(|(_, kept)| kept.clone())
             .collect()
     }
 
     /// All messages in the order of their topics.
     pub(crate) fn all(&self, now: Timestamp) -> Vec<Message> {
         let messages = self.messages.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        messages.values().filter(|message| !is_expired(message, now)).cloned().collect()
+        let kept = messages.values().map(|(message, _)| message);
+        kept.filter(|message| !is_expired(message, now)).cloned().collect()
     }
 }
 
@@ -114,10 +123,10 @@ struct StoredProperties {
 }
 
 impl Record {
-    fn of(message: &Message) -> Self {
+    fn of(message: &Message, qos: WireQoS) -> Self {
         Record {
             payload: BASE64.encode(&message.payload),
-            qos: u8::from(message.qos == QoS::AtLeastOnce),
+            qos: qos as u8,
             at: message.at,
             properties: message.properties.as_deref().map(|properties| StoredProperties {
                 payload_is_text: properties.payload_is_text,
@@ -130,6 +139,14 @@ impl Record {
                 expiry_seconds: properties.expiry_seconds,
                 user: properties.user.clone(),
             }),
+        }
+    }
+
+    fn qos(&self) -> WireQoS {
+        match self.qos {
+            0 => WireQoS::AtMostOnce,
+            1 => WireQoS::AtLeastOnce,
+            _ => WireQoS::ExactlyOnce,
         }
     }
 

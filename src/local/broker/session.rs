@@ -9,9 +9,9 @@
 //! The session knows no policies. Its lock is held for a few operations on queues
 //! and never while another service is asked.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub(crate) expires_after: u32,
     pub(crate) subscriptions: Vec<Subscribed>,
     pub(crate) offline: Option<Box<Offline>>,
+    /// Messages of QoS 2 that came and were not released; standard mode only.
+    pub(crate) unreleased: BTreeSet<u16>,
     queue: VecDeque<Delivery>,
     queued_bytes: usize,
     in_flight: VecDeque<InFlight>,
@@ -92,6 +94,8 @@ pub(crate) struct Options {
     pub(crate) qos: QoS,
     pub(crate) no_local: bool,
     pub(crate) retain_as_published: bool,
+    /// What comes back with every message; standard mode only.
+    pub(crate) id: Option<NonZeroU32>,
 }
 
 /// What somebody else tells a connection's task to do.
@@ -121,6 +125,8 @@ struct InFlight {
     delivery: Delivery,
     /// When it was sent last.
     sent: Timestamp,
+    /// Whether a message of QoS 2 has arrived, and only its release is open.
+    is_received: bool,
 }
 
 /// What became of a message for a session.
@@ -160,6 +166,7 @@ impl Session {
                 expires_after: 0,
                 subscriptions: Vec::new(),
                 offline: None,
+                unreleased: BTreeSet::new(),
                 queue: VecDeque::new(),
                 queued_bytes: 0,
                 in_flight: VecDeque::new(),
@@ -252,9 +259,10 @@ impl Session {
                 continue;
             }
             let id = (delivery.qos != QoS::AtMostOnce).then(|| {
-                let id = free_id(last_id, in_flight);
+                let id = delivery.again.unwrap_or_else(|| free_id(last_id, in_flight));
                 delivery.tried.get_or_insert(now);
-                in_flight.push_back(InFlight { id, delivery: delivery.clone(), sent: now });
+                let (delivery, is_received) = (delivery.clone(), false);
+                in_flight.push_back(InFlight { id, delivery, sent: now, is_received });
                 id
             });
             outgoing.messages.push((delivery, id));
@@ -291,6 +299,14 @@ impl Session {
         }
     }
 
+    /// Notes that a message of QoS 2 has arrived.
+    pub(crate) fn received(&self, id: PacketId) {
+        let mut state = self.lock();
+        if let Some(each) = state.in_flight.iter_mut().find(|each| each.id == id) {
+            each.is_received = true;
+        }
+    }
+
     /// Ends the wait for the acknowledgement of a message.
     pub(crate) fn acknowledge(&self, id: PacketId) -> bool {
         let mut state = self.lock();
@@ -312,16 +328,22 @@ impl State {
     }
 
     /// Puts what was sent and not acknowledged before what waits: a new connection
-    /// begins with it. What nobody keeps is forgotten.
-    pub(crate) fn rewind(&mut self) {
-        while let Some(each) = self.in_flight.pop_back() {
-            self.queued_bytes += each.delivery.message.weight();
+    /// begins with it. What nobody keeps is forgotten. `keeps_ids` sends it again under
+    /// the same packet ids, as the standard wants it. Gives the messages of QoS 2 that
+    /// have arrived and must be released.
+    pub(crate) fn rewind(&mut self, keeps_ids: bool) -> Vec<PacketId> {
+        let (released, open): (VecDeque<_>, VecDeque<_>) =
+            self.in_flight.drain(..).partition(|each| each.is_received);
+        self.in_flight = released;
+        for mut each in open.into_iter().rev() {
+            each.delivery.again = keeps_ids.then_some(each.id);
             self.queue.push_front(each.delivery);
         }
         self.queue.retain(|each| each.qos != QoS::AtMostOnce && !each.is_direct);
         self.queued_bytes = self.queue.iter().map(|each| each.message.weight()).sum();
         self.queue.shrink_to_fit();
         self.in_flight.shrink_to_fit();
+        self.in_flight.iter().map(|each| each.id).collect()
     }
 }
 

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use iotstack_mqtt::topic::{Limits, Matching};
+use iotstack_mqtt::wire::QoS;
 
 /// How the broker behaves.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +51,11 @@ impl Settings {
 
     pub(crate) fn matching(&self) -> Matching {
         if self.standard_mqtt { Matching::Standard } else { Matching::Aws }
+    }
+
+    /// The highest QoS that is served.
+    pub(crate) fn highest_qos(&self) -> QoS {
+        if self.standard_mqtt { QoS::ExactlyOnce } else { QoS::AtLeastOnce }
     }
 
     pub(crate) fn topic_limits(&self) -> Limits {

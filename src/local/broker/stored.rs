@@ -4,6 +4,7 @@
 //! client that comes back after a restart finds its subscriptions. Messages that wait
 //! are not: they are kept in memory only.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -32,6 +33,8 @@ struct Filter {
     qos: u8,
     no_local: bool,
     retain_as_published: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<NonZeroU32>,
 }
 
 /// Makes the sessions that were stored, with their subscriptions.
@@ -55,7 +58,12 @@ pub(crate) fn load(broker: &Broker) -> Result<Vec<Arc<Session>>, StoreError> {
         session.deadline.store(deadline, Ordering::Relaxed);
         for each in record.filters {
             let options = Options {
-                qos: if each.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce },
+                qos: match each.qos {
+                    0 => QoS::AtMostOnce,
+                    1 => QoS::AtLeastOnce,
+                    _ => QoS::ExactlyOnce,
+                },
+                id: each.id,
                 no_local: each.no_local,
                 retain_as_published: each.retain_as_published,
             };
@@ -96,6 +104,7 @@ pub(crate) fn save(broker: &Broker, session: &Session) -> Option<Commit> {
                     qos: each.options.qos as u8,
                     no_local: each.options.no_local,
                     retain_as_published: each.options.retain_as_published,
+                    id: each.options.id,
                 })
                 .collect(),
         };

@@ -5,9 +5,10 @@
 //! code. Retained messages follow the SUBACK; AWS IoT sends none for filters with
 //! wildcards and for shared subscriptions.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use iotstack_local_kernel::Timestamp;
+use iotstack_local_kernel::{Message, Timestamp};
 use iotstack_mqtt::topic::{self, Shared, has_wildcard};
 use iotstack_mqtt::wire::{
     Packet, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, Subscription, Unsubscribe, Version,
@@ -27,11 +28,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.session.misbehaviour().withholds_suback {
             return None;
         }
-        if packet.subscription_id.is_some() {
+        let is_aws = self.broker.settings.is_aws();
+        if is_aws && packet.subscription_id.is_some() {
             let code = ReasonCode::SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED;
             return Some(self.broken_rule(code));
         }
-        let is_aws = self.broker.settings.is_aws();
         if is_aws && packet.filters.iter().any(|each| each.qos == QoS::ExactlyOnce) {
             // AWS IoT does not answer QoS 2 in MQTT 3.1.1.
             return match self.version {
@@ -45,7 +46,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         for wanted in &packet.filters {
             let outcome = match has_too_many {
                 true => Err(ReasonCode::QUOTA_EXCEEDED),
-                false => self.subscribe_to(wanted),
+                false => self.subscribe_to(wanted, packet.subscription_id),
             };
             if outcome == Err(ReasonCode::NOT_AUTHORIZED)
                 && self.version == Version::V311
@@ -57,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             reasons.push(match outcome {
                 Ok(is_new) => {
                     made.push((wanted, is_new));
-                    granted(wanted.qos.min(QoS::AtLeastOnce))
+                    granted(wanted.qos.min(self.broker.settings.highest_qos()))
                 }
                 Err(code) => code,
             });
@@ -65,8 +66,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.tell_subscriptions("subscribed", &made, now);
         let answer =
             Packet::SubAck(SubAck { packet_id: packet.packet_id, reasons, properties: None });
-        let retained =
-            made.iter().flat_map(|(wanted, is_new)| self.retained(wanted, *is_new, now)).collect();
+        let retained = made
+            .iter()
+            .flat_map(|(wanted, is_new)| {
+                self.retained(wanted, packet.subscription_id, *is_new, now)
+            })
+            .collect();
         self.answer_when_stored(answer, !made.is_empty(), retained)
     }
 
@@ -97,7 +102,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Makes one subscription; true if the filter is new.
-    fn subscribe_to(&self, wanted: &Subscription) -> Result<bool, ReasonCode> {
+    fn subscribe_to(
+        &self,
+        wanted: &Subscription,
+        id: Option<NonZeroU32>,
+    ) -> Result<bool, ReasonCode> {
         let settings = &self.broker.settings;
         let shared = Shared::parse(&wanted.filter);
         let has_long_name = shared.is_some_and(|each| each.group.len() > limits::SHARE_NAME);
@@ -112,7 +121,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             false => limits::STANDARD_SUBSCRIPTIONS,
         };
         let options = Options {
-            qos: wanted.qos.min(QoS::AtLeastOnce),
+            qos: wanted.qos.min(settings.highest_qos()),
+            id,
             no_local: wanted.no_local,
             retain_as_published: wanted.retain_as_published,
         };
@@ -178,7 +188,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// The retained messages that a subscription brings.
-    fn retained(&self, wanted: &Subscription, is_new: bool, now: Timestamp) -> Vec<Delivery> {
+    fn retained(
+        &self,
+        wanted: &Subscription,
+        id: Option<NonZeroU32>,
+        is_new: bool,
+        now: Timestamp,
+    ) -> Vec<Delivery> {
         let settings = &self.broker.settings;
         let is_wanted = match wanted.retain_handling {
             RetainHandling::Send => true,
@@ -191,10 +207,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Vec::new();
         }
         let kept = self.broker.retained.matching(&wanted.filter, settings.matching(), now);
-        let deliver = |message| {
-            let message = Routed::new(message);
-            let qos = message.qos.min(wanted.qos).min(QoS::AtLeastOnce);
-            Delivery { message, qos, retain: true, is_direct: false, tried: None }
+        let deliver = |(message, qos): &(Message, QoS)| {
+            let qos = (*qos).min(wanted.qos).min(settings.highest_qos());
+            let mut delivery = Delivery::new(Routed::new(message, qos), qos, true);
+            delivery.subscription_ids = id.map(|id| [id].into());
+            delivery
         };
         kept.iter().map(deliver).collect()
     }

@@ -4,7 +4,8 @@
 //! their QoS. Of the members of a shared subscription one gets it, in turn: one that
 //! is connected if there is any, else one whose session is kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, RwLock};
 
 use iotstack_mqtt::topic::{Index, Matching, Shared};
@@ -115,10 +116,12 @@ impl Subscriptions {
         index.visit(&message.topic, matching, &mut |_, target| found.push(target));
         match found.as_slice() {
             [] => 0,
-            [one] => usize::from(hand_to(one, message)),
+            [one] => usize::from(hand_to(one, message, None)),
             _ => {
+                let ids = subscription_ids(&found);
                 merge(&mut found);
-                found.iter().filter(|target| hand_to(target, message)).count()
+                let handed = |target: &&&Target| hand_to(target, message, ids.as_ref());
+                found.iter().filter(handed).count()
             }
         }
     }
@@ -141,7 +144,7 @@ fn merge(found: &mut Vec<&Target>) {
     });
 }
 
-fn hand_to(target: &Target, message: &Arc<Routed>) -> bool {
+fn hand_to(target: &Target, message: &Arc<Routed>, ids: Option<&Ids>) -> bool {
     match target {
         Target::Client(session, options) => {
             let is_own = options.no_local
@@ -149,7 +152,11 @@ fn hand_to(target: &Target, message: &Arc<Routed>) -> bool {
                     .publisher
                     .as_ref()
                     .is_some_and(|publisher| publisher.client_id == session.client_id);
-            !is_own && session.deliver(delivery(message, *options)) == Taken::Yes
+            let mut delivery = delivery(message, *options);
+            if let Some(ids) = ids.and_then(|ids| ids.get(&session.number)) {
+                delivery.subscription_ids = Some(ids.as_slice().into());
+            }
+            !is_own && session.deliver(delivery) == Taken::Yes
         }
         Target::Group(group) => group.hand_to_one(message),
     }
@@ -178,14 +185,24 @@ impl Group {
 }
 
 fn delivery(message: &Arc<Routed>, options: Options) -> Delivery {
-    Delivery {
-        message: message.clone(),
-        qos: message.qos.min(options.qos),
-        retain: message.retain && options.retain_as_published,
-        is_direct: false,
-        tried: None,
-    }
+    let retain = message.retain && options.retain_as_published;
+    let mut delivery = Delivery::new(message.clone(), message.qos.min(options.qos), retain);
+    delivery.subscription_ids = options.id.map(|id| [id].into());
+    delivery
 }
+
+/// The identifiers of all subscriptions that match, by session, if there are any.
+fn subscription_ids(found: &[&Target]) -> Option<Ids> {
+    let mut ids = Ids::new();
+    for target in found {
+        if let Target::Client(session, Options { id: Some(id), .. }) = target {
+            ids.entry(session.number).or_default().push(*id);
+        }
+    }
+    (!ids.is_empty()).then_some(ids)
+}
+
+type Ids = BTreeMap<u64, Vec<NonZeroU32>>;
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())

@@ -2,7 +2,8 @@
 //!
 //! `cargo run -p iotstack-local-broker --example standalone -- [port] [standard]`
 //! listens on loopback until it is interrupted. Without `standard` it departs from
-//! the MQTT standard as AWS IoT does. It lets everybody do everything.
+//! the MQTT standard as AWS IoT does. Everybody may do everything, but nobody may
+//! subscribe to `test/nosubscribe`, which Paho's suite expects.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -20,7 +21,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let standard_mqtt = arguments.next().is_some_and(|mode| mode == "standard");
     let cloud = Cloud::new(Account::default(), Clock::real(), Store::memory());
     cloud.ports.serve_authority(Arc::new(Anybody));
-    let broker = install(&cloud, Settings { standard_mqtt, ..Settings::default() })?;
+    let broker = install(
+        &cloud,
+        Settings {
+            standard_mqtt,
+            answers_refused_subscriptions: standard_mqtt,
+            ..Settings::default()
+        },
+    )?;
     let listener = broker.listen_plain(SocketAddr::from(([127, 0, 0, 1], port)))?;
     println!("{}", listener.address());
     tokio::signal::ctrl_c().await?;
@@ -54,8 +62,8 @@ impl Rights for Everything {
     fn may_publish(&self, _topic: &str, _retain: bool) -> bool {
         true
     }
-    fn may_subscribe(&self, _filter: &str) -> bool {
-        true
+    fn may_subscribe(&self, filter: &str) -> bool {
+        filter != "test/nosubscribe"
     }
     fn may_receive(&self, _topic: &str) -> bool {
         true
