@@ -1,0 +1,112 @@
+//! The attributes of queues: which there are, what they accept, what they begin with.
+
+use std::collections::BTreeMap;
+
+use iotstack_local_kernel::Fault;
+use serde_json::Value;
+
+use super::name_of;
+use crate::policy::is_policy;
+
+/// Attributes that were set.
+pub(super) type Attributes = BTreeMap<String, String>;
+
+/// Where messages go that were received too often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Redrive {
+    pub(super) target: String,
+    pub(super) most_receives: u32,
+}
+
+/// Judges attributes; an empty text takes one away again.
+pub(super) fn judge(attributes: &Attributes, fifo: bool) -> Result<(), Fault> {
+    for (name, value) in attributes {
+        let refuse = |wanted: &str| {
+            let message = format!("attribute {name} must be {wanted}, not `{value}`");
+            Fault::new("InvalidAttributeValue", 400, message)
+        };
+        let known = NUMBERS.iter().find(|(known, ..)| known == name);
+        if let Some((_, range, _)) = known {
+            let is_fit = value.parse().is_ok_and(|value: u32| range.contains(&value));
+            if !is_fit {
+                return Err(refuse(&format!("{} to {}", range.start(), range.end())));
+            }
+            continue;
+        }
+        let is_fit = match name.as_str() {
+            "FifoQueue" => value == "true" && fifo,
+            "ContentBasedDeduplication" => fifo && matches!(value.as_str(), "true" | "false"),
+            "SqsManagedSseEnabled" => matches!(value.as_str(), "true" | "false"),
+            "DeduplicationScope" => fifo && matches!(value.as_str(), "queue" | "messageGroup"),
+            "FifoThroughputLimit" => {
+                fifo && matches!(value.as_str(), "perQueue" | "perMessageGroupId")
+            }
+            "Policy" => value.is_empty() || is_policy(value),
+            "RedrivePolicy" => value.is_empty() || redrive(value).is_some(),
+            "RedriveAllowPolicy" => {
+                value.is_empty()
+                    || serde_json::from_str::<Value>(value).is_ok_and(|v| v.is_object())
+            }
+            "KmsMasterKeyId" => true,
+            _ => {
+                let message = format!("there is no attribute {name}");
+                return Err(Fault::new("InvalidAttributeName", 400, message));
+            }
+        };
+        if !is_fit {
+            return Err(refuse("what its documentation says"));
+        }
+    }
+    Ok(())
+}
+
+/// A number among the attributes, or what it is without being set.
+pub(super) fn number(attributes: &Attributes, name: &str) -> u32 {
+    let default = NUMBERS.iter().find(|(known, ..)| *known == name).map_or(0, |(.., value)| *value);
+    attributes.get(name).and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// The dead-letter queue that a policy names.
+pub(super) fn redrive(policy: &str) -> Option<Redrive> {
+    let policy: Value = serde_json::from_str(policy).ok()?;
+    let target = policy["deadLetterTargetArn"].as_str()?;
+    let most = match &policy["maxReceiveCount"] {
+        Value::Number(number) => number.as_u64()?,
+        Value::String(text) => text.parse().ok()?,
+        _ => return None,
+    };
+    let most_receives = u32::try_from(most).ok().filter(|most| (1..=1000).contains(most))?;
+    Some(Redrive { target: name_of(target).to_owned(), most_receives })
+}
+
+/// What GetQueueAttributes shows of attributes that were never set.
+pub(super) fn defaults(fifo: bool) -> Attributes {
+    let mut found: Attributes = NUMBERS
+        .iter()
+        .filter(|(name, ..)| *name != "KmsDataKeyReusePeriodSeconds")
+        .map(|(name, _, value)| ((*name).to_owned(), value.to_string()))
+        .collect();
+    found.insert("SqsManagedSseEnabled".to_owned(), "true".to_owned());
+    if fifo {
+        for (name, value) in [
+            ("FifoQueue", "true"),
+            ("ContentBasedDeduplication", "false"),
+            ("DeduplicationScope", "queue"),
+            ("FifoThroughputLimit", "perQueue"),
+        ] {
+            found.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    found
+}
+
+type Number = (&'static str, std::ops::RangeInclusive<u32>, u32);
+
+const NUMBERS: &[Number] = &[
+    ("DelaySeconds", 0..=900, 0),
+    ("KmsDataKeyReusePeriodSeconds", 60..=86_400, 300),
+    ("MaximumMessageSize", 1024..=1_048_576, 1_048_576),
+    ("MessageRetentionPeriod", 60..=1_209_600, 345_600),
+    ("ReceiveMessageWaitTimeSeconds", 0..=20, 0),
+    ("VisibilityTimeout", 0..=43_200, 30),
+];

@@ -1,0 +1,494 @@
+//! The operations of SQS.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use iotstack_local_kernel::{Call, Commit, Fault, Reply, loose, page};
+use serde_json::{Map, Value, json};
+
+use super::attribute::{Attributes, defaults, judge};
+use super::message::Outgoing;
+use super::queue::{FIFO, Queue, Received};
+use super::{MESSAGES, QUEUES, Queues, invalid, name_of, no_queue};
+
+impl Queues {
+    pub(super) fn create_queue(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let name = call.text("QueueName")?;
+        let attributes = texts(&call.input, "Attributes")?;
+        let tags = texts(&call.input, "tags")?;
+        let commit = self.make(name, attributes, tags)?;
+        Ok((json!({"QueueUrl": self.url(name)?}).into(), commit))
+    }
+
+    /// Makes a queue; the same one twice is one.
+    pub(super) fn make(
+        &self,
+        name: &str,
+        mut attributes: Attributes,
+        tags: BTreeMap<String, String>,
+    ) -> Result<Commit, Fault> {
+        let fifo = name.ends_with(FIFO);
+        let plain = name.strip_suffix(FIFO).unwrap_or(name);
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if plain.is_empty() || name.len() > 80 || !plain.bytes().all(is_word) {
+            return Err(invalid(format!(
+                "queue name `{name}` must be 1 to 80 letters, digits, hyphens and underscores"
+            )));
+        }
+        if !fifo && attributes.get("FifoQueue").is_some_and(|value| value == "false") {
+            attributes.remove("FifoQueue");
+        }
+        if fifo && !attributes.contains_key("FifoQueue") {
+            return Err(invalid(format!(
+                "queue `{name}` ends with .fifo and needs FifoQueue=true"
+            )));
+        }
+        judge(&attributes, fifo)?;
+        attributes.retain(|_, value| !value.is_empty());
+        let mut all = self.all();
+        if let Some(known) = all.get(name) {
+            let value = |set: &Attributes, name: &String| {
+                set.get(name).cloned().or_else(|| defaults(fifo).remove(name))
+            };
+            let differs = attributes
+                .keys()
+                .find(|name| value(&attributes, name) != value(&known.attributes, name));
+            return match differs {
+                None => Ok(self.store.commit(self.store.batch())),
+                Some(attribute) => Err(Fault::new(
+                    "QueueNameExists",
+                    400,
+                    format!("queue `{name}` exists already with another {attribute}"),
+                )),
+            };
+        }
+        let mut queue = Queue::new(name, attributes, self.clock.now());
+        queue.tags = tags;
+        let mut batch = self.store.batch();
+        batch.put(QUEUES, name, &queue);
+        all.insert(name.to_owned(), queue);
+        Ok(self.store.commit(batch))
+    }
+
+    pub(super) fn delete_queue(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        Ok((Reply::empty(), self.remove(name_of(call.text("QueueUrl")?))?))
+    }
+
+    /// Removes a queue with its messages.
+    pub(super) fn remove(&self, name: &str) -> Result<Commit, Fault> {
+        let mut all = self.all();
+        let mut queue = all.remove(name).ok_or_else(|| no_queue(name))?;
+        let mut batch = self.store.batch();
+        batch.remove(QUEUES, name);
+        for message in queue.purge() {
+            batch.remove(MESSAGES, message.key(name));
+        }
+        // Those who wait find that it is gone.
+        queue.arrived.notify_waiters();
+        Ok(self.store.commit(batch))
+    }
+
+    pub(super) fn get_queue_url(&self, call: Call) -> Result<Reply, Fault> {
+        let name = call.text("QueueName")?;
+        if !self.all().contains_key(name) {
+            return Err(no_queue(name));
+        }
+        Ok(json!({"QueueUrl": self.url(name)?}).into())
+    }
+
+    pub(super) fn list_queues(&self, call: Call) -> Result<Reply, Fault> {
+        let prefix = call.optional_text("QueueNamePrefix")?.unwrap_or_default();
+        let limit = most(&call, "MaxResults", 1000, 1000)?;
+        let names: Vec<String> =
+            self.all().keys().filter(|name| name.starts_with(prefix)).cloned().collect();
+        let token = call.optional_text("NextToken")?;
+        let (found, next) = page::page(names, Clone::clone, token, limit)?;
+        let urls = found.iter().map(|name| self.url(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut shown = json!({"QueueUrls": urls});
+        // Without MaxResults AWS gives no token.
+        if call.input.contains_key("MaxResults") && next.is_some() {
+            shown["NextToken"] = json!(next);
+        }
+        Ok(shown.into())
+    }
+
+    pub(super) fn get_attributes(&self, call: Call) -> Result<Reply, Fault> {
+        let wanted = loose::texts(&call.input, "AttributeNames")?;
+        let name = name_of(call.text("QueueUrl")?);
+        let all = self.all();
+        let queue = all.get(name).ok_or_else(|| no_queue(name))?;
+        let mut shown = defaults(queue.is_fifo());
+        shown.extend(queue.attributes.clone());
+        if shown.contains_key("KmsMasterKeyId") {
+            shown.insert("SqsManagedSseEnabled".to_owned(), "false".to_owned());
+        }
+        let counts = queue.counts(call.at);
+        for (name, value) in [
+            ("QueueArn", self.arn(name)),
+            ("ApproximateNumberOfMessages", counts.visible.to_string()),
+            ("ApproximateNumberOfMessagesDelayed", counts.delayed.to_string()),
+            ("ApproximateNumberOfMessagesNotVisible", counts.in_flight.to_string()),
+            ("CreatedTimestamp", queue.created.seconds().to_string()),
+            ("LastModifiedTimestamp", queue.modified.seconds().to_string()),
+        ] {
+            shown.insert(name.to_owned(), value);
+        }
+        if !wanted.iter().any(|name| name == "All") {
+            let known = [
+                "Policy",
+                "RedrivePolicy",
+                "RedriveAllowPolicy",
+                "KmsMasterKeyId",
+                "FifoQueue",
+                "KmsDataKeyReusePeriodSeconds",
+                "ContentBasedDeduplication",
+                "DeduplicationScope",
+                "FifoThroughputLimit",
+            ];
+            if let Some(other) = wanted
+                .iter()
+                .find(|name| !shown.contains_key(*name) && !known.contains(&name.as_str()))
+            {
+                let message = format!("there is no attribute {other}");
+                return Err(Fault::new("InvalidAttributeName", 400, message));
+            }
+            shown.retain(|name, _| wanted.contains(name));
+        }
+        Ok(if shown.is_empty() { Reply::empty() } else { json!({"Attributes": shown}).into() })
+    }
+
+    pub(super) fn set_attributes(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let attributes = texts(&call.input, "Attributes")?;
+        let commit = self.configure(name_of(call.text("QueueUrl")?), attributes, None)?;
+        Ok((Reply::empty(), commit))
+    }
+
+    /// Changes attributes, and tags if there are any.
+    pub(super) fn configure(
+        &self,
+        name: &str,
+        attributes: Attributes,
+        tags: Option<BTreeMap<String, String>>,
+    ) -> Result<Commit, Fault> {
+        self.change(name, |queue| {
+            judge(&attributes, queue.is_fifo())?;
+            queue.attributes.extend(attributes);
+            queue.attributes.retain(|_, value| !value.is_empty());
+            if let Some(tags) = tags {
+                queue.tags = tags;
+            }
+            Ok(())
+        })
+    }
+
+    /// Changes a queue and stores it.
+    pub(super) fn change(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Queue) -> Result<(), Fault>,
+    ) -> Result<Commit, Fault> {
+        let mut all = self.all();
+        let queue = all.get_mut(name).ok_or_else(|| no_queue(name))?;
+        change(queue)?;
+        queue.modified = self.clock.now();
+        let mut batch = self.store.batch();
+        batch.put(QUEUES, name, &*queue);
+        Ok(self.store.commit(batch))
+    }
+
+    pub(super) fn send_message(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let outgoing = Outgoing::read(&call.input)?;
+        let (message, commit) = self.put(call.text("QueueUrl")?, outgoing)?;
+        Ok((Value::Object(message.sent()).into(), commit))
+    }
+
+    pub(super) fn send_batch(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let queue = call.text("QueueUrl")?.to_owned();
+        let entries = entries(&call)?;
+        if !self.all().contains_key(name_of(&queue)) {
+            return Err(no_queue(name_of(&queue)));
+        }
+        let size: usize = entries
+            .iter()
+            .map(|(_, entry)| Outgoing::read(entry).map_or(0, |outgoing| outgoing.size()))
+            .sum();
+        if size > LARGEST_BATCH {
+            let message = format!("the batch has {size} bytes; {LARGEST_BATCH} are allowed");
+            return Err(Fault::new("BatchRequestTooLong", 400, message));
+        }
+        self.batch(entries, |entry| {
+            let (message, commit) = self.put(&queue, Outgoing::read(entry)?)?;
+            Ok((message.sent(), commit))
+        })
+    }
+
+    pub(super) async fn receive(self: Arc<Self>, call: Call) -> Result<Reply, Fault> {
+        let name = name_of(call.text("QueueUrl")?).to_owned();
+        let most = most(&call, "MaxNumberOfMessages", 1, 10)?;
+        let mut system = loose::texts(&call.input, "AttributeNames")?;
+        system.extend(loose::texts(&call.input, "MessageSystemAttributeNames")?);
+        let wanted = loose::texts(&call.input, "MessageAttributeNames")?;
+        let visibility = seconds(&call.input, "VisibilityTimeout", 43_200)?;
+        let wait = seconds(&call.input, "WaitTimeSeconds", 20)?;
+        let mut deadline = None;
+        loop {
+            let (found, arrived, next, commit) = {
+                let mut all = self.all();
+                let queue = all.get_mut(&name).ok_or_else(|| no_queue(&name))?;
+                let now = self.clock.now();
+                let visibility = visibility.unwrap_or_else(|| queue.seconds("VisibilityTimeout"));
+                if deadline.is_none() {
+                    let wait =
+                        wait.unwrap_or_else(|| queue.seconds("ReceiveMessageWaitTimeSeconds"));
+                    deadline = Some(now.after(wait));
+                }
+                let found = queue.receive(most, visibility, now);
+                let arrived = queue.arrived.clone();
+                // Registered under the lock, so that no arrival is missed.
+                let arrived = arrived.notified_owned();
+                let next = queue.next_visible(now);
+                let redrive = queue.redrive();
+                let commit = self.settle(&mut all, &name, &found, redrive, now);
+                (found.messages, arrived, next, commit)
+            };
+            commit.stored().await?;
+            let deadline = deadline.unwrap_or_default();
+            if !found.is_empty() || self.clock.now() >= deadline {
+                let shown: Vec<Value> = found
+                    .iter()
+                    .map(|message| message.shown(&system, &wanted, &self.account.id))
+                    .collect();
+                return Ok(if shown.is_empty() {
+                    Reply::empty()
+                } else {
+                    json!({"Messages": shown}).into()
+                });
+            }
+            let until = next.map_or(deadline, |next| next.min(deadline));
+            tokio::select! {
+                () = arrived => {}
+                () = self.clock.sleep_until(until) => {}
+            }
+        }
+    }
+
+    /// Stores what a receive changed, and moves dead letters.
+    fn settle(
+        &self,
+        all: &mut BTreeMap<String, Queue>,
+        name: &str,
+        found: &Received,
+        redrive: Option<super::attribute::Redrive>,
+        now: iotstack_local_kernel::Timestamp,
+    ) -> Commit {
+        let mut batch = self.store.batch();
+        for message in &found.messages {
+            batch.put(MESSAGES, message.key(name), message);
+        }
+        for message in found.expired.iter().chain(&found.dead) {
+            batch.remove(MESSAGES, message.key(name));
+        }
+        let target = redrive.map(|redrive| redrive.target);
+        if let Some(queue) = target.as_ref().and_then(|target| all.get_mut(target)) {
+            for message in &found.dead {
+                let buried = queue.bury(message.clone(), self.arn(name), now);
+                batch.put(MESSAGES, buried.key(&queue.name), &buried);
+            }
+        } else if !found.dead.is_empty() {
+            tracing::warn!(queue = name, lost = found.dead.len(), "the dead-letter queue is gone");
+        }
+        self.store.commit(batch)
+    }
+
+    pub(super) fn delete_message(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let commit = self.drop_message(call.text("QueueUrl")?, call.text("ReceiptHandle")?)?;
+        Ok((Reply::empty(), commit))
+    }
+
+    pub(super) fn delete_batch(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let queue = call.text("QueueUrl")?.to_owned();
+        self.batch(entries(&call)?, |entry| {
+            let receipt = loose::required(entry, "ReceiptHandle")?;
+            Ok((Map::new(), self.drop_message(&queue, &receipt)?))
+        })
+    }
+
+    fn drop_message(&self, queue: &str, receipt: &str) -> Result<Commit, Fault> {
+        let name = name_of(queue);
+        let mut all = self.all();
+        let found = all.get_mut(name).ok_or_else(|| no_queue(name))?;
+        let mut batch = self.store.batch();
+        if let Some(message) = found.delete(receipt)? {
+            batch.remove(MESSAGES, message.key(name));
+            // In a FIFO queue the next of its group may come now.
+            found.arrived.notify_waiters();
+        }
+        Ok(self.store.commit(batch))
+    }
+
+    pub(super) fn change_visibility(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let commit = self.hide(call.text("QueueUrl")?, &call.input)?;
+        Ok((Reply::empty(), commit))
+    }
+
+    pub(super) fn change_visibility_batch(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let queue = call.text("QueueUrl")?.to_owned();
+        self.batch(entries(&call)?, |entry| Ok((Map::new(), self.hide(&queue, entry)?)))
+    }
+
+    fn hide(&self, queue: &str, input: &Map<String, Value>) -> Result<Commit, Fault> {
+        let name = name_of(queue);
+        let receipt = loose::required(input, "ReceiptHandle")?;
+        let visibility = seconds(input, "VisibilityTimeout", 43_200)?
+            .ok_or_else(|| Fault::new("MissingParameter", 400, "VisibilityTimeout is required"))?;
+        let mut all = self.all();
+        let found = all.get_mut(name).ok_or_else(|| no_queue(name))?;
+        let message = found.hide(&receipt, visibility, self.clock.now())?;
+        let mut batch = self.store.batch();
+        batch.put(MESSAGES, message.key(name), &message);
+        Ok(self.store.commit(batch))
+    }
+
+    pub(super) fn purge(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let name = name_of(call.text("QueueUrl")?);
+        let mut all = self.all();
+        let queue = all.get_mut(name).ok_or_else(|| no_queue(name))?;
+        let mut batch = self.store.batch();
+        for message in queue.purge() {
+            batch.remove(MESSAGES, message.key(name));
+        }
+        Ok((Reply::empty(), self.store.commit(batch)))
+    }
+
+    pub(super) fn list_sources(&self, call: Call) -> Result<Reply, Fault> {
+        let name = name_of(call.text("QueueUrl")?);
+        let names: Vec<String> = {
+            let all = self.all();
+            if !all.contains_key(name) {
+                return Err(no_queue(name));
+            }
+            let feeds =
+                |queue: &&Queue| queue.redrive().is_some_and(|redrive| redrive.target == name);
+            all.values().filter(feeds).map(|queue| queue.name.clone()).collect()
+        };
+        let urls = names.iter().map(|name| self.url(name)).collect::<Result<Vec<_>, _>>()?;
+        Ok(json!({"queueUrls": urls}).into())
+    }
+
+    pub(super) fn tag(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let tags = texts(&call.input, "Tags")?;
+        let commit = self.change(name_of(call.text("QueueUrl")?), |queue| {
+            queue.tags.extend(tags);
+            Ok(())
+        })?;
+        Ok((Reply::empty(), commit))
+    }
+
+    pub(super) fn untag(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let keys = loose::texts(&call.input, "TagKeys")?;
+        let commit = self.change(name_of(call.text("QueueUrl")?), |queue| {
+            queue.tags.retain(|key, _| !keys.contains(key));
+            Ok(())
+        })?;
+        Ok((Reply::empty(), commit))
+    }
+
+    pub(super) fn list_tags(&self, call: Call) -> Result<Reply, Fault> {
+        let name = name_of(call.text("QueueUrl")?);
+        let all = self.all();
+        let queue = all.get(name).ok_or_else(|| no_queue(name))?;
+        Ok(json!({"Tags": queue.tags}).into())
+    }
+
+    /// Runs the entries of a batch, each for itself.
+    fn batch(
+        &self,
+        entries: Vec<(String, Map<String, Value>)>,
+        run: impl Fn(&Map<String, Value>) -> Result<(Map<String, Value>, Commit), Fault>,
+    ) -> Result<(Reply, Commit), Fault> {
+        let (mut done, mut failed) = (Vec::new(), Vec::new());
+        let mut last = None;
+        for (id, entry) in entries {
+            match run(&entry) {
+                Ok((mut shown, commit)) => {
+                    shown.insert("Id".to_owned(), json!(id));
+                    done.push(Value::Object(shown));
+                    // Batches are stored in order: the last one stands for all.
+                    last = Some(commit);
+                }
+                Err(fault) if fault.code == "QueueDoesNotExist" => return Err(fault),
+                Err(mut fault) => {
+                    if fault.is_invalid_input() {
+                        fault.code = "InvalidParameterValue".to_owned();
+                    }
+                    let sender = fault.status < 500;
+                    failed.push(json!({
+                        "Id": id, "Code": fault.code, "Message": fault.message, "SenderFault": sender,
+                    }));
+                }
+            }
+        }
+        let commit = last.unwrap_or_else(|| self.store.commit(self.store.batch()));
+        Ok((json!({"Successful": done, "Failed": failed}).into(), commit))
+    }
+}
+
+/// The entries of a batch with their ids.
+fn entries(call: &Call) -> Result<Vec<(String, Map<String, Value>)>, Fault> {
+    let refuse = |code: &str, message: String| Err(Fault::new(code, 400, message));
+    let items = loose::list(&call.input, "Entries")?;
+    if items.is_empty() {
+        return refuse("EmptyBatchRequest", "Entries must not be empty".to_owned());
+    }
+    if items.len() > 10 {
+        let message = format!("a batch has at most 10 entries, not {}", items.len());
+        return refuse("TooManyEntriesInBatchRequest", message);
+    }
+    let mut found: Vec<(String, Map<String, Value>)> = Vec::new();
+    for item in items {
+        let Value::Object(entry) = item else {
+            return Err(invalid("an entry must be an object"));
+        };
+        let id = loose::required(&entry, "Id")?;
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if id.len() > 80 || !id.bytes().all(is_word) {
+            return refuse("InvalidBatchEntryId", format!("entry id `{id}` is not valid"));
+        }
+        if found.iter().any(|(known, _)| *known == id) {
+            return refuse("BatchEntryIdsNotDistinct", format!("entry id `{id}` is there twice"));
+        }
+        found.push((id, entry));
+    }
+    Ok(found)
+}
+
+/// A map of texts.
+pub(super) fn texts(input: &Map<String, Value>, member: &str) -> Result<Attributes, Fault> {
+    Ok(loose::pairs(input, member, ("Key", "Value"))?.into_iter().collect())
+}
+
+fn seconds(
+    input: &Map<String, Value>,
+    member: &str,
+    longest: i64,
+) -> Result<Option<Duration>, Fault> {
+    match loose::integer(input, member)? {
+        None => Ok(None),
+        Some(value) if (0..=longest).contains(&value) => {
+            Ok(Some(Duration::from_secs(value.unsigned_abs())))
+        }
+        Some(value) => Err(invalid(format!("{member} must be 0 to {longest}, not {value}"))),
+    }
+}
+
+fn most(call: &Call, member: &str, default: i64, most: i64) -> Result<usize, Fault> {
+    let value = loose::integer(&call.input, member)?.unwrap_or(default);
+    if !(1..=most).contains(&value) {
+        return Err(invalid(format!("{member} must be 1 to {most}, not {value}")));
+    }
+    Ok(usize::try_from(value).unwrap_or(1))
+}
+
+/// What a batch may bring in all.
+const LARGEST_BATCH: usize = 1_048_576;

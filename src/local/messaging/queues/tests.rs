@@ -1,0 +1,258 @@
+//! What senders and receivers rely on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use iotstack_local_kernel::testing::{call, cloud};
+use iotstack_local_kernel::{Account, Clock, Cloud, Fault, ResourceRequest, Store, Timestamp};
+use serde_json::{Value, json};
+
+fn queues() -> Arc<Cloud> {
+    let cloud = cloud();
+    crate::install(&cloud).unwrap();
+    cloud
+}
+
+async fn on(cloud: &Cloud, operation: &str, input: Value) -> Result<Value, Fault> {
+    call(cloud, "sqs", operation, input).await
+}
+
+async fn make(cloud: &Cloud, name: &str, attributes: Value) -> String {
+    let input = json!({"QueueName": name, "Attributes": attributes});
+    let made = on(cloud, "CreateQueue", input).await.unwrap();
+    made["QueueUrl"].as_str().unwrap().to_owned()
+}
+
+async fn send(cloud: &Cloud, url: &str, body: &str) {
+    on(cloud, "SendMessage", json!({"QueueUrl": url, "MessageBody": body})).await.unwrap();
+}
+
+async fn receive(cloud: &Cloud, url: &str) -> Vec<Value> {
+    let input = json!({"QueueUrl": url, "MaxNumberOfMessages": 10, "AttributeNames": ["All"]});
+    let found = on(cloud, "ReceiveMessage", input).await.unwrap();
+    found["Messages"].as_array().cloned().unwrap_or_default()
+}
+
+fn bodies(messages: &[Value]) -> Vec<&str> {
+    messages.iter().map(|message| message["Body"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_message_is_out_of_sight_until_its_time_is_over() {
+    let cloud = queues();
+    let url = make(&cloud, "q", json!({"VisibilityTimeout": "10"})).await;
+    send(&cloud, &url, "a").await;
+    let first = receive(&cloud, &url).await;
+    assert_eq!(bodies(&first), ["a"]);
+    assert_eq!(receive(&cloud, &url).await, Vec::<Value>::new());
+    cloud.clock.step(Duration::from_secs(10));
+    let second = receive(&cloud, &url).await;
+    assert_eq!(second[0]["Attributes"]["ApproximateReceiveCount"], "2");
+    let input = json!({"QueueUrl": url, "ReceiptHandle": second[0]["ReceiptHandle"]});
+    on(&cloud, "DeleteMessage", input.clone()).await.unwrap();
+    on(&cloud, "DeleteMessage", input).await.unwrap();
+    cloud.clock.step(Duration::from_secs(60));
+    assert_eq!(receive(&cloud, &url).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_message_can_be_delayed_and_brought_back() {
+    let cloud = queues();
+    let url = make(&cloud, "q", json!({})).await;
+    let input = json!({"QueueUrl": url, "MessageBody": "late", "DelaySeconds": 5});
+    on(&cloud, "SendMessage", input).await.unwrap();
+    assert_eq!(receive(&cloud, &url).await, Vec::<Value>::new());
+    let counts =
+        on(&cloud, "GetQueueAttributes", json!({"QueueUrl": url, "AttributeNames": ["All"]}))
+            .await
+            .unwrap();
+    assert_eq!(counts["Attributes"]["ApproximateNumberOfMessagesDelayed"], "1");
+    cloud.clock.step(Duration::from_secs(5));
+    let found = receive(&cloud, &url).await;
+    let input = json!({"QueueUrl": url, "ReceiptHandle": found[0]["ReceiptHandle"], "VisibilityTimeout": 0});
+    on(&cloud, "ChangeMessageVisibility", input.clone()).await.unwrap();
+    let again = on(&cloud, "ChangeMessageVisibility", input).await.unwrap_err();
+    assert_eq!(again.code, "MessageNotInflight");
+    assert_eq!(bodies(&receive(&cloud, &url).await), ["late"]);
+}
+
+#[tokio::test]
+async fn long_polling_ends_with_a_message_or_with_its_time() {
+    let cloud = queues();
+    let url = make(&cloud, "q", json!({})).await;
+    let poll = || {
+        let (cloud, url) = (cloud.clone(), url.clone());
+        tokio::spawn(async move {
+            let input = json!({"QueueUrl": url, "WaitTimeSeconds": 20});
+            on(&cloud, "ReceiveMessage", input).await.unwrap()
+        })
+    };
+    let first = poll();
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!first.is_finished());
+    send(&cloud, &url, "a").await;
+    assert_eq!(first.await.unwrap()["Messages"][0]["Body"], "a");
+    let second = poll();
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    cloud.clock.step(Duration::from_secs(20));
+    assert_eq!(second.await.unwrap(), json!({}));
+}
+
+#[tokio::test]
+async fn what_is_received_too_often_becomes_a_dead_letter() {
+    let cloud = queues();
+    let dead = make(&cloud, "dead", json!({})).await;
+    let policy = json!({"deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:dead", "maxReceiveCount": 2});
+    let url =
+        make(&cloud, "q", json!({"RedrivePolicy": policy.to_string(), "VisibilityTimeout": "0"}))
+            .await;
+    send(&cloud, &url, "a").await;
+    assert_eq!(receive(&cloud, &url).await.len(), 1);
+    assert_eq!(receive(&cloud, &url).await.len(), 1);
+    assert_eq!(receive(&cloud, &url).await.len(), 0);
+    let found = receive(&cloud, &dead).await;
+    assert_eq!(
+        found[0]["Attributes"]["DeadLetterQueueSourceArn"],
+        "arn:aws:sqs:us-east-1:123456789012:q"
+    );
+    let sources =
+        on(&cloud, "ListDeadLetterSourceQueues", json!({"QueueUrl": dead})).await.unwrap();
+    assert_eq!(sources["queueUrls"], json!([url]));
+}
+
+#[tokio::test]
+async fn fifo_queues_keep_order_per_group_and_drop_doubles() {
+    let cloud = queues();
+    let url =
+        make(&cloud, "q.fifo", json!({"FifoQueue": "true", "ContentBasedDeduplication": "true"}))
+            .await;
+    for (group, body) in [("g", "1"), ("g", "2"), ("h", "3"), ("g", "1")] {
+        let input = json!({"QueueUrl": url, "MessageBody": body, "MessageGroupId": group});
+        on(&cloud, "SendMessage", input).await.unwrap();
+    }
+    let input = json!({"QueueUrl": url, "MaxNumberOfMessages": 1});
+    let first = on(&cloud, "ReceiveMessage", input).await.unwrap();
+    assert_eq!(first["Messages"][0]["Body"], "1");
+    assert_eq!(bodies(&receive(&cloud, &url).await), ["3"]);
+    let input = json!({"QueueUrl": url, "ReceiptHandle": first["Messages"][0]["ReceiptHandle"]});
+    on(&cloud, "DeleteMessage", input).await.unwrap();
+    assert_eq!(bodies(&receive(&cloud, &url).await), ["2"]);
+    cloud.clock.step(Duration::from_secs(301));
+    let input = json!({"QueueUrl": url, "MessageBody": "1", "MessageGroupId": "new"});
+    on(&cloud, "SendMessage", input).await.unwrap();
+    assert!(bodies(&receive(&cloud, &url).await).contains(&"1"));
+    let input = json!({"QueueUrl": url, "MessageBody": "x"});
+    assert_eq!(on(&cloud, "SendMessage", input).await.unwrap_err().code, "MissingParameter");
+}
+
+#[tokio::test]
+async fn batches_fail_entry_by_entry() {
+    let cloud = queues();
+    let url = make(&cloud, "q", json!({})).await;
+    let entries = json!([
+        {"Id": "a", "MessageBody": "1", "MessageAttributes": {"n": {"DataType": "Number", "StringValue": "7"}}},
+        {"Id": "b", "MessageBody": "2", "DelaySeconds": 901},
+    ]);
+    let sent =
+        on(&cloud, "SendMessageBatch", json!({"QueueUrl": url, "Entries": entries})).await.unwrap();
+    assert_eq!(
+        (&sent["Successful"][0]["Id"], &sent["Failed"][0]["Id"]),
+        (&json!("a"), &json!("b"))
+    );
+    let input = json!({"QueueUrl": url, "MessageAttributeNames": ["All"]});
+    let found = on(&cloud, "ReceiveMessage", input).await.unwrap();
+    let message = &found["Messages"][0];
+    assert_eq!(message["MessageAttributes"]["n"]["StringValue"], "7");
+    assert_eq!(message["MD5OfMessageAttributes"], sent["Successful"][0]["MD5OfMessageAttributes"]);
+    let twice = json!([{"Id": "a", "MessageBody": "1"}, {"Id": "a", "MessageBody": "1"}]);
+    let refused = on(&cloud, "SendMessageBatch", json!({"QueueUrl": url, "Entries": twice})).await;
+    assert_eq!(refused.unwrap_err().code, "BatchEntryIdsNotDistinct");
+}
+
+#[tokio::test]
+async fn wrong_queues_and_messages_are_refused() {
+    let cloud = queues();
+    for (name, attributes, code) in [
+        ("a b", json!({}), "InvalidParameterValue"),
+        ("q.fifo", json!({}), "InvalidParameterValue"),
+        ("q", json!({"VisibilityTimeout": "43201"}), "InvalidAttributeValue"),
+        ("q", json!({"Color": "red"}), "InvalidAttributeName"),
+        ("q", json!({"RedrivePolicy": "{}"}), "InvalidAttributeValue"),
+        ("q", json!({"Policy": "no policy"}), "InvalidAttributeValue"),
+    ] {
+        let input = json!({"QueueName": name, "Attributes": attributes});
+        assert_eq!(on(&cloud, "CreateQueue", input).await.unwrap_err().code, code, "{name}");
+    }
+    let url = make(&cloud, "q", json!({"MaximumMessageSize": "1024"})).await;
+    assert_eq!(make(&cloud, "q", json!({"MaximumMessageSize": "1024"})).await, url);
+    let other = json!({"QueueName": "q", "Attributes": {"MaximumMessageSize": "2048"}});
+    assert_eq!(on(&cloud, "CreateQueue", other).await.unwrap_err().code, "QueueNameExists");
+    for body in ["", &"x".repeat(1025), "\u{1}"] {
+        let input = json!({"QueueUrl": url, "MessageBody": body});
+        assert!(on(&cloud, "SendMessage", input).await.is_err());
+    }
+    let gone =
+        on(&cloud, "ReceiveMessage", json!({"QueueUrl": "http://x/1/gone"})).await.unwrap_err();
+    assert_eq!(gone.code, "QueueDoesNotExist");
+}
+
+#[tokio::test]
+async fn messages_outlive_the_cloud() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let store = Store::open(folder.path()).unwrap();
+        let cloud = Cloud::new(Account::default(), Clock::stepped(Timestamp(0)), store);
+        crate::install(&cloud).unwrap();
+        cloud
+    };
+    {
+        let cloud = start();
+        let url = make(&cloud, "q", json!({})).await;
+        send(&cloud, &url, "kept").await;
+        send(&cloud, &url, "deleted").await;
+        let found = receive(&cloud, &url).await;
+        let input = json!({"QueueUrl": url, "ReceiptHandle": found[1]["ReceiptHandle"]});
+        on(&cloud, "DeleteMessage", input).await.unwrap();
+    }
+    let cloud = start();
+    cloud.clock.step(Duration::from_secs(31));
+    assert_eq!(bodies(&receive(&cloud, "q").await), ["kept"]);
+}
+
+#[tokio::test]
+async fn a_stack_makes_queues_and_policies() {
+    let cloud = queues();
+    let mut request = ResourceRequest {
+        logical_id: "Q".to_owned(),
+        stack_name: "s".to_owned(),
+        properties: json!({"VisibilityTimeout": 60, "FifoQueue": true}),
+        ..ResourceRequest::default()
+    };
+    let handler = cloud.resource("AWS::SQS::Queue").unwrap();
+    let made = handler.create(&request).await.unwrap();
+    assert!(made.physical_id.ends_with(".fifo"));
+    let url = made.physical_id.clone();
+    let policy = json!({"Version": "2012-10-17", "Statement": []});
+    let policy = ResourceRequest {
+        logical_id: "P".to_owned(),
+        stack_name: "s".to_owned(),
+        properties: json!({"Queues": [url], "PolicyDocument": policy}),
+        ..ResourceRequest::default()
+    };
+    cloud.resource("AWS::SQS::QueuePolicy").unwrap().create(&policy).await.unwrap();
+    request.physical_id = Some(url.clone());
+    request.properties = json!({"FifoQueue": true});
+    handler.update(&request).await.unwrap();
+    let shown =
+        on(&cloud, "GetQueueAttributes", json!({"QueueUrl": url, "AttributeNames": ["All"]}))
+            .await
+            .unwrap();
+    assert_eq!(shown["Attributes"]["VisibilityTimeout"], "30");
+    assert!(shown["Attributes"]["Policy"].as_str().unwrap().contains("Statement"));
+    handler.delete(&request).await.unwrap();
+    handler.delete(&request).await.unwrap();
+}

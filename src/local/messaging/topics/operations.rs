@@ -1,0 +1,477 @@
+//! The operations of SNS.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use iotstack_local_kernel::wire::query;
+use iotstack_local_kernel::{Call, Commit, Fault, Reply, id, loose, page};
+use serde_json::{Map, Value, json};
+
+use super::delivery::Publication;
+use super::topic::{
+    FIFO, Subscription, Topic, judge_endpoint, judge_name, judge_subscription, judge_topic,
+};
+use super::{SUBSCRIPTIONS, TOPICS, Topics, http_endpoint, invalid, no_subscription, no_topic};
+use crate::queues::message::attributes;
+
+impl Topics {
+    pub(super) fn create_topic(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let name = loose::required(&call.input, "Name")?;
+        let attributes = map(&call.input, "Attributes")?;
+        let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?.into_iter().collect();
+        let (arn, commit) = self.make(&name, attributes, tags)?;
+        Ok((json!({"TopicArn": arn}).into(), commit))
+    }
+
+    /// Makes a topic; the same one twice is one.
+    pub(super) fn make(
+        &self,
+        name: &str,
+        mut attributes: BTreeMap<String, String>,
+        tags: BTreeMap<String, String>,
+    ) -> Result<(String, Commit), Fault> {
+        judge_name(name)?;
+        let fifo = name.ends_with(FIFO);
+        if attributes.get("FifoTopic").is_some_and(|value| value == "false") {
+            attributes.remove("FifoTopic");
+        }
+        if fifo != attributes.contains_key("FifoTopic") {
+            return Err(invalid(format!(
+                "topic `{name}`: FifoTopic=true and a name that ends with .fifo belong together"
+            )));
+        }
+        for (name, value) in &attributes {
+            judge_topic(name, value, fifo)?;
+        }
+        let arn = self.account.arn("sns", name);
+        let mut state = self.state();
+        if let Some(known) = state.topics.get(&arn) {
+            let differs =
+                attributes.iter().find(|(name, value)| known.attributes.get(*name) != Some(value));
+            return match differs {
+                None => Ok((arn, self.store.commit(self.store.batch()))),
+                Some((attribute, _)) => {
+                    Err(invalid(format!("topic `{name}` exists already with another {attribute}")))
+                }
+            };
+        }
+        let topic = Topic { arn: arn.clone(), attributes, tags, sequence: 0 };
+        let mut batch = self.store.batch();
+        batch.put(TOPICS, arn.as_str(), &topic);
+        state.topics.insert(arn.clone(), topic);
+        Ok((arn, self.store.commit(batch)))
+    }
+
+    pub(super) fn delete_topic(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        // One that is not there is no error.
+        Ok((Reply::empty(), self.remove(&loose::required(&call.input, "TopicArn")?)))
+    }
+
+    /// Removes a topic with its subscriptions.
+    pub(super) fn remove(&self, arn: &str) -> Commit {
+        let mut state = self.state();
+        let mut batch = self.store.batch();
+        if state.topics.remove(arn).is_some() {
+            batch.remove(TOPICS, arn);
+        }
+        state.subscriptions.retain(|key, subscription| {
+            let stays = subscription.topic != arn;
+            if !stays {
+                batch.remove(SUBSCRIPTIONS, key.as_str());
+            }
+            stays
+        });
+        self.store.commit(batch)
+    }
+
+    pub(super) fn list_topics(&self, call: Call) -> Result<Reply, Fault> {
+        let token = loose::text(&call.input, "NextToken")?;
+        let state = self.state();
+        let (found, next) =
+            page::page(state.topics.keys(), |arn| (*arn).clone(), token.as_deref(), 100)?;
+        let shown: Vec<Value> = found.into_iter().map(|arn| json!({"TopicArn": arn})).collect();
+        Ok(json!({"Topics": shown, "NextToken": next}).into())
+    }
+
+    pub(super) fn get_topic_attributes(&self, call: Call) -> Result<Reply, Fault> {
+        let arn = loose::required(&call.input, "TopicArn")?;
+        let state = self.state();
+        let topic = state.topics.get(&arn).ok_or_else(|| no_topic(&arn))?;
+        let mut shown = topic.attributes.clone();
+        let of_topic =
+            || state.subscriptions.values().filter(|subscription| subscription.topic == arn);
+        let pending = of_topic().filter(|subscription| subscription.token.is_some()).count();
+        let confirmed = of_topic().count() - pending;
+        for (name, value) in [
+            ("TopicArn", arn.clone()),
+            ("Owner", self.account.id.clone()),
+            ("SubscriptionsConfirmed", confirmed.to_string()),
+            ("SubscriptionsPending", pending.to_string()),
+            ("SubscriptionsDeleted", "0".to_owned()),
+        ] {
+            shown.insert(name.to_owned(), value);
+        }
+        shown.entry("DisplayName".to_owned()).or_default();
+        shown.entry("Policy".to_owned()).or_insert_with(|| self.owner_policy(&arn));
+        let entries = shown.into_iter().map(|(name, value)| (name, json!(value)));
+        Ok(json!({"Attributes": query::map(entries)}).into())
+    }
+
+    /// The policy of a topic that was given none: its owner may do everything.
+    fn owner_policy(&self, arn: &str) -> String {
+        json!({
+            "Version": "2008-10-17",
+            "Id": "__default_policy_ID",
+            "Statement": [{
+                "Sid": "__default_statement_ID",
+                "Effect": "Allow",
+                "Principal": {"AWS": "*"},
+                "Action": ["SNS:Publish", "SNS:Subscribe", "SNS:GetTopicAttributes"],
+                "Resource": arn,
+                "Condition": {"StringEquals": {"AWS:SourceOwner": self.account.id}},
+            }],
+        })
+        .to_string()
+    }
+
+    pub(super) fn set_topic_attributes(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let arn = loose::required(&call.input, "TopicArn")?;
+        let name = loose::required(&call.input, "AttributeName")?;
+        let value = loose::text(&call.input, "AttributeValue")?.unwrap_or_default();
+        let commit = self.change(&arn, |topic| {
+            if name == "FifoTopic" {
+                return Err(invalid("FifoTopic cannot be changed"));
+            }
+            if value.is_empty() {
+                topic.attributes.remove(&name);
+                return Ok(());
+            }
+            judge_topic(&name, &value, topic.is_fifo())?;
+            topic.attributes.insert(name, value);
+            Ok(())
+        })?;
+        Ok((Reply::empty(), commit))
+    }
+
+    /// Changes a topic and stores it.
+    pub(super) fn change(
+        &self,
+        arn: &str,
+        change: impl FnOnce(&mut Topic) -> Result<(), Fault>,
+    ) -> Result<Commit, Fault> {
+        let mut state = self.state();
+        let topic = state.topics.get_mut(arn).ok_or_else(|| no_topic(arn))?;
+        change(topic)?;
+        let mut batch = self.store.batch();
+        batch.put(TOPICS, arn, &*topic);
+        Ok(self.store.commit(batch))
+    }
+
+    pub(super) fn subscribe(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let topic = loose::required(&call.input, "TopicArn")?;
+        let protocol = loose::required(&call.input, "Protocol")?;
+        let endpoint = loose::text(&call.input, "Endpoint")?.unwrap_or_default();
+        let attributes = map(&call.input, "Attributes")?;
+        let wants_arn = loose::flag(&call.input, "ReturnSubscriptionArn")?.unwrap_or(false);
+        let (found, commit) = self.add_subscription(&topic, &protocol, &endpoint, attributes)?;
+        let shown = match &found.token {
+            Some(_) if !wants_arn => "pending confirmation",
+            _ => found.arn.as_str(),
+        };
+        Ok((json!({"SubscriptionArn": shown}).into(), commit))
+    }
+
+    /// Subscribes; the same endpoint twice is one subscription.
+    pub(super) fn add_subscription(
+        &self,
+        topic: &str,
+        protocol: &str,
+        endpoint: &str,
+        attributes: BTreeMap<String, String>,
+    ) -> Result<(Subscription, Commit), Fault> {
+        for (name, value) in &attributes {
+            judge_subscription(name, value)?;
+        }
+        let mut state = self.state();
+        let known = state.topics.get(topic).ok_or_else(|| no_topic(topic))?;
+        judge_endpoint(protocol, endpoint, known.is_fifo())?;
+        if let Some(same) = state.subscriptions.values().find(|known| {
+            known.topic == topic && known.protocol == protocol && known.endpoint == endpoint
+        }) {
+            if same.attributes != attributes && !attributes.is_empty() {
+                return Err(invalid(format!(
+                    "`{endpoint}` is subscribed already with other attributes"
+                )));
+            }
+            return Ok((same.clone(), self.store.commit(self.store.batch())));
+        }
+        // Queues and functions belong to this account; all others must confirm.
+        let pending = !matches!(protocol, "sqs" | "lambda");
+        let subscription = Subscription {
+            arn: format!("{topic}:{}", id::uuid()),
+            topic: topic.to_owned(),
+            protocol: protocol.to_owned(),
+            endpoint: endpoint.to_owned(),
+            attributes,
+            token: pending.then(|| id::hex_digits(64)),
+        };
+        let mut batch = self.store.batch();
+        batch.put(SUBSCRIPTIONS, subscription.arn.as_str(), &subscription);
+        state.subscriptions.insert(subscription.arn.clone(), subscription.clone());
+        let commit = self.store.commit(batch);
+        drop(state);
+        if protocol == "http" {
+            self.ask_for_confirmation(&subscription);
+        }
+        Ok((subscription, commit))
+    }
+
+    /// Asks an HTTP endpoint to confirm.
+    fn ask_for_confirmation(&self, subscription: &Subscription) {
+        let (Some(cloud), Some(token)) = (self.cloud.upgrade(), subscription.token.clone()) else {
+            return;
+        };
+        let endpoint = cloud.addresses().endpoint;
+        let body = json!({
+            "Type": "SubscriptionConfirmation",
+            "MessageId": id::uuid(),
+            "Token": token,
+            "TopicArn": subscription.topic,
+            "Message": format!("You have chosen to subscribe to the topic {}. To confirm, visit the SubscribeURL in this message.", subscription.topic),
+            "SubscribeURL": format!("{endpoint}/?Action=ConfirmSubscription&TopicArn={}&Token={token}", subscription.topic),
+            "Timestamp": self.clock.now().iso8601(),
+        });
+        let headers = [
+            ("x-amz-sns-message-type", "SubscriptionConfirmation".to_owned()),
+            ("x-amz-sns-topic-arn", subscription.topic.clone()),
+        ];
+        let target = subscription.endpoint.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Err(error) =
+                    http_endpoint::post_with_retries(&target, body.to_string(), &headers).await
+                {
+                    tracing::warn!(%error, "an endpoint is not asked to confirm");
+                }
+            });
+        }
+    }
+
+    pub(super) fn confirm(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let topic = loose::required(&call.input, "TopicArn")?;
+        let token = loose::required(&call.input, "Token")?;
+        let mut state = self.state();
+        let found = state
+            .subscriptions
+            .values_mut()
+            .find(|known| known.topic == topic && known.token.as_ref() == Some(&token));
+        let found = found.ok_or_else(|| invalid("Token belongs to no pending subscription"))?;
+        found.token = None;
+        let mut batch = self.store.batch();
+        batch.put(SUBSCRIPTIONS, found.arn.as_str(), &*found);
+        let reply = json!({"SubscriptionArn": found.arn}).into();
+        Ok((reply, self.store.commit(batch)))
+    }
+
+    pub(super) fn unsubscribe(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let arn = loose::required(&call.input, "SubscriptionArn")?;
+        Ok((Reply::empty(), self.remove_subscription(&arn)))
+    }
+
+    /// Removes a subscription; one that is not there is no error.
+    pub(super) fn remove_subscription(&self, arn: &str) -> Commit {
+        let mut batch = self.store.batch();
+        if self.state().subscriptions.remove(arn).is_some() {
+            batch.remove(SUBSCRIPTIONS, arn);
+        }
+        self.store.commit(batch)
+    }
+
+    pub(super) fn list_subscriptions(&self, call: Call) -> Result<Reply, Fault> {
+        let token = loose::text(&call.input, "NextToken")?;
+        let wanted = loose::text(&call.input, "TopicArn")?;
+        let state = self.state();
+        if let Some(wanted) = wanted.as_ref().filter(|wanted| !state.topics.contains_key(*wanted)) {
+            return Err(no_topic(wanted));
+        }
+        let fitting = state
+            .subscriptions
+            .values()
+            .filter(|known| wanted.as_ref().is_none_or(|wanted| *wanted == known.topic));
+        let (found, next) = page::page(fitting, |known| known.arn.clone(), token.as_deref(), 100)?;
+        let shown: Vec<Value> = found
+            .into_iter()
+            .map(|known| {
+                let arn =
+                    if known.token.is_some() { "PendingConfirmation" } else { known.arn.as_str() };
+                json!({
+                    "SubscriptionArn": arn,
+                    "Owner": self.account.id,
+                    "Protocol": known.protocol,
+                    "Endpoint": known.endpoint,
+                    "TopicArn": known.topic,
+                })
+            })
+            .collect();
+        Ok(json!({"Subscriptions": shown, "NextToken": next}).into())
+    }
+
+    pub(super) fn get_subscription_attributes(&self, call: Call) -> Result<Reply, Fault> {
+        let arn = loose::required(&call.input, "SubscriptionArn")?;
+        let state = self.state();
+        let known = state.subscriptions.get(&arn).ok_or_else(|| no_subscription(&arn))?;
+        let mut shown = known.attributes.clone();
+        for (name, value) in [
+            ("SubscriptionArn", known.arn.clone()),
+            ("TopicArn", known.topic.clone()),
+            ("Owner", self.account.id.clone()),
+            ("Protocol", known.protocol.clone()),
+            ("Endpoint", known.endpoint.clone()),
+            ("PendingConfirmation", known.token.is_some().to_string()),
+            ("ConfirmationWasAuthenticated", known.token.is_none().to_string()),
+        ] {
+            shown.insert(name.to_owned(), value);
+        }
+        shown.entry("RawMessageDelivery".to_owned()).or_insert_with(|| "false".to_owned());
+        let entries = shown.into_iter().map(|(name, value)| (name, json!(value)));
+        Ok(json!({"Attributes": query::map(entries)}).into())
+    }
+
+    pub(super) fn set_subscription_attributes(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let arn = loose::required(&call.input, "SubscriptionArn")?;
+        let name = loose::required(&call.input, "AttributeName")?;
+        let value = loose::text(&call.input, "AttributeValue")?.unwrap_or_default();
+        let commit =
+            self.configure_subscription(&arn, BTreeMap::from_iter([(name, value)]), false)?;
+        Ok((Reply::empty(), commit))
+    }
+
+    /// Changes attributes of a subscription; all of them if `whole`.
+    pub(super) fn configure_subscription(
+        &self,
+        arn: &str,
+        attributes: BTreeMap<String, String>,
+        whole: bool,
+    ) -> Result<Commit, Fault> {
+        for (name, value) in &attributes {
+            judge_subscription(name, value)?;
+        }
+        let mut state = self.state();
+        let known = state.subscriptions.get_mut(arn).ok_or_else(|| no_subscription(arn))?;
+        if whole {
+            known.attributes.clear();
+        }
+        known.attributes.extend(attributes);
+        known.attributes.retain(|_, value| !value.is_empty() && value != "{}");
+        let mut batch = self.store.batch();
+        batch.put(SUBSCRIPTIONS, arn, &*known);
+        Ok(self.store.commit(batch))
+    }
+
+    pub(super) async fn publish_call(self: Arc<Self>, call: Call) -> Result<Reply, Fault> {
+        if loose::text(&call.input, "PhoneNumber")?.is_some() {
+            return Err(invalid("the local cloud sends no text messages"));
+        }
+        let arn = match loose::text(&call.input, "TopicArn")? {
+            Some(arn) => arn,
+            None => loose::required(&call.input, "TargetArn")
+                .map_err(|_| invalid("give a TopicArn or a TargetArn"))?,
+        };
+        let published = self.publish_message(&arn, read(&call.input)?).await?;
+        Ok(json!({"MessageId": published.id, "SequenceNumber": published.sequence}).into())
+    }
+
+    pub(super) async fn publish_batch(self: Arc<Self>, call: Call) -> Result<Reply, Fault> {
+        let arn = loose::required(&call.input, "TopicArn")?;
+        let entries = loose::list(&call.input, "PublishBatchRequestEntries")?;
+        let refuse = |code: &str, message: &str| Err(Fault::new(code, 400, message));
+        if entries.is_empty() {
+            return refuse("EmptyBatchRequest", "the batch has no entries");
+        }
+        if entries.len() > 10 {
+            return refuse("TooManyEntriesInBatchRequest", "a batch has at most 10 entries");
+        }
+        if !self.state().topics.contains_key(&arn) {
+            return Err(no_topic(&arn));
+        }
+        let mut read_entries: Vec<(String, Map<String, Value>)> = Vec::new();
+        for entry in entries {
+            let Value::Object(entry) = entry else {
+                return Err(invalid("an entry must be an object"));
+            };
+            let id = loose::required(&entry, "Id")?;
+            if read_entries.iter().any(|(known, _)| *known == id) {
+                return refuse("BatchEntryIdsNotDistinct", "two entries have the same id");
+            }
+            read_entries.push((id, entry));
+        }
+        let (mut done, mut failed) = (Vec::new(), Vec::new());
+        for (id, entry) in read_entries {
+            let outcome = match read(&entry) {
+                Ok(publication) => self.publish_message(&arn, publication).await,
+                Err(fault) => Err(fault),
+            };
+            match outcome {
+                Ok(published) => done.push(json!({
+                    "Id": id, "MessageId": published.id, "SequenceNumber": published.sequence,
+                })),
+                Err(fault) => failed.push(json!({
+                    "Id": id, "Code": fault.code, "Message": fault.message,
+                    "SenderFault": fault.status < 500,
+                })),
+            }
+        }
+        Ok(json!({"Successful": done, "Failed": failed}).into())
+    }
+
+    pub(super) fn tag(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?;
+        let commit = self.change(&loose::required(&call.input, "ResourceArn")?, |topic| {
+            topic.tags.extend(tags);
+            Ok(())
+        })?;
+        Ok((Reply::empty(), commit))
+    }
+
+    pub(super) fn untag(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        let keys = loose::texts(&call.input, "TagKeys")?;
+        let commit = self.change(&loose::required(&call.input, "ResourceArn")?, |topic| {
+            topic.tags.retain(|key, _| !keys.contains(key));
+            Ok(())
+        })?;
+        Ok((Reply::empty(), commit))
+    }
+
+    pub(super) fn list_tags(&self, call: Call) -> Result<Reply, Fault> {
+        let arn = loose::required(&call.input, "ResourceArn")?;
+        let state = self.state();
+        let topic = state.topics.get(&arn).ok_or_else(|| no_topic(&arn))?;
+        let tags: Vec<Value> =
+            topic.tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
+        Ok(json!({"Tags": tags}).into())
+    }
+}
+
+/// A message of a request, or of an entry of a batch.
+fn read(input: &Map<String, Value>) -> Result<Publication, Fault> {
+    let per_protocol = match loose::text(input, "MessageStructure")?.as_deref() {
+        None | Some("") => false,
+        Some("json") => true,
+        Some(other) => {
+            return Err(invalid(format!("MessageStructure must be json, not `{other}`")));
+        }
+    };
+    Ok(Publication {
+        message: loose::text(input, "Message")?.unwrap_or_default(),
+        subject: loose::text(input, "Subject")?,
+        per_protocol,
+        attributes: attributes(input, "MessageAttributes")?,
+        group: loose::text(input, "MessageGroupId")?,
+        deduplication: loose::text(input, "MessageDeduplicationId")?,
+    })
+}
+
+/// A map, as forms write it.
+fn map(input: &Map<String, Value>, member: &str) -> Result<BTreeMap<String, String>, Fault> {
+    Ok(loose::pairs(input, member, ("key", "value"))?.into_iter().collect())
+}

@@ -1,0 +1,147 @@
+//! Topics and subscriptions, as they are kept, and what their attributes accept.
+
+use std::collections::BTreeMap;
+
+use iotstack_local_kernel::Fault;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::invalid;
+use crate::pattern::Pattern;
+use crate::policy::is_policy;
+
+/// A topic.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Topic {
+    pub(super) arn: String,
+    pub(super) attributes: BTreeMap<String, String>,
+    pub(super) tags: BTreeMap<String, String>,
+    /// Counts messages, for those in order.
+    pub(super) sequence: u64,
+}
+
+/// A subscription.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Subscription {
+    pub(super) arn: String,
+    pub(super) topic: String,
+    pub(super) protocol: String,
+    pub(super) endpoint: String,
+    pub(super) attributes: BTreeMap<String, String>,
+    /// Set until the endpoint has confirmed.
+    pub(super) token: Option<String>,
+}
+
+impl Topic {
+    pub(super) fn is_fifo(&self) -> bool {
+        self.arn.ends_with(FIFO)
+    }
+
+    pub(super) fn is_set(&self, attribute: &str) -> bool {
+        self.attributes.get(attribute).is_some_and(|value| value == "true")
+    }
+}
+
+impl Subscription {
+    pub(super) fn is_raw(&self) -> bool {
+        self.attributes.get("RawMessageDelivery").is_some_and(|value| value == "true")
+    }
+
+    /// Whether a message fits its filter policy.
+    pub(super) fn wants(&self, attributes: &Value, body: &str) -> bool {
+        let Some(policy) = self.attributes.get("FilterPolicy") else { return true };
+        let Ok(pattern) = Pattern::parse(policy) else { return true };
+        if self.attributes.get("FilterPolicyScope").is_some_and(|scope| scope == "MessageBody") {
+            return serde_json::from_str(body).is_ok_and(|body: Value| pattern.fits(&body));
+        }
+        pattern.fits(attributes)
+    }
+}
+
+/// Judges the name of a topic.
+pub(super) fn judge_name(name: &str) -> Result<(), Fault> {
+    let plain = name.strip_suffix(FIFO).unwrap_or(name);
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if plain.is_empty() || name.len() > 256 || !plain.bytes().all(is_word) {
+        return Err(invalid(format!(
+            "topic name `{name}` must be 1 to 256 letters, digits, hyphens and underscores"
+        )));
+    }
+    Ok(())
+}
+
+/// Judges an attribute of a topic.
+pub(super) fn judge_topic(name: &str, value: &str, fifo: bool) -> Result<(), Fault> {
+    let is_fit = match name {
+        "DisplayName" => value.chars().count() <= 100,
+        "Policy" => is_policy(value),
+        "DeliveryPolicy" => value.is_empty() || serde_json::from_str::<Value>(value).is_ok(),
+        "KmsMasterKeyId" => true,
+        "FifoTopic" => (value == "true") == fifo,
+        "ContentBasedDeduplication" => fifo && matches!(value, "true" | "false"),
+        "FifoThroughputScope" => fifo && matches!(value, "Topic" | "MessageGroup"),
+        "SignatureVersion" => matches!(value, "1" | "2"),
+        "TracingConfig" => matches!(value, "PassThrough" | "Active"),
+        _ if name.contains("FeedbackRoleArn") || name.contains("FeedbackSampleRate") => true,
+        _ => return Err(invalid(format!("topics have no attribute {name}"))),
+    };
+    if is_fit { Ok(()) } else { Err(invalid(format!("attribute {name} does not take `{value}`"))) }
+}
+
+/// Judges an attribute of a subscription.
+pub(super) fn judge_subscription(name: &str, value: &str) -> Result<(), Fault> {
+    match name {
+        "RawMessageDelivery" if matches!(value, "true" | "false") => Ok(()),
+        "FilterPolicyScope" if matches!(value, "MessageAttributes" | "MessageBody") => Ok(()),
+        "FilterPolicy" if value.is_empty() || value == "{}" => Ok(()),
+        "FilterPolicy" => Pattern::parse(value)
+            .map(drop)
+            .map_err(|problem| invalid(format!("FilterPolicy: {problem}"))),
+        "RedrivePolicy" if value.is_empty() => Ok(()),
+        "RedrivePolicy" => {
+            let policy: Value = serde_json::from_str(value).unwrap_or_default();
+            match policy["deadLetterTargetArn"].as_str() {
+                Some(arn) if arn.contains(":sqs:") => Ok(()),
+                _ => Err(invalid("RedrivePolicy must name a queue in deadLetterTargetArn")),
+            }
+        }
+        "DeliveryPolicy" => Ok(()),
+        "RawMessageDelivery" | "FilterPolicyScope" => {
+            Err(invalid(format!("attribute {name} does not take `{value}`")))
+        }
+        "SubscriptionRoleArn" => Err(invalid("the local cloud has no delivery streams")),
+        _ => Err(invalid(format!("subscriptions have no attribute {name}"))),
+    }
+}
+
+/// Judges protocol and endpoint of a subscription.
+pub(super) fn judge_endpoint(protocol: &str, endpoint: &str, fifo: bool) -> Result<(), Fault> {
+    let is_arn_of =
+        |service: &str| endpoint.starts_with("arn:") && endpoint.split(':').nth(2) == Some(service);
+    let is_fit = match protocol {
+        "sqs" => is_arn_of("sqs"),
+        "lambda" => is_arn_of("lambda"),
+        "http" => return super::http_endpoint::judge(endpoint),
+        "https" => {
+            return Err(invalid("the local cloud delivers to http endpoints of this machine only"));
+        }
+        "email" | "email-json" => endpoint.split_once('@').is_some_and(|(name, host)| {
+            !name.is_empty() && host.contains('.') && !endpoint.contains(char::is_whitespace)
+        }),
+        "sms" => endpoint.trim_start_matches('+').bytes().all(|byte| byte.is_ascii_digit()),
+        "application" | "firehose" => {
+            return Err(invalid(format!("the local cloud does not deliver to `{protocol}`")));
+        }
+        _ => return Err(invalid(format!("there is no protocol `{protocol}`"))),
+    };
+    if !is_fit {
+        return Err(invalid(format!("endpoint `{endpoint}` does not fit protocol `{protocol}`")));
+    }
+    if fifo && protocol != "sqs" {
+        return Err(invalid("FIFO topics deliver to queues only"));
+    }
+    Ok(())
+}
+
+/// How the names of FIFO topics end.
+pub(super) const FIFO: &str = ".fifo";
