@@ -11,6 +11,7 @@ mod life;
 mod nested;
 mod refusals;
 mod restart;
+mod robust;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
