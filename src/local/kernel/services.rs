@@ -98,8 +98,11 @@ impl Services {
                     operations: Vec::new(),
                     refused: Vec::new(),
                 });
-                line.operations.extend(table.named.keys());
-                line.refused.extend(table.service.refused());
+                // An operation may have a route only to be refused by its name.
+                let refused = table.service.refused();
+                let works = |name: &&&str| refused.iter().all(|(other, _)| other != *name);
+                line.operations.extend(table.named.keys().filter(works));
+                line.refused.extend(refused);
                 line.operations.sort_unstable();
             }
         }

@@ -13,6 +13,7 @@ pub mod input;
 pub mod membership;
 pub mod policies;
 pub mod principals;
+mod refused;
 pub mod role_aliases;
 pub mod settings;
 pub mod templates;
@@ -46,11 +47,11 @@ impl Service for Registry {
     fn operations(self: Arc<Self>) -> Vec<Operation> {
         let table = Operations::of(self);
         let table = attachment_table(certificate_table(thing_table(table)));
-        provisioning_table(indexing_table(account_table(table))).list()
+        refused::table(provisioning_table(indexing_table(account_table(table)))).list()
     }
 
     fn refused(&self) -> &'static [(&'static str, &'static str)] {
-        REFUSED
+        refused::list()
     }
 }
 
@@ -701,31 +702,3 @@ fn write(
         })
     }
 }
-
-/// What AWS offers and this service does not.
-const REFUSED: &[(&str, &str)] = &[
-    ("AcceptCertificateTransfer", "there is one account"),
-    ("AssociateSbomWithPackageVersion", "software packages are not kept"),
-    ("CancelCertificateTransfer", "there is one account"),
-    ("CreateAuditSuppression", "Device Defender is not offered"),
-    ("CreateAuthorizer", "custom authorizers are not offered"),
-    ("CreateCertificateProvider", "certificates come from the local authority"),
-    ("CreateCommand", "commands are not offered"),
-    ("CreateCustomMetric", "Device Defender is not offered"),
-    ("CreateDimension", "Device Defender is not offered"),
-    ("CreateDomainConfiguration", "there is one endpoint"),
-    ("CreateMitigationAction", "Device Defender is not offered"),
-    ("CreateOTAUpdate", "FreeRTOS updates are not offered; jobs are"),
-    ("CreatePackage", "software packages are not kept"),
-    ("CreatePackageVersion", "software packages are not kept"),
-    ("CreateScheduledAudit", "Device Defender is not offered"),
-    ("CreateSecurityProfile", "Device Defender is not offered"),
-    ("ListOutgoingCertificates", "there is one account"),
-    ("ListPackages", "software packages are not kept"),
-    ("RejectCertificateTransfer", "there is one account"),
-    ("StartThingRegistrationTask", "bulk registration is not offered; RegisterThing is"),
-    ("TestInvokeAuthorizer", "custom authorizers are not offered"),
-    ("TransferCertificate", "there is one account"),
-    ("UpdateEncryptionConfiguration", "state is not encrypted"),
-    ("UpdatePackageConfiguration", "software packages are not kept"),
-];

@@ -26,9 +26,18 @@ pub fn start(cloud: &Cloud, registry: &Arc<Registry>) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     runtime.spawn(follow(Arc::downgrade(registry)));
     runtime.spawn(tick(Arc::downgrade(registry)));
-    if registry.read(|state| !state.stale.is_empty()) {
-        registry.dirty.notify_one();
+    if registry.read(crate::state::State::any_dynamic) {
+        runtime.spawn(judge_restored(Arc::downgrade(registry)));
     }
+}
+
+/// Judges the members of restored dynamic groups anew: shadows may have changed
+/// and nobody is connected yet. It waits until all services are there.
+async fn judge_restored(registry: Weak<Registry>) {
+    tokio::time::sleep(LIVENESS).await;
+    let Some(registry) = registry.upgrade() else { return };
+    registry.note(|state| state.stale.extend(state.things.keys().cloned()));
+    registry.dirty.notify_one();
 }
 
 fn hear(registry: &Registry, event: &CloudEvent) {

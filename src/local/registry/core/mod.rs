@@ -163,11 +163,12 @@ impl Registry {
     /// Loads the shadows of things that were restored, once, before they are
     /// first looked at.
     pub fn know_shadows(&self) {
-        if self.shadows_known.swap(true, Ordering::AcqRel) {
+        if self.shadows_known.load(Ordering::Acquire) {
             return;
         }
         let Ok(cloud) = self.cloud() else { return };
         let Ok(shadows) = cloud.ports.shadows().cloned() else { return };
+        self.shadows_known.store(true, Ordering::Release);
         let (things, named) = self.read(|state| {
             let things: Vec<_> = state.things.keys().cloned().collect();
             (things, state.settings.indexing.named_shadows())

@@ -74,7 +74,11 @@ async fn faults_carry_their_code_and_status() {
     assert_eq!((status, kind.as_str()), (400, "InvalidRequestException"));
     let (status, kind, _) = send(&cloud, "POST", "/things/a", &[], "[1]").await;
     assert_eq!((status, kind.as_str()), (400, "InvalidRequestException"));
-    assert_eq!(send(&cloud, "GET", "/packages", &[], "").await.0, 501);
+    let (status, kind, body) = send(&cloud, "GET", "/packages", &[], "").await;
+    assert_eq!((status, kind.as_str()), (501, "NotImplemented"));
+    let message = body["message"].as_str().unwrap();
+    assert!(message.contains("iot:ListPackages: software packages"), "{message}");
+    assert_eq!(send(&cloud, "GET", "/nothing", &[], "").await.0, 501);
 }
 
 #[tokio::test]
