@@ -404,7 +404,7 @@ impl Queues {
     /// Runs the entries of a batch, each for itself.
     fn batch(
         &self,
-        entries: Vec<(String, Map<String, Value>)>,
+        entries: Vec<Entry>,
         run: impl Fn(&Map<String, Value>) -> Result<(Map<String, Value>, Commit), Fault>,
     ) -> Result<(Reply, Commit), Fault> {
         let (mut done, mut failed) = (Vec::new(), Vec::new());
@@ -434,8 +434,11 @@ impl Queues {
     }
 }
 
+/// An entry of a batch with its id.
+type Entry = (String, Map<String, Value>);
+
 /// The entries of a batch with their ids.
-fn entries(call: &Call) -> Result<Vec<(String, Map<String, Value>)>, Fault> {
+fn entries(call: &Call) -> Result<Vec<Entry>, Fault> {
     let refuse = |code: &str, message: String| Err(Fault::new(code, 400, message));
     let items = loose::list(&call.input, "Entries")?;
     if items.is_empty() {
@@ -445,7 +448,7 @@ fn entries(call: &Call) -> Result<Vec<(String, Map<String, Value>)>, Fault> {
         let message = format!("a batch has at most 10 entries, not {}", items.len());
         return refuse("TooManyEntriesInBatchRequest", message);
     }
-    let mut found: Vec<(String, Map<String, Value>)> = Vec::new();
+    let mut found: Vec<Entry> = Vec::new();
     for item in items {
         let Value::Object(entry) = item else {
             return Err(invalid("an entry must be an object"));

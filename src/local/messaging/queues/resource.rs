@@ -19,9 +19,7 @@ pub(super) fn register(cloud: &Cloud, queues: &Arc<Queues>) {
         type_name: "AWS::SQS::Queue",
         create,
         update,
-        delete: |queues, request| {
-            Ok(queues.remove(name_of(request.physical_id()?)).map_err(gone)?)
-        },
+        delete: |queues, request| queues.remove(name_of(request.physical_id()?)).map_err(gone),
     }
     .register(cloud);
     Immediate {

@@ -138,7 +138,6 @@ impl Topics {
     }
 
     /// What is needed to deliver, taken under the lock.
-    #[expect(clippy::type_complexity, reason = "used once, right above")]
     fn take(
         &self,
         arn: &str,

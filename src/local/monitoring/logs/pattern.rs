@@ -102,7 +102,7 @@ impl Condition {
                 select(value, path).iter().any(|found| operator.holds(found, wanted))
             }
             Condition::Is { path, value: wanted } => {
-                select(value, path).iter().any(|found| *found == wanted)
+                select(value, path).contains(&wanted)
             }
             Condition::Exists { path, wanted } => select(value, path).is_empty() != *wanted,
         }
