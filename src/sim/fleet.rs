@@ -324,6 +324,7 @@ fn share(
         stats: Stats::new(),
         observer,
         favours,
+        requests: Default::default(),
         target,
     })
 }

@@ -85,6 +85,8 @@ pub struct Claiming {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum KeyOrigin {
     /// The device; it sends a certificate signing request, and the key never leaves it.
+    /// A fleet of which no device gets an answer to such a request goes on with keys
+    /// of the cloud, because there are clouds that do not know them.
     #[default]
     Device,
     /// The cloud, which sends the key along with the certificate.

@@ -15,6 +15,7 @@ mod talk;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use iotstack_mqtt::client::{Address, Backoff, Client, Dial, Options, Session, Stream};
@@ -24,6 +25,7 @@ use rustls_pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::warn;
 
 pub(crate) use identity::{KeyStore, identity};
 pub use record::{DeviceRecord, UpdateRecord};
@@ -36,7 +38,7 @@ use crate::flash::{Flash, FlashError};
 use crate::image::Behaviour;
 use crate::observe::{Did, Event, Observer, Stats, Timed};
 use crate::profile::Profile;
-use crate::target::Target;
+use crate::target::{KeyOrigin, Target};
 use crate::trust::Trust;
 use crate::update::{State, Updater};
 use crate::{Error, Result};
@@ -60,6 +62,16 @@ pub(crate) struct Shared {
     pub stats: Stats,
     pub observer: Arc<dyn Observer>,
     pub favours: mpsc::UnboundedSender<Favour>,
+    pub requests: SigningRequests,
+}
+
+/// What the fleet has found out about certificate signing requests.
+#[derive(Debug, Default)]
+pub(crate) struct SigningRequests {
+    /// One was answered.
+    are_known: AtomicBool,
+    /// None was answered, and one went unanswered.
+    are_unknown: AtomicBool,
 }
 
 /// What a device with a fault asks whoever runs the simulation for.
@@ -347,15 +359,40 @@ impl Device {
             && self.injector.as_ref().is_some_and(|injector| injector.is(Fault::ClaimRefused));
         let options = Options { clean_session: true, ..self.options() };
         let address = shared.target.broker.to_string();
-        let claimed =
-            provision::claim(stream, &options, claiming, &self.serial, &address, fails_late).await;
-        let provisioned = match claimed {
+        // There are clouds that do not answer certificate signing requests at all.
+        let requests = &shared.requests;
+        let origin = match requests.are_unknown.load(Ordering::Relaxed) {
+            true => KeyOrigin::Cloud,
+            false => claiming.key,
+        };
+        let claimed = provision::claim(
+            stream,
+            &options,
+            claiming,
+            origin,
+            &self.serial,
+            &address,
+            fails_late,
+        );
+        let provisioned = match claimed.await {
             Ok(provisioned) => provisioned,
             Err(error) => {
                 self.refused_claims += 1;
+                let is_unanswered = matches!(
+                    &error, Error::Late { what, .. } if what == provision::UNANSWERED_REQUEST
+                );
+                if is_unanswered
+                    && !requests.are_known.load(Ordering::Relaxed)
+                    && !requests.are_unknown.swap(true, Ordering::Relaxed)
+                {
+                    warn!("this cloud answers no signing requests, so it is asked for keys");
+                }
                 return Err(error);
             }
         };
+        if origin == KeyOrigin::Device {
+            requests.are_known.store(true, Ordering::Relaxed);
+        }
         self.identity = Some(self.store.save(&provisioned.pair)?);
         self.thing = provisioned.thing;
         self.record.thing = self.thing.clone();

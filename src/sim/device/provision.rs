@@ -57,6 +57,7 @@ pub(crate) async fn claim(
     stream: Stream,
     options: &Options,
     claiming: &Claiming,
+    origin: KeyOrigin,
     serial: &str,
     address: &str,
     fails_late: bool,
@@ -68,7 +69,7 @@ pub(crate) async fn claim(
     let patience = options.patience;
     let register = provision(&claiming.template)
         .map_err(|error| Error::invalid("provisioning template", error))?;
-    let create = match claiming.key {
+    let create = match origin {
         KeyOrigin::Device => create_certificate_from_csr(),
         KeyOrigin::Cloud => create_keys_and_certificate(),
     };
@@ -80,7 +81,7 @@ pub(crate) async fn claim(
     })
     .await?;
 
-    let (own_key, request) = match claiming.key {
+    let (own_key, request) = match origin {
         KeyOrigin::Device => {
             let (key, request) = signing_request()?;
             (Some(key), json!({"certificateSigningRequest": request}).to_string())
@@ -90,7 +91,14 @@ pub(crate) async fn claim(
     };
     let ask = |topic: &str| topic.to_owned();
     client.publish(ask(create.as_str()), request, QoS::AtLeastOnce).await.map_err(wire)?;
-    let created: Created = answer(&mut client, create.as_str(), patience, serial, address).await?;
+    let created = answer(&mut client, create.as_str(), patience, serial, address).await;
+    let created: Created = match (created, origin) {
+        (Err(Error::Late { seconds, .. }), KeyOrigin::Device) => {
+            let what = UNANSWERED_REQUEST.to_owned();
+            return Err(Error::Late { what, seconds });
+        }
+        (created, _) => created?,
+    };
     if fails_late {
         return Err(Error::Provisioning {
             device: serial.to_owned(),
@@ -118,6 +126,9 @@ pub(crate) async fn claim(
     let pair = KeyPair { certificate: created.certificate_pem, private_key };
     Ok(Provisioned { thing: registered.thing_name, pair })
 }
+
+/// What did not happen if a cloud does not know certificate signing requests.
+pub(crate) const UNANSWERED_REQUEST: &str = "the answer to the certificate signing request";
 
 /// Waits for the answer to a request on `topic`.
 async fn answer<T: for<'de> Deserialize<'de>>(

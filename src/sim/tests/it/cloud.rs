@@ -61,6 +61,8 @@ pub struct Mischief {
     pub repeats: bool,
     /// Registrations that are refused.
     pub refuses_claims: u32,
+    /// Certificate signing requests are not answered.
+    pub ignores_requests: bool,
     /// Sessions are forgotten, whatever the client asks for.
     pub forgets_sessions: bool,
     /// Updates with a final status that are done, and whose answer is lost.
@@ -511,7 +513,20 @@ fn request(
         return stream(state, client, body);
     }
     let Some(authority) = authority else { return };
+    if topic == "$aws/certificates/create/json" {
+        let key = Generated::generate().unwrap();
+        let certificate = CertificateParams::default().signed_by(&key, &authority.issuer).unwrap();
+        let token = format!("token-{}", state.messages.len());
+        state.tokens.insert(token.clone(), client.to_owned());
+        let answer = json!({"certificateId": "id", "certificatePem": certificate.pem(),
+                            "privateKey": key.serialize_pem(),
+                            "certificateOwnershipToken": token});
+        return send(state, client, &format!("{topic}/accepted"), &answer);
+    }
     if topic == "$aws/certificates/create-from-csr/json" {
+        if state.mischief.ignores_requests {
+            return;
+        }
         let csr = body["certificateSigningRequest"].as_str().unwrap();
         let csr = CertificateSigningRequestParams::from_pem(csr).unwrap();
         let certificate = csr.signed_by(&authority.issuer).unwrap();

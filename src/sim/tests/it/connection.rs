@@ -66,6 +66,17 @@ async fn a19_a_refused_claim_is_made_again_with_a_new_key() {
 }
 
 #[tokio::test]
+async fn a_cloud_that_knows_no_signing_requests_is_asked_for_keys() {
+    let cloud = Cloud::with_tls("localhost").await;
+    cloud.misbehave(Mischief { ignores_requests: true, ..Mischief::default() });
+    let fleet = cloud.device(lamp(), None);
+    until_ready(&fleet).await;
+    let asked = |topic: &str| cloud.messages().iter().filter(|(found, _)| found == topic).count();
+    assert_eq!(asked("$aws/certificates/create-from-csr/json"), 1);
+    assert_eq!(asked("$aws/certificates/create/json"), 1);
+}
+
+#[tokio::test]
 async fn tls_incorrect_subject_name_server_cert_is_not_trusted() {
     let cloud = Cloud::with_tls("elsewhere").await;
     let fleet = cloud.device(lamp(), None);
