@@ -63,14 +63,13 @@ async fn the_ready_stacks_plan_deploy_and_have_no_changes_then() {
                 cloud.add_resource(Arc::new(Any(kind)));
             }
         }
-        cloud.ports.serve_functions(Arc::new(Answers(|event: Value| {
-            // Whatever anybody asks for is there.
-            let data: serde_json::Map<String, Value> = ["CertificatePem", "ProfileName"]
-                .map(|name| (name.to_owned(), json!("v")))
-                .into_iter()
-                .collect();
+        // Functions answer with whatever anybody asks them for.
+        let mut asked = serde_json::Map::new();
+        attributes(&template, &mut asked);
+        let data = Arc::new(Value::Object(asked));
+        cloud.ports.serve_functions(Arc::new(Answers(move |event: Value| {
             let id = event["PhysicalResourceId"].as_str().unwrap_or("made").to_owned();
-            Ok(Some(json!({"Status": "SUCCESS", "PhysicalResourceId": id, "Data": data})))
+            Ok(Some(json!({"Status": "SUCCESS", "PhysicalResourceId": id, "Data": *data})))
         })));
         let shelf = Arc::new(Shelf::default());
         cloud.ports.serve_objects(shelf.clone());
@@ -98,4 +97,20 @@ async fn the_ready_stacks_plan_deploy_and_have_no_changes_then() {
         seen += 1;
     }
     assert!(seen >= 4, "only {seen} templates in {folder}");
+}
+
+/// The attributes that a template asks for.
+fn attributes(value: &Value, found: &mut serde_json::Map<String, Value>) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::Array(parts)) = map.get("Fn::GetAtt")
+                && let Some(Value::String(name)) = parts.get(1)
+            {
+                found.insert(name.clone(), json!("v"));
+            }
+            map.values().for_each(|inner| attributes(inner, found));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| attributes(inner, found)),
+        _ => {}
+    }
 }
