@@ -12,9 +12,12 @@
 mod acm;
 mod credentials;
 mod iam;
+mod kms;
 mod policy;
 mod records;
+mod secrets;
 mod signer;
+mod ssm;
 mod sts;
 mod wire;
 
@@ -25,7 +28,10 @@ use iotstack_local_kernel::{Cloud, StoreError};
 use acm::Acm;
 use credentials::Keys;
 use iam::Iam;
+use kms::Kms;
+use secrets::Secrets;
 use signer::Signer;
+use ssm::Parameters;
 use sts::Sts;
 
 /// The access key of the account's owner. `Debug` does not show the secret.
@@ -70,5 +76,17 @@ pub fn install(cloud: &Arc<Cloud>, root: RootKey) -> Result<(), StoreError> {
     let signer = Signer::restore(cloud, &acm)?;
     signer::resources::register(cloud, &signer);
     cloud.services.add(signer);
+
+    let kms = Arc::new(Kms::restore(cloud)?);
+    kms::resources::register(cloud, &kms);
+    cloud.services.add(kms.clone());
+    let secrets = Arc::new(Secrets::restore(cloud)?);
+    cloud.ports.serve_secrets(secrets.clone());
+    secrets::resources::register(cloud, &secrets);
+    cloud.services.add(secrets);
+    let parameters = Arc::new(Parameters::restore(cloud, &kms)?);
+    cloud.ports.serve_parameters(parameters.clone());
+    ssm::resources::register(cloud, &parameters);
+    cloud.services.add(parameters);
     Ok(())
 }

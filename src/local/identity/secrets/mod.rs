@@ -1,0 +1,587 @@
+//! Secrets Manager: secrets with versions and stages.
+//!
+//! Real: create, read, replace, deletion with a recovery window on the cloud's
+//! clock, restoration, versions with AWSCURRENT and AWSPREVIOUS and stages of
+//! one's own, idempotency by token, tags, filters, random passwords.
+//!
+//! Values lie in the store alone, which its owner alone can read; they are not
+//! encrypted with the KMS key that is named. Not offered: rotation, replication
+//! to other regions, effects of resource policies.
+
+mod password;
+pub(crate) mod resources;
+#[cfg(test)]
+mod tests;
+mod versions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use iotstack_local_kernel::ports::Secrets as SecretsPort;
+use iotstack_local_kernel::{
+    Account, Call, Clock, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply, Service,
+    StoreError, Timestamp, id, loose, page,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::records::{Records, read, stored};
+use crate::wire::{Tags, add_tags, bytes, moment, tag_list};
+use versions::{Content, SecretVersion};
+
+/// Secrets Manager.
+pub(crate) struct Secrets {
+    account: Account,
+    clock: Clock,
+    secrets: Records<Secret>,
+}
+
+/// A secret. Not `Debug`, for its values.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Secret {
+    arn: String,
+    name: String,
+    description: Option<String>,
+    kms_key_id: Option<String>,
+    created: Timestamp,
+    changed: Timestamp,
+    accessed: Option<Timestamp>,
+    /// When deletion was asked for, and when it will happen.
+    deleted: Option<(Timestamp, Timestamp)>,
+    /// The oldest first.
+    versions: Vec<SecretVersion>,
+    policy: Option<String>,
+    tags: Tags,
+}
+
+type Written = Result<(Reply, Commit), Fault>;
+
+impl Secrets {
+    pub(crate) fn restore(cloud: &Cloud) -> Result<Self, StoreError> {
+        Ok(Secrets {
+            account: cloud.account.clone(),
+            clock: cloud.clock.clone(),
+            secrets: Records::restore(&cloud.store, "secrets")?,
+        })
+    }
+
+    /// Makes a secret, with a value or without.
+    fn add(&self, input: &Map<String, Value>) -> Result<(Secret, Option<String>, Commit), Fault> {
+        let name = loose::required(input, "Name")?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-".contains(c);
+        if name.len() > 512 || !name.chars().all(plain) {
+            let accepted = "1 to 512 letters, digits and `/_+=.@-`";
+            let reason = format!("`{name}` is no name of a secret: {accepted} are accepted");
+            return Err(Fault::new("ValidationException", 400, reason));
+        }
+        if !loose::list(input, "AddReplicaRegions")?.is_empty() {
+            return Err(Fault::not_implemented("secrets in several regions"));
+        }
+        let content = content(input)?;
+        let token = loose::text(input, "ClientRequestToken")?.unwrap_or_else(id::uuid);
+        let mut tags = Tags::new();
+        add_tags(&mut tags, loose::pairs(input, "Tags", ("Key", "Value"))?).map_err(parameter)?;
+        let now = self.clock.now();
+        let mut secret = Secret {
+            arn: self.account.arn("secretsmanager", format!("secret:{name}-{}", tail())),
+            name: name.clone(),
+            description: loose::text(input, "Description")?,
+            kms_key_id: loose::text(input, "KmsKeyId")?,
+            created: now,
+            changed: now,
+            accessed: None,
+            deleted: None,
+            versions: Vec::new(),
+            policy: None,
+            tags,
+        };
+        let version = match content {
+            Some(content) => Some(secret.put(token.clone(), content, &[], now)?),
+            None => None,
+        };
+        let (secret, commit) = self.secrets.change(|secrets| {
+            if let Some(kept) = secrets.get(&name)
+                && !kept.is_gone(now)
+            {
+                // The same request once more is the same secret.
+                if kept.versions.iter().any(|kept| kept.id == token)
+                    && kept.value(Some(&token), None).ok().map(|version| &version.content)
+                        == secret.value(Some(&token), None).ok().map(|version| &version.content)
+                {
+                    return Ok(kept.clone());
+                }
+                if kept.deleted.is_some() {
+                    let reason = format!("a secret `{name}` is scheduled for deletion");
+                    return Err(Fault::new("InvalidRequestException", 400, reason));
+                }
+                let reason = format!("a secret `{name}` exists already");
+                return Err(Fault::new("ResourceExistsException", 400, reason));
+            }
+            secrets.put(&name, secret.clone());
+            Ok(secret)
+        })?;
+        Ok((secret, version, commit))
+    }
+
+    /// The secret of a name, an ARN, or an ARN without its random end.
+    fn named(&self, wanted: &str) -> Result<Secret, Fault> {
+        let now = self.clock.now();
+        let by_name = self.secrets.get(wanted);
+        let found = by_name.or_else(|| {
+            let is = |secret: &Secret| {
+                secret.arn == wanted
+                    || secret.arn.rsplit_once('-').map(|(head, _)| head) == Some(wanted)
+            };
+            self.secrets.find(is)
+        });
+        found.filter(|secret| !secret.is_gone(now)).ok_or_else(|| {
+            let reason = format!("there is no secret `{wanted}`");
+            Fault::new("ResourceNotFoundException", 400, reason)
+        })
+    }
+
+    fn called(&self, call: &Call) -> Result<Secret, Fault> {
+        self.named(&loose::required(&call.input, "SecretId")?)
+    }
+
+    /// A secret that is not on its way out.
+    fn living(&self, call: &Call) -> Result<Secret, Fault> {
+        let secret = self.called(call)?;
+        match secret.deleted {
+            None => Ok(secret),
+            Some(_) => Err(secret.marked()),
+        }
+    }
+
+    /// Changes a secret.
+    fn edit<R>(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Secret) -> Result<R, Fault>,
+    ) -> Result<(R, Commit), Fault> {
+        self.secrets.change(|secrets| {
+            let mut secret = secrets.get(name).cloned().ok_or_else(|| {
+                let reason = format!("there is no secret `{name}`");
+                Fault::new("ResourceNotFoundException", 400, reason)
+            })?;
+            let outcome = change(&mut secret)?;
+            secrets.put(name, secret);
+            Ok(outcome)
+        })
+    }
+
+    fn create(&self, call: &Call) -> Written {
+        let (secret, version, commit) = self.add(&call.input)?;
+        let mut reply = secret.short();
+        if let Some(version) = version {
+            reply["VersionId"] = json!(version);
+        }
+        Ok((reply.into(), commit))
+    }
+
+    fn get_value(&self, call: &Call) -> Written {
+        let secret = self.living(call)?;
+        let input = &call.input;
+        let version = loose::text(input, "VersionId")?;
+        let stage = loose::text(input, "VersionStage")?;
+        let shown = secret.value(version.as_deref(), stage.as_deref())?.shown();
+        let now = self.clock.now();
+        let mut reply = secret.short();
+        merge(&mut reply, shown);
+        // The day of the last access is all that is told; not every read is stored.
+        if secret.accessed.is_some_and(|at| at.seconds() / 86_400 == now.seconds() / 86_400) {
+            let ((), commit) = self.secrets.change(|_| Ok(()))?;
+            return Ok((reply.into(), commit));
+        }
+        let ((), commit) = self.edit(&secret.name, |secret| {
+            secret.accessed = Some(now);
+            Ok(())
+        })?;
+        Ok((reply.into(), commit))
+    }
+
+    fn put_value(&self, call: &Call) -> Written {
+        let secret = self.living(call)?;
+        let content = content(&call.input)?.ok_or_else(|| {
+            Fault::new("InvalidRequestException", 400, "SecretString or SecretBinary is required")
+        })?;
+        let token = loose::text(&call.input, "ClientRequestToken")?.unwrap_or_else(id::uuid);
+        let stages = loose::texts(&call.input, "VersionStages")?;
+        let now = self.clock.now();
+        let (shown, commit) = self.edit(&secret.name, |secret| {
+            let version = secret.put(token, content, &stages, now)?;
+            let mut shown = secret.short();
+            shown["VersionId"] = json!(version);
+            shown["VersionStages"] = json!(secret.value(Some(&version), None)?.stages);
+            Ok(shown)
+        })?;
+        Ok((shown.into(), commit))
+    }
+
+    fn update(&self, call: &Call) -> Written {
+        let input = &call.input;
+        let secret = self.living(call)?;
+        let content = content(input)?;
+        let token = loose::text(input, "ClientRequestToken")?.unwrap_or_else(id::uuid);
+        let description = loose::text(input, "Description")?;
+        let key = loose::text(input, "KmsKeyId")?;
+        let now = self.clock.now();
+        let (shown, commit) = self.edit(&secret.name, |secret| {
+            let mut shown = secret.short();
+            if let Some(content) = content {
+                shown["VersionId"] = json!(secret.put(token, content, &[], now)?);
+            }
+            secret.description = description.or(secret.description.take());
+            secret.kms_key_id = key.or(secret.kms_key_id.take());
+            secret.changed = now;
+            Ok(shown)
+        })?;
+        Ok((shown.into(), commit))
+    }
+
+    fn delete(&self, call: &Call) -> Written {
+        let input = &call.input;
+        let secret = self.called(call)?;
+        let force = loose::flag(input, "ForceDeleteWithoutRecovery")?.unwrap_or(false);
+        let window = loose::integer(input, "RecoveryWindowInDays")?;
+        if force && window.is_some() {
+            let reason = "ForceDeleteWithoutRecovery and RecoveryWindowInDays exclude each other";
+            return Err(Fault::new("InvalidParameterException", 400, reason));
+        }
+        let days = window.unwrap_or(30);
+        if !(7..=30).contains(&days) {
+            let reason = format!("RecoveryWindowInDays must be 7 to 30, not {days}");
+            return Err(Fault::new("InvalidParameterException", 400, reason));
+        }
+        let now = self.clock.now();
+        if force {
+            let mut reply = secret.short();
+            reply["DeletionDate"] = moment(now);
+            return Ok((reply.into(), self.erase(&secret.name)?));
+        }
+        if secret.deleted.is_some() {
+            return Err(secret.marked());
+        }
+        let end = now.after(Duration::from_secs(days.unsigned_abs() * 86_400));
+        let (mut reply, commit) = self.edit(&secret.name, |secret| {
+            secret.deleted = Some((now, end));
+            Ok(secret.short())
+        })?;
+        reply["DeletionDate"] = moment(end);
+        Ok((reply.into(), commit))
+    }
+
+    /// Deletes a secret at once.
+    fn erase(&self, name: &str) -> Result<Commit, Fault> {
+        let ((), commit) = self.secrets.change(|secrets| {
+            secrets.remove(name);
+            Ok(())
+        })?;
+        Ok(commit)
+    }
+
+    fn restore_secret(&self, call: &Call) -> Written {
+        let secret = self.called(call)?;
+        let (reply, commit) = self.edit(&secret.name, |secret| {
+            secret.deleted = None;
+            Ok(secret.short())
+        })?;
+        Ok((reply.into(), commit))
+    }
+
+    fn describe(&self, call: &Call) -> Result<Reply, Fault> {
+        let secret = self.called(call)?;
+        let mut shown = secret.described();
+        shown["VersionIdsToStages"] = secret.stages();
+        Ok(shown.into())
+    }
+
+    fn list(&self, call: &Call) -> Result<Reply, Fault> {
+        let input = &call.input;
+        let deleted = loose::flag(input, "IncludePlannedDeletion")?.unwrap_or(false);
+        let filters = loose::list(input, "Filters")?;
+        let now = self.clock.now();
+        let mut all = self.secrets.all();
+        all.retain(|secret| {
+            !secret.is_gone(now)
+                && (deleted || secret.deleted.is_none())
+                && filters.iter().all(|filter| secret.fits(filter))
+        });
+        let limit = loose::integer(input, "MaxResults")?.unwrap_or(100).clamp(1, 100);
+        let token = loose::text(input, "NextToken")?;
+        let limit = usize::try_from(limit).unwrap_or(100);
+        let key = |secret: &Secret| secret.name.clone();
+        let (items, next) = page::page(all, key, token.as_deref(), limit)?;
+        let list: Vec<Value> = items
+            .iter()
+            .map(|secret| {
+                let mut shown = secret.described();
+                shown["SecretVersionsToStages"] = secret.stages();
+                shown
+            })
+            .collect();
+        let mut reply = json!({ "SecretList": list });
+        if let Some(next) = next {
+            reply["NextToken"] = json!(next);
+        }
+        Ok(reply.into())
+    }
+
+    fn list_versions(&self, call: &Call) -> Result<Reply, Fault> {
+        let secret = self.called(call)?;
+        let all = loose::flag(&call.input, "IncludeDeprecated")?.unwrap_or(false);
+        let shown = secret.versions.iter().filter(|version| all || !version.stages.is_empty());
+        let versions: Vec<Value> = shown
+            .map(|version| {
+                json!({
+                    "VersionId": version.id,
+                    "VersionStages": version.stages,
+                    "CreatedDate": moment(version.created),
+                })
+            })
+            .collect();
+        let mut reply = secret.short();
+        reply["Versions"] = json!(versions);
+        Ok(reply.into())
+    }
+
+    fn move_stage(&self, call: &Call) -> Written {
+        let input = &call.input;
+        let secret = self.living(call)?;
+        let stage = loose::required(input, "VersionStage")?;
+        let from = loose::text(input, "RemoveFromVersionId")?;
+        let to = loose::text(input, "MoveToVersionId")?;
+        let (reply, commit) = self.edit(&secret.name, |secret| {
+            secret.move_stage(&stage, from.as_deref(), to.as_deref())?;
+            Ok(secret.short())
+        })?;
+        Ok((reply.into(), commit))
+    }
+
+    fn tag(&self, call: &Call) -> Written {
+        let secret = self.called(call)?;
+        let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?;
+        let ((), commit) =
+            self.edit(&secret.name, |secret| add_tags(&mut secret.tags, tags).map_err(parameter))?;
+        Ok((Reply::empty(), commit))
+    }
+
+    fn untag(&self, call: &Call) -> Written {
+        let secret = self.called(call)?;
+        let keys = loose::texts(&call.input, "TagKeys")?;
+        let ((), commit) = self.edit(&secret.name, |secret| {
+            secret.tags.retain(|key, _| !keys.contains(key));
+            Ok(())
+        })?;
+        Ok((Reply::empty(), commit))
+    }
+
+    fn get_policy(&self, call: &Call) -> Result<Reply, Fault> {
+        let secret = self.called(call)?;
+        let mut reply = secret.short();
+        if let Some(policy) = secret.policy {
+            reply["ResourcePolicy"] = json!(policy);
+        }
+        Ok(reply.into())
+    }
+
+    fn put_policy(&self, call: &Call) -> Written {
+        let secret = self.called(call)?;
+        let policy = loose::required(&call.input, "ResourcePolicy")?;
+        crate::policy::Policy::parse(&policy)
+            .map_err(|reason| Fault::new("MalformedPolicyDocumentException", 400, reason))?;
+        let (reply, commit) = self.edit(&secret.name, |secret| {
+            secret.policy = Some(policy);
+            Ok(secret.short())
+        })?;
+        Ok((reply.into(), commit))
+    }
+
+    fn delete_policy(&self, call: &Call) -> Written {
+        let secret = self.called(call)?;
+        let (reply, commit) = self.edit(&secret.name, |secret| {
+            secret.policy = None;
+            Ok(secret.short())
+        })?;
+        Ok((reply.into(), commit))
+    }
+
+    fn random_password(&self, call: &Call) -> Result<Reply, Fault> {
+        let wanted = password::Wanted::read(&call.input)?;
+        Ok(json!({"RandomPassword": wanted.make()?}).into())
+    }
+}
+
+impl Secret {
+    fn is_gone(&self, now: Timestamp) -> bool {
+        self.deleted.is_some_and(|(_, end)| end <= now)
+    }
+
+    fn marked(&self) -> Fault {
+        let reason = format!("the secret `{}` is marked for deletion", self.name);
+        Fault::new("InvalidRequestException", 400, reason)
+    }
+
+    fn short(&self) -> Value {
+        json!({"ARN": self.arn, "Name": self.name})
+    }
+
+    fn described(&self) -> Value {
+        let mut shown = json!({
+            "ARN": self.arn,
+            "Name": self.name,
+            "CreatedDate": moment(self.created),
+            "LastChangedDate": moment(self.changed),
+            "Tags": tag_list(&self.tags, ("Key", "Value")),
+        });
+        if let Some(description) = &self.description {
+            shown["Description"] = json!(description);
+        }
+        if let Some(key) = &self.kms_key_id {
+            shown["KmsKeyId"] = json!(key);
+        }
+        if let Some(at) = self.accessed {
+            // Told to the day.
+            let day = Timestamp(at.seconds() / 86_400 * 86_400_000);
+            shown["LastAccessedDate"] = moment(day);
+        }
+        if let Some((at, _)) = self.deleted {
+            shown["DeletedDate"] = moment(at);
+        }
+        shown
+    }
+
+    /// Whether a filter of a list fits: a value with `!` in front must not.
+    fn fits(&self, filter: &Value) -> bool {
+        let holds = |wanted: &str| {
+            let wanted = wanted.to_lowercase();
+            let begins = |text: &str| text.to_lowercase().starts_with(&wanted);
+            let keys = || self.tags.keys().any(|key| begins(key));
+            let values = || self.tags.values().any(|value| begins(value));
+            let description = || self.description.as_deref().is_some_and(begins);
+            match filter["Key"].as_str().unwrap_or_default() {
+                "name" => begins(&self.name),
+                "description" => description(),
+                "tag-key" => keys(),
+                "tag-value" => values(),
+                "all" => begins(&self.name) || description() || keys() || values(),
+                _ => false,
+            }
+        };
+        let values = filter["Values"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let mut any = false;
+        let mut positive = false;
+        for value in values {
+            match value.strip_prefix('!') {
+                Some(not) if holds(not) => return false,
+                Some(_) => {}
+                None => {
+                    positive = true;
+                    any |= holds(value);
+                }
+            }
+        }
+        any || !positive
+    }
+}
+
+impl SecretsPort for Secrets {
+    fn value(&self, secret: &str) -> Result<String, Fault> {
+        let secret = self.named(secret)?;
+        if secret.deleted.is_some() {
+            return Err(secret.marked());
+        }
+        match &secret.value(None, None)?.content {
+            Content::Text(text) => Ok(text.clone()),
+            Content::Bytes(_) => {
+                let reason = format!("the secret `{}` holds bytes and no text", secret.name);
+                Err(Fault::new("InvalidRequestException", 400, reason))
+            }
+        }
+    }
+}
+
+impl Service for Secrets {
+    fn scopes(&self) -> &'static [&'static str] {
+        &["secretsmanager"]
+    }
+
+    fn protocols(&self) -> &'static [Protocol] {
+        &[Protocol::AwsJson { version: "1.1", target: "secretsmanager" }]
+    }
+
+    fn invalid_input(&self) -> &'static str {
+        "InvalidParameterException"
+    }
+
+    fn operations(self: Arc<Self>) -> Vec<Operation> {
+        Operations::of(self)
+            .named_async("CreateSecret", stored(Secrets::create))
+            .named_async("GetSecretValue", stored(Secrets::get_value))
+            .named_async("PutSecretValue", stored(Secrets::put_value))
+            .named_async("UpdateSecret", stored(Secrets::update))
+            .named_async("DeleteSecret", stored(Secrets::delete))
+            .named_async("RestoreSecret", stored(Secrets::restore_secret))
+            .named("DescribeSecret", read(Secrets::describe))
+            .named("ListSecrets", read(Secrets::list))
+            .named("ListSecretVersionIds", read(Secrets::list_versions))
+            .named_async("UpdateSecretVersionStage", stored(Secrets::move_stage))
+            .named_async("TagResource", stored(Secrets::tag))
+            .named_async("UntagResource", stored(Secrets::untag))
+            .named("GetResourcePolicy", read(Secrets::get_policy))
+            .named_async("PutResourcePolicy", stored(Secrets::put_policy))
+            .named_async("DeleteResourcePolicy", stored(Secrets::delete_policy))
+            .named("GetRandomPassword", read(Secrets::random_password))
+            .list()
+    }
+
+    fn refused(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("BatchGetSecretValue", "read secrets one by one"),
+            ("CancelRotateSecret", "nothing is rotated"),
+            ("ReplicateSecretToRegions", "there is one region"),
+            ("RotateSecret", "nothing is rotated"),
+        ]
+    }
+}
+
+/// The value that a call brings, if it does.
+fn content(input: &Map<String, Value>) -> Result<Option<Content>, Fault> {
+    let text = loose::text(input, "SecretString")?;
+    let binary = bytes(input, "SecretBinary")?;
+    let content = match (text, binary) {
+        (Some(_), Some(_)) => {
+            let reason = "SecretString and SecretBinary exclude each other";
+            return Err(Fault::new("InvalidParameterException", 400, reason));
+        }
+        (Some(text), None) => Content::Text(text),
+        (None, Some(bytes)) => Content::Bytes(bytes),
+        (None, None) => return Ok(None),
+    };
+    if content.size() > 65_536 {
+        let reason = format!("a secret has 65536 bytes at most, not {}", content.size());
+        return Err(Fault::new("InvalidParameterException", 400, reason));
+    }
+    Ok(Some(content))
+}
+
+/// Six characters that make an ARN unlike that of an earlier secret of the name.
+fn tail() -> String {
+    let mut tail = id::capitals(6);
+    // AWS mixes the cases.
+    if let Some(first) = tail.get_mut(..3) {
+        first.make_ascii_lowercase();
+    }
+    tail
+}
+
+fn merge(into: &mut Value, from: Value) {
+    if let (Value::Object(into), Value::Object(from)) = (into, from) {
+        into.extend(from);
+    }
+}
+
+/// Secrets Manager's own code for bad tags.
+fn parameter(fault: Fault) -> Fault {
+    Fault::new("InvalidParameterException", 400, fault.message)
+}

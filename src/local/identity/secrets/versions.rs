@@ -1,0 +1,189 @@
+//! Versions of a secret and the stages that point at them.
+//!
+//! A stage points at one version. The version that loses AWSCURRENT gets
+//! AWSPREVIOUS. Versions without a stage are kept up to a hundred.
+
+use iotstack_local_kernel::{Fault, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Secret;
+use crate::wire::{base64, moment};
+
+/// A version. Not `Debug`, for its value.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct SecretVersion {
+    pub(super) id: String,
+    pub(super) content: Content,
+    pub(super) created: Timestamp,
+    pub(super) stages: Vec<String>,
+}
+
+/// A value. Not `Debug`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Content {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Content {
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Content::Text(text) => text.len(),
+            Content::Bytes(bytes) => bytes.len(),
+        }
+    }
+}
+
+impl SecretVersion {
+    /// As `GetSecretValue` shows it.
+    pub(super) fn shown(&self) -> Value {
+        let (member, value) = match &self.content {
+            Content::Text(text) => ("SecretString", text.clone()),
+            Content::Bytes(bytes) => ("SecretBinary", base64(bytes)),
+        };
+        json!({
+            "VersionId": self.id,
+            member: value,
+            "VersionStages": self.stages,
+            "CreatedDate": moment(self.created),
+        })
+    }
+}
+
+impl Secret {
+    /// Adds a version; without stages it becomes the current one. Once more with
+    /// the same id and value changes nothing.
+    pub(super) fn put(
+        &mut self,
+        id: String,
+        content: Content,
+        stages: &[String],
+        now: Timestamp,
+    ) -> Result<String, Fault> {
+        if let Some(kept) = self.versions.iter().find(|version| version.id == id) {
+            if kept.content == content {
+                return Ok(id);
+            }
+            let reason = format!("version `{id}` exists already with another value");
+            return Err(Fault::new("ResourceExistsException", 400, reason));
+        }
+        if !(32..=64).contains(&id.len()) {
+            let reason =
+                format!("ClientRequestToken must have 32 to 64 characters, not {}", id.len());
+            return Err(Fault::new("InvalidParameterException", 400, reason));
+        }
+        self.versions.push(SecretVersion {
+            id: id.clone(),
+            content,
+            created: now,
+            stages: Vec::new(),
+        });
+        let current = [CURRENT.to_owned()];
+        for stage in if stages.is_empty() { &current } else { stages } {
+            self.point(stage, &id);
+        }
+        if self.versions.len() > 100 {
+            let unused = self.versions.iter().position(|version| version.stages.is_empty());
+            if let Some(unused) = unused {
+                self.versions.remove(unused);
+            }
+        }
+        self.changed = now;
+        Ok(id)
+    }
+
+    /// A version by its id or stage; the current one if neither is named.
+    pub(super) fn value(
+        &self,
+        id: Option<&str>,
+        stage: Option<&str>,
+    ) -> Result<&SecretVersion, Fault> {
+        let wanted = match (id, stage) {
+            (None, None) => (None, Some(CURRENT)),
+            other => other,
+        };
+        let fits = |version: &&SecretVersion| {
+            wanted.0.is_none_or(|id| version.id == id)
+                && wanted.1.is_none_or(|stage| version.stages.iter().any(|own| own == stage))
+        };
+        self.versions.iter().find(fits).ok_or_else(|| {
+            let what = match wanted {
+                (Some(id), _) => format!("version `{id}`"),
+                (None, Some(stage)) => format!("value at stage `{stage}`"),
+                (None, None) => "value".to_owned(),
+            };
+            let reason = format!("the secret `{}` has no {what}", self.name);
+            Fault::new("ResourceNotFoundException", 400, reason)
+        })
+    }
+
+    /// Moves a stage from one version to another.
+    pub(super) fn move_stage(
+        &mut self,
+        stage: &str,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<(), Fault> {
+        let holder = self.versions.iter().find(|version| version.stages.iter().any(|s| s == stage));
+        let holder = holder.map(|version| version.id.clone());
+        let refuse = |reason: String| Err(Fault::new("InvalidParameterException", 400, reason));
+        if let Some(from) = from
+            && holder.as_deref() != Some(from)
+        {
+            return refuse(format!("stage `{stage}` does not point at version `{from}`"));
+        }
+        match (to, holder) {
+            (Some(to), holder) => {
+                self.value(Some(to), None)?;
+                if from.is_none() && holder.as_deref().is_some_and(|holder| holder != to) {
+                    let holder = holder.unwrap_or_default();
+                    return refuse(format!(
+                        "stage `{stage}` points at version `{holder}`; name it in RemoveFromVersionId"
+                    ));
+                }
+                self.point(stage, to);
+            }
+            (None, Some(_)) if stage == CURRENT => {
+                return refuse(format!("stage `{stage}` can only be moved to another version"));
+            }
+            (None, _) => self.take(stage),
+        }
+        Ok(())
+    }
+
+    /// Versions with their stages.
+    pub(super) fn stages(&self) -> Value {
+        let staged = self.versions.iter().filter(|version| !version.stages.is_empty());
+        Value::Object(staged.map(|v| (v.id.clone(), json!(v.stages))).collect())
+    }
+
+    /// Points a stage at a version.
+    fn point(&mut self, stage: &str, id: &str) {
+        let holder = self
+            .versions
+            .iter()
+            .find(|version| version.stages.iter().any(|own| own == stage))
+            .map(|version| version.id.clone());
+        if holder.as_deref() == Some(id) {
+            return;
+        }
+        self.take(stage);
+        if let Some(version) = self.versions.iter_mut().find(|version| version.id == id) {
+            version.stages.push(stage.to_owned());
+        }
+        if let (CURRENT, Some(holder)) = (stage, holder) {
+            self.point(PREVIOUS, &holder);
+        }
+    }
+
+    /// Takes a stage from whichever version has it.
+    fn take(&mut self, stage: &str) {
+        for version in &mut self.versions {
+            version.stages.retain(|own| own != stage);
+        }
+    }
+}
+
+const CURRENT: &str = "AWSCURRENT";
+const PREVIOUS: &str = "AWSPREVIOUS";

@@ -1,0 +1,497 @@
+//! The parameters of Systems Manager.
+//!
+//! Real: String, StringList and SecureString with versions, labels, history,
+//! hierarchies, patterns, tags, selectors (`name:3`, `name:label`). A
+//! SecureString is shown encrypted unless decryption is asked for.
+//!
+//! Not offered: parameter policies, the types that look up machine images,
+//! public parameters of AWS (`/aws/…`), and everything of Systems Manager that
+//! is not a parameter.
+
+mod parameter;
+pub(crate) mod resources;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use iotstack_local_kernel::ports::Parameters as ParametersPort;
+use iotstack_local_kernel::{
+    Account, Call, Caller, Clock, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply,
+    Service, StoreError, loose, page,
+};
+use serde_json::{Map, Value, json};
+
+use crate::kms::Kms;
+use crate::records::{Records, read, stored};
+use crate::wire::{Tags, add_tags, tag_list};
+use parameter::{Kind, Parameter, Version, check_name, check_value};
+
+/// The parameter store.
+pub(crate) struct Parameters {
+    account: Account,
+    clock: Clock,
+    kms: Arc<Kms>,
+    parameters: Records<Parameter>,
+}
+
+/// What a parameter shall be.
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) kind: Option<Kind>,
+    pub(crate) description: Option<String>,
+    pub(crate) key: Option<String>,
+    pub(crate) pattern: Option<String>,
+    pub(crate) tier: String,
+    pub(crate) data_type: String,
+    pub(crate) overwrite: bool,
+    pub(crate) tags: Vec<(String, String)>,
+    pub(crate) by: String,
+}
+
+type Written = Result<(Reply, Commit), Fault>;
+
+impl Parameters {
+    pub(crate) fn restore(cloud: &Cloud, kms: &Arc<Kms>) -> Result<Self, StoreError> {
+        Ok(Parameters {
+            account: cloud.account.clone(),
+            clock: cloud.clock.clone(),
+            kms: kms.clone(),
+            parameters: Records::restore(&cloud.store, "ssm_parameters")?,
+        })
+    }
+
+    /// Makes a parameter, or writes a new version of it. Gives the version.
+    fn write(&self, wanted: Wanted) -> Result<(u64, Commit), Fault> {
+        check_name(&wanted.name)?;
+        let mut tags = Tags::new();
+        add_tags(&mut tags, wanted.tags)?;
+        if wanted.overwrite && !tags.is_empty() {
+            let reason =
+                "tags and Overwrite cannot be given together; tag the parameter afterwards";
+            return Err(Fault::new("ValidationException", 400, reason));
+        }
+        if !["Standard", "Advanced", "Intelligent-Tiering"].contains(&wanted.tier.as_str()) {
+            let reason = format!("`{}` is no tier of parameters", wanted.tier);
+            return Err(Fault::new("ValidationException", 400, reason));
+        }
+        if wanted.data_type != "text" {
+            return Err(Fault::not_implemented(format!("parameters of type {}", wanted.data_type)));
+        }
+        let now = self.clock.now();
+        self.parameters.change(|parameters| {
+            let kept = parameters.get(&wanted.name).cloned();
+            if kept.is_some() && !wanted.overwrite {
+                let reason = format!(
+                    "the parameter `{}` exists already; set Overwrite to write over it",
+                    wanted.name
+                );
+                return Err(Fault::new("ParameterAlreadyExists", 400, reason));
+            }
+            let kind = match (&kept, wanted.kind) {
+                (Some(kept), None) => kept.newest().kind,
+                (_, Some(kind)) => kind,
+                (None, None) => {
+                    let reason = "Type is required for a new parameter";
+                    return Err(Fault::new("ValidationException", 400, reason));
+                }
+            };
+            if kept.as_ref().is_some_and(|kept| kept.newest().kind != kind) {
+                let reason = "the type of a parameter cannot be changed";
+                return Err(Fault::new("HierarchyTypeMismatchException", 400, reason));
+            }
+            let largest = if wanted.tier == "Standard" { 4096 } else { 8192 };
+            check_value(kind, &wanted.value, wanted.pattern.as_deref(), largest)?;
+            let key = match kind {
+                Kind::SecureString => {
+                    let key = wanted.key.unwrap_or_else(|| "alias/aws/ssm".to_owned());
+                    self.kms
+                        .check_usable(&key)
+                        .map_err(|fault| Fault::new("InvalidKeyId", 400, fault.message))?;
+                    Some(key)
+                }
+                _ if wanted.key.is_some() => {
+                    let reason = "KeyId is for parameters of type SecureString";
+                    return Err(Fault::new("ValidationException", 400, reason));
+                }
+                _ => None,
+            };
+            let mut parameter = kept.unwrap_or_else(|| Parameter {
+                name: wanted.name.clone(),
+                versions: Vec::new(),
+                tags,
+            });
+            let number = parameter.versions.last().map_or(1, |newest| newest.number + 1);
+            parameter.add(Version {
+                number,
+                value: wanted.value,
+                kind,
+                description: wanted.description,
+                key,
+                pattern: wanted.pattern,
+                tier: if wanted.tier == "Advanced" { "Advanced" } else { "Standard" }.to_owned(),
+                modified: now,
+                modified_by: wanted.by,
+                labels: Vec::new(),
+            })?;
+            parameters.put(&wanted.name, parameter);
+            Ok(number)
+        })
+    }
+
+    /// Deletes a parameter.
+    fn drop_parameter(&self, name: &str) -> Result<Commit, Fault> {
+        let ((), commit) = self
+            .parameters
+            .change(|parameters| parameters.remove(name).map(drop).ok_or_else(|| missing(name)))?;
+        Ok(commit)
+    }
+
+    fn put(&self, call: &Call) -> Written {
+        let input = &call.input;
+        if input.get("Policies").is_some_and(|policies| !policies.is_null() && policies != "") {
+            return Err(Fault::not_implemented("policies of parameters"));
+        }
+        let tier = loose::text(input, "Tier")?.unwrap_or_else(|| "Standard".to_owned());
+        let (version, commit) = self.write(Wanted {
+            name: loose::required(input, "Name")?,
+            value: loose::required(input, "Value")?,
+            kind: loose::text(input, "Type")?.map(|kind| Kind::parse(&kind)).transpose()?,
+            description: loose::text(input, "Description")?,
+            key: loose::text(input, "KeyId")?,
+            pattern: loose::text(input, "AllowedPattern")?,
+            tier: tier.clone(),
+            data_type: loose::text(input, "DataType")?.unwrap_or_else(|| "text".to_owned()),
+            overwrite: loose::flag(input, "Overwrite")?.unwrap_or(false),
+            tags: loose::pairs(input, "Tags", ("Key", "Value"))?,
+            by: match &call.caller {
+                Caller::Principal { arn } => arn.clone(),
+                _ => self.account.global_arn("iam", "root"),
+            },
+        })?;
+        let tier = if tier == "Advanced" { "Advanced" } else { "Standard" };
+        Ok((json!({"Version": version, "Tier": tier}).into(), commit))
+    }
+
+    fn get(&self, call: &Call) -> Result<Reply, Fault> {
+        let name = loose::required(&call.input, "Name")?;
+        let decrypt = loose::flag(&call.input, "WithDecryption")?.unwrap_or(false);
+        Ok(json!({"Parameter": self.shown(&name, decrypt)?}).into())
+    }
+
+    fn get_many(&self, call: &Call) -> Result<Reply, Fault> {
+        let names = loose::texts(&call.input, "Names")?;
+        if names.is_empty() || names.len() > 10 {
+            let reason = format!("1 to 10 names are accepted, not {}", names.len());
+            return Err(Fault::new("ValidationException", 400, reason));
+        }
+        let decrypt = loose::flag(&call.input, "WithDecryption")?.unwrap_or(false);
+        let (mut found, mut invalid) = (Vec::new(), Vec::new());
+        for name in names {
+            match self.shown(&name, decrypt) {
+                Ok(shown) => found.push(shown),
+                Err(_) => invalid.push(name),
+            }
+        }
+        Ok(json!({"Parameters": found, "InvalidParameters": invalid}).into())
+    }
+
+    fn by_path(&self, call: &Call) -> Result<Reply, Fault> {
+        let input = &call.input;
+        let path = loose::required(input, "Path")?;
+        if !path.starts_with('/') {
+            let reason = format!("path `{path}` must begin with `/`");
+            return Err(Fault::new("ValidationException", 400, reason));
+        }
+        let prefix = format!("{}/", path.trim_end_matches('/'));
+        let recursive = loose::flag(input, "Recursive")?.unwrap_or(false);
+        let decrypt = loose::flag(input, "WithDecryption")?.unwrap_or(false);
+        let filters = loose::list(input, "ParameterFilters")?;
+        let mut all = self.parameters.all();
+        all.retain(|parameter| {
+            let below = parameter.name.strip_prefix(&prefix);
+            below.is_some_and(|below| recursive || !below.contains('/'))
+        });
+        self.filter(&mut all, &filters)?;
+        let limit = loose::integer(input, "MaxResults")?.unwrap_or(10).clamp(1, 10);
+        self.paged(input, all, limit, |parameter| {
+            let version = parameter.newest();
+            self.shown_version(parameter, version, None, decrypt)
+        })
+    }
+
+    fn describe(&self, call: &Call) -> Result<Reply, Fault> {
+        let input = &call.input;
+        let mut filters = loose::list(input, "ParameterFilters")?;
+        filters.extend(loose::list(input, "Filters")?);
+        let mut all = self.parameters.all();
+        self.filter(&mut all, &filters)?;
+        let limit = loose::integer(input, "MaxResults")?.unwrap_or(50).clamp(1, 50);
+        self.paged(input, all, limit, |parameter| {
+            let mut shown = parameter.newest().described(&parameter.name);
+            shown["ARN"] = json!(self.arn(&parameter.name));
+            Ok(shown)
+        })
+    }
+
+    fn history(&self, call: &Call) -> Result<Reply, Fault> {
+        let name = loose::required(&call.input, "Name")?;
+        let decrypt = loose::flag(&call.input, "WithDecryption")?.unwrap_or(false);
+        let parameter = self.parameters.get(&name).ok_or_else(|| missing(&name))?;
+        let versions: Vec<Value> = parameter
+            .versions
+            .iter()
+            .map(|version| {
+                let mut shown = version.described(&name);
+                shown["Value"] = json!(self.value_of(&name, version, decrypt)?);
+                shown["Labels"] = json!(version.labels);
+                Ok(shown)
+            })
+            .collect::<Result<_, Fault>>()?;
+        Ok(json!({ "Parameters": versions }).into())
+    }
+
+    fn delete(&self, call: &Call) -> Written {
+        let name = loose::required(&call.input, "Name")?;
+        Ok((Reply::empty(), self.drop_parameter(&name)?))
+    }
+
+    fn delete_many(&self, call: &Call) -> Written {
+        let names = loose::texts(&call.input, "Names")?;
+        let (reply, commit) = self.parameters.change(|parameters| {
+            let (mut deleted, mut invalid) = (Vec::new(), Vec::new());
+            for name in names {
+                match parameters.remove(&name) {
+                    Some(_) => deleted.push(name),
+                    None => invalid.push(name),
+                }
+            }
+            Ok(json!({"DeletedParameters": deleted, "InvalidParameters": invalid}))
+        })?;
+        Ok((reply.into(), commit))
+    }
+
+    fn label(&self, call: &Call) -> Written {
+        let name = loose::required(&call.input, "Name")?;
+        let labels = loose::texts(&call.input, "Labels")?;
+        let wanted = loose::integer(&call.input, "ParameterVersion")?;
+        let (reply, commit) = self.edit(&name, |parameter| {
+            let number = match wanted.and_then(|number| u64::try_from(number).ok()) {
+                Some(number) => number,
+                None => parameter.newest().number,
+            };
+            let invalid = parameter.label(number, &labels)?;
+            Ok(json!({"InvalidLabels": invalid, "ParameterVersion": number}))
+        })?;
+        Ok((reply.into(), commit))
+    }
+
+    fn tag(&self, call: &Call) -> Written {
+        let name = tagged(call)?;
+        let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?;
+        let ((), commit) = self
+            .edit(&name, |parameter| add_tags(&mut parameter.tags, tags))
+            .map_err(no_resource)?;
+        Ok((Reply::empty(), commit))
+    }
+
+    fn untag(&self, call: &Call) -> Written {
+        let name = tagged(call)?;
+        let keys = loose::texts(&call.input, "TagKeys")?;
+        let change = |parameter: &mut Parameter| {
+            parameter.tags.retain(|key, _| !keys.contains(key));
+            Ok(())
+        };
+        let ((), commit) = self.edit(&name, change).map_err(no_resource)?;
+        Ok((Reply::empty(), commit))
+    }
+
+    fn list_tags(&self, call: &Call) -> Result<Reply, Fault> {
+        let name = tagged(call)?;
+        let parameter = self.parameters.get(&name).ok_or_else(|| no_resource(missing(&name)))?;
+        Ok(json!({"TagList": tag_list(&parameter.tags, ("Key", "Value"))}).into())
+    }
+
+    fn edit<R>(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Parameter) -> Result<R, Fault>,
+    ) -> Result<(R, Commit), Fault> {
+        self.parameters.change(|parameters| {
+            let mut parameter = parameters.get(name).cloned().ok_or_else(|| missing(name))?;
+            let outcome = change(&mut parameter)?;
+            parameters.put(name, parameter);
+            Ok(outcome)
+        })
+    }
+
+    /// A parameter by its name or ARN, with a version or label behind a colon.
+    fn shown(&self, wanted: &str, decrypt: bool) -> Result<Value, Fault> {
+        let own = self.account.arn("ssm", "parameter");
+        let name = match wanted.strip_prefix(&own) {
+            // The ARN of `a` is `…:parameter/a`, and so is that of `/a`.
+            Some(rest) if self.parameters.get(rest).is_none() && !rest[1..].contains('/') => {
+                &rest[1..]
+            }
+            Some(rest) => rest,
+            None => wanted,
+        };
+        let (name, selector) = match name.split_once(':') {
+            Some((name, selector)) => (name, Some(selector)),
+            None => (name, None),
+        };
+        let parameter = self.parameters.get(name).ok_or_else(|| missing(name))?;
+        let version = parameter.select(selector)?;
+        self.shown_version(&parameter, version, selector, decrypt)
+    }
+
+    fn shown_version(
+        &self,
+        parameter: &Parameter,
+        version: &Version,
+        selector: Option<&str>,
+        decrypt: bool,
+    ) -> Result<Value, Fault> {
+        let mut shown = version.shown(&parameter.name);
+        shown["Value"] = json!(self.value_of(&parameter.name, version, decrypt)?);
+        shown["ARN"] = json!(self.arn(&parameter.name));
+        if let Some(selector) = selector {
+            shown["Selector"] = json!(format!(":{selector}"));
+        }
+        Ok(shown)
+    }
+
+    /// The value, or what KMS makes of it.
+    fn value_of(&self, name: &str, version: &Version, decrypt: bool) -> Result<String, Fault> {
+        match &version.key {
+            Some(key) if !decrypt => {
+                let context = [("PARAMETER_ARN".to_owned(), self.arn(name))].into();
+                let sealed = self.kms.seal(key, version.value.as_bytes(), &context)?;
+                Ok(crate::wire::base64(&sealed))
+            }
+            Some(key) => {
+                self.kms
+                    .check_usable(key)
+                    .map_err(|f| Fault::new("InvalidKeyId", 400, f.message))?;
+                Ok(version.value.clone())
+            }
+            None => Ok(version.value.clone()),
+        }
+    }
+
+    fn arn(&self, name: &str) -> String {
+        let slash = if name.starts_with('/') { "" } else { "/" };
+        self.account.arn("ssm", format!("parameter{slash}{name}"))
+    }
+
+    fn filter(&self, all: &mut Vec<Parameter>, filters: &[Value]) -> Result<(), Fault> {
+        for filter in filters {
+            let key = filter["Key"].as_str().unwrap_or_default();
+            let option = filter["Option"].as_str().unwrap_or("Equals");
+            let known = ["Name", "Type", "KeyId", "Path", "Tier", "Label", "DataType"];
+            if !known.contains(&key) && !key.starts_with("tag:") {
+                let reason = format!("`{key}` is no key of a filter");
+                return Err(Fault::new("InvalidFilterKey", 400, reason));
+            }
+            if !["Equals", "BeginsWith", "Contains", "Recursive", "OneLevel"].contains(&option) {
+                let reason = format!("`{option}` is no option of a filter");
+                return Err(Fault::new("InvalidFilterOption", 400, reason));
+            }
+            let values: Vec<&str> = filter["Values"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            all.retain(|parameter| parameter.fits(key, option, &values));
+        }
+        Ok(())
+    }
+
+    fn paged(
+        &self,
+        input: &Map<String, Value>,
+        all: Vec<Parameter>,
+        limit: i64,
+        shown: impl Fn(&Parameter) -> Result<Value, Fault>,
+    ) -> Result<Reply, Fault> {
+        let token = loose::text(input, "NextToken")?;
+        let limit = usize::try_from(limit).unwrap_or(10);
+        let key = |parameter: &Parameter| parameter.name.clone();
+        let (items, next) = page::page(all, key, token.as_deref(), limit)?;
+        let list: Vec<Value> = items.iter().map(shown).collect::<Result<_, _>>()?;
+        let mut reply = json!({ "Parameters": list });
+        if let Some(next) = next {
+            reply["NextToken"] = json!(next);
+        }
+        Ok(reply.into())
+    }
+}
+
+impl ParametersPort for Parameters {
+    fn value(&self, name: &str) -> Result<String, Fault> {
+        let (name, selector) = match name.split_once(':') {
+            Some((name, selector)) => (name, Some(selector)),
+            None => (name, None),
+        };
+        let parameter = self.parameters.get(name).ok_or_else(|| missing(name))?;
+        let version = parameter.select(selector)?;
+        self.value_of(name, version, true)
+    }
+}
+
+impl Service for Parameters {
+    fn scopes(&self) -> &'static [&'static str] {
+        &["ssm"]
+    }
+
+    fn protocols(&self) -> &'static [Protocol] {
+        &[Protocol::AwsJson { version: "1.1", target: "AmazonSSM" }]
+    }
+
+    fn operations(self: Arc<Self>) -> Vec<Operation> {
+        Operations::of(self)
+            .named_async("PutParameter", stored(Parameters::put))
+            .named("GetParameter", read(Parameters::get))
+            .named("GetParameters", read(Parameters::get_many))
+            .named("GetParametersByPath", read(Parameters::by_path))
+            .named("GetParameterHistory", read(Parameters::history))
+            .named("DescribeParameters", read(Parameters::describe))
+            .named_async("DeleteParameter", stored(Parameters::delete))
+            .named_async("DeleteParameters", stored(Parameters::delete_many))
+            .named_async("LabelParameterVersion", stored(Parameters::label))
+            .named_async("AddTagsToResource", stored(Parameters::tag))
+            .named_async("RemoveTagsFromResource", stored(Parameters::untag))
+            .named("ListTagsForResource", read(Parameters::list_tags))
+            .list()
+    }
+
+    fn refused(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("CreateDocument", "only parameters are offered"),
+            ("SendCommand", "there are no instances"),
+            ("StartAutomationExecution", "only parameters are offered"),
+        ]
+    }
+}
+
+fn tagged(call: &Call) -> Result<String, Fault> {
+    let kind = loose::required(&call.input, "ResourceType")?;
+    if kind != "Parameter" {
+        let reason = format!("only resources of type Parameter are offered, not `{kind}`");
+        return Err(Fault::new("InvalidResourceType", 400, reason));
+    }
+    loose::required(&call.input, "ResourceId")
+}
+
+fn missing(name: &str) -> Fault {
+    Fault::new("ParameterNotFound", 400, format!("there is no parameter `{name}`"))
+}
+
+fn no_resource(fault: Fault) -> Fault {
+    match fault.code.as_str() {
+        "ParameterNotFound" => Fault::new("InvalidResourceId", 400, fault.message),
+        _ => fault,
+    }
+}

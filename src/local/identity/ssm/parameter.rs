@@ -1,0 +1,245 @@
+//! A parameter with its versions, and the rules for names and values.
+
+use iotstack_local_kernel::{Fault, Timestamp};
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::wire::{Tags, moment};
+
+/// A parameter. Not `Debug`, for its values.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Parameter {
+    pub(super) name: String,
+    /// The oldest first; never empty.
+    pub(super) versions: Vec<Version>,
+    pub(super) tags: Tags,
+}
+
+/// A version of a parameter. Not `Debug`.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Version {
+    pub(super) number: u64,
+    pub(super) value: String,
+    pub(super) kind: Kind,
+    pub(super) description: Option<String>,
+    /// The KMS key of a SecureString.
+    pub(super) key: Option<String>,
+    pub(super) pattern: Option<String>,
+    pub(super) tier: String,
+    pub(super) modified: Timestamp,
+    pub(super) modified_by: String,
+    pub(super) labels: Vec<String>,
+}
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) enum Kind {
+    #[default]
+    String,
+    StringList,
+    SecureString,
+}
+
+impl Kind {
+    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
+        match text {
+            "String" => Ok(Kind::String),
+            "StringList" => Ok(Kind::StringList),
+            "SecureString" => Ok(Kind::SecureString),
+            other => {
+                let reason =
+                    format!("Type must be String, StringList or SecureString, not `{other}`");
+                Err(Fault::new("UnsupportedParameterType", 400, reason))
+            }
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::String => "String",
+            Kind::StringList => "StringList",
+            Kind::SecureString => "SecureString",
+        }
+    }
+}
+
+impl Parameter {
+    /// The version that counts.
+    pub(super) fn newest(&self) -> &Version {
+        static NONE: std::sync::LazyLock<Version> = std::sync::LazyLock::new(Version::default);
+        self.versions.last().unwrap_or(&NONE)
+    }
+
+    /// Adds a version. Of a hundred the oldest goes, unless it has a label.
+    pub(super) fn add(&mut self, version: Version) -> Result<(), Fault> {
+        if self.versions.len() >= 100 {
+            if self.versions.first().is_some_and(|oldest| !oldest.labels.is_empty()) {
+                let reason = "the oldest of 100 versions has a label and cannot go";
+                return Err(Fault::new("ParameterMaxVersionLimitExceeded", 400, reason));
+            }
+            self.versions.remove(0);
+        }
+        self.versions.push(version);
+        Ok(())
+    }
+
+    /// A version by its number or label; the newest if nothing is named.
+    pub(super) fn select(&self, selector: Option<&str>) -> Result<&Version, Fault> {
+        let Some(selector) = selector else { return Ok(self.newest()) };
+        let number = selector.parse::<u64>().ok();
+        let fits = |version: &&Version| {
+            Some(version.number) == number || version.labels.iter().any(|label| label == selector)
+        };
+        self.versions.iter().find(fits).ok_or_else(|| {
+            let reason = format!("the parameter `{}` has no version `{selector}`", self.name);
+            Fault::new("ParameterVersionNotFound", 400, reason)
+        })
+    }
+
+    /// Puts labels on a version, taking them from others. Gives those that are
+    /// no labels.
+    pub(super) fn label(&mut self, number: u64, labels: &[String]) -> Result<Vec<String>, Fault> {
+        if !self.versions.iter().any(|version| version.number == number) {
+            let reason = format!("the parameter `{}` has no version {number}", self.name);
+            return Err(Fault::new("ParameterVersionNotFound", 400, reason));
+        }
+        let is_label = |label: &String| {
+            let plain = label.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+            let reserved = ["aws", "ssm"].iter().any(|p| label.to_lowercase().starts_with(p));
+            let digit = label.starts_with(|c: char| c.is_ascii_digit());
+            plain && !reserved && !digit && (1..=100).contains(&label.len())
+        };
+        let (good, bad): (Vec<String>, Vec<String>) = labels.iter().cloned().partition(is_label);
+        for version in &mut self.versions {
+            version.labels.retain(|label| !good.contains(label));
+            if version.number == number {
+                if version.labels.len() + good.len() > 10 {
+                    let reason = "a version has 10 labels at most";
+                    return Err(Fault::new("ParameterVersionLabelLimitExceeded", 400, reason));
+                }
+                version.labels.extend(good.iter().cloned());
+            }
+        }
+        Ok(bad)
+    }
+
+    /// Whether a filter fits.
+    pub(super) fn fits(&self, key: &str, option: &str, values: &[&str]) -> bool {
+        let newest = self.newest();
+        let texts: Vec<&str> = match key {
+            "Name" => vec![&self.name],
+            "Type" => vec![newest.kind.name()],
+            "KeyId" => newest.key.as_deref().into_iter().collect(),
+            "Tier" => vec![&newest.tier],
+            "DataType" => vec!["text"],
+            "Label" => newest.labels.iter().map(String::as_str).collect(),
+            "Path" => {
+                let below = |path: &&str| {
+                    let prefix = format!("{}/", path.trim_end_matches('/'));
+                    let below = self.name.strip_prefix(&prefix);
+                    below.is_some_and(|below| option == "Recursive" || !below.contains('/'))
+                };
+                return values.iter().any(|path| below(path));
+            }
+            tag => {
+                let value = tag.strip_prefix("tag:").and_then(|tag| self.tags.get(tag));
+                if values.is_empty() {
+                    return value.is_some();
+                }
+                value.map(String::as_str).into_iter().collect()
+            }
+        };
+        texts.iter().any(|text| {
+            values.iter().any(|value| match option {
+                "BeginsWith" => text.starts_with(value),
+                "Contains" => text.contains(value),
+                _ => text == value,
+            })
+        })
+    }
+}
+
+impl Version {
+    /// As `GetParameter` shows it, without the value.
+    pub(super) fn shown(&self, name: &str) -> Value {
+        json!({
+            "Name": name,
+            "Type": self.kind.name(),
+            "Version": self.number,
+            "LastModifiedDate": moment(self.modified),
+            "DataType": "text",
+        })
+    }
+
+    /// As `DescribeParameters` shows it: no value.
+    pub(super) fn described(&self, name: &str) -> Value {
+        let mut shown = self.shown(name);
+        shown["LastModifiedUser"] = json!(self.modified_by);
+        shown["Tier"] = json!(self.tier);
+        shown["Policies"] = json!([]);
+        for (member, value) in [
+            ("Description", &self.description),
+            ("KeyId", &self.key),
+            ("AllowedPattern", &self.pattern),
+        ] {
+            if let Some(value) = value {
+                shown[member] = json!(value);
+            }
+        }
+        shown
+    }
+}
+
+/// Names are paths of letters, digits and `_.-`, fifteen levels deep at most.
+pub(super) fn check_name(name: &str) -> Result<(), Fault> {
+    let refuse =
+        |reason: &str| Err(Fault::new("ValidationException", 400, format!("`{name}`: {reason}")));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-/".contains(c);
+    if name.is_empty() || name.len() > 1011 || !name.chars().all(plain) {
+        return refuse("a name has 1 to 1011 letters, digits and `_.-/`");
+    }
+    if name.contains('/') && !name.starts_with('/') {
+        return refuse("a name with levels must begin with `/`");
+    }
+    if name.ends_with('/') || name.contains("//") {
+        return refuse("no level of a name may be empty");
+    }
+    let first = name.trim_start_matches('/').to_lowercase();
+    if first.starts_with("aws") || first.starts_with("ssm") {
+        return refuse("names that begin with `aws` or `ssm` are AWS's own");
+    }
+    if name.matches('/').count() > 15 {
+        let reason = format!("`{name}` has more than 15 levels");
+        return Err(Fault::new("HierarchyLevelLimitExceededException", 400, reason));
+    }
+    Ok(())
+}
+
+/// Values have a bound and may have to fit a pattern.
+pub(super) fn check_value(
+    kind: Kind,
+    value: &str,
+    pattern: Option<&str>,
+    largest: usize,
+) -> Result<(), Fault> {
+    if value.len() > largest {
+        let reason = format!("a value has {largest} bytes at most, not {}", value.len());
+        return Err(Fault::new("ValidationException", 400, reason));
+    }
+    if kind == Kind::StringList && value.split(',').any(str::is_empty) {
+        let reason = "no item of a StringList may be empty";
+        return Err(Fault::new("ValidationException", 400, reason));
+    }
+    let Some(pattern) = pattern else { return Ok(()) };
+    let regex = Regex::new(pattern).map_err(|_| {
+        let reason = format!("`{pattern}` is no regular expression");
+        Fault::new("InvalidAllowedPatternException", 400, reason)
+    })?;
+    if regex.is_match(value) {
+        return Ok(());
+    }
+    // The value itself stays out of the message: it may be a secret.
+    let reason = format!("the value does not fit the pattern `{pattern}`");
+    Err(Fault::new("ParameterPatternMismatchException", 400, reason))
+}
