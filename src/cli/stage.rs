@@ -194,11 +194,11 @@ fn system_authorities() -> Result<String> {
         return Err(Error::stack("this machine trusts no certificate authority")
             .hint("name a file with certificates in AWS_CA_BUNDLE"));
     }
-    let encode = |certificate: &rustls_native_certs::CertificateDer| {
-        let text = base64::engine::general_purpose::STANDARD.encode(certificate.as_ref());
+    let encode = |certificate: &[u8]| {
+        let text = base64::engine::general_purpose::STANDARD.encode(certificate);
         format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
     };
-    Ok(found.certs.iter().map(encode).collect())
+    Ok(found.certs.iter().map(|certificate| encode(certificate)).collect())
 }
 
 /// Reads `host` or `host:port`.

@@ -14,7 +14,7 @@ use crate::cli::fleet::StackOption;
 use crate::cli::operator::Operator;
 use crate::cli::stage::Stage;
 use crate::cli::ui::playing::Playing;
-use crate::cli::ui::{self, json, out, style, tell};
+use crate::cli::ui::{self, out, style, tell};
 
 /// Lets simulated devices update over the air, and judges how they did
 ///

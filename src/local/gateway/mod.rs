@@ -73,7 +73,6 @@ async fn coverage(State(gateway): State<Arc<Gateway>>) -> Response {
 
 /// The answer of a custom resource; its token is the permission.
 async fn custom_resource_answer(
-    State(gateway): State<Arc<Gateway>>,
     axum::extract::Path(token): axum::extract::Path<String>,
     body: Bytes,
 ) -> StatusCode {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use iotstack_local_broker::Origin;
 use iotstack_local_kernel::Caller;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -39,21 +39,23 @@ pub fn serve(
     )
 }
 
-/// Carries bytes both ways until one side ends.
+/// Carries bytes both ways until one side ends. Neither way waits for the other: a
+/// broker that cannot write for a moment reads nothing either.
 async fn pump(mut socket: WebSocket, stream: DuplexStream) {
     let (mut from_broker, mut to_broker) = tokio::io::split(stream);
     let mut buffer = vec![0; BUFFER];
+    let mut unsent = Bytes::new();
     loop {
         tokio::select! {
-            frame = socket.recv() => match frame {
-                Some(Ok(Message::Binary(bytes))) => {
-                    if to_broker.write_all(&bytes).await.is_err() {
-                        break;
-                    }
-                }
+            frame = socket.recv(), if unsent.is_empty() => match frame {
+                Some(Ok(Message::Binary(bytes))) => unsent = bytes,
                 // Answered by the library.
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Text(_) | Message::Close(_)) | Err(_)) | None => break,
+            },
+            written = to_broker.write(&unsent), if !unsent.is_empty() => match written {
+                Ok(0) | Err(_) => break,
+                Ok(length) => unsent.advance(length),
             },
             read = from_broker.read(&mut buffer) => match read {
                 Ok(0) | Err(_) => break,
