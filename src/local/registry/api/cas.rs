@@ -188,6 +188,9 @@ fn word(is: bool, yes: &'static str, no: &'static str) -> &'static str {
 impl Tx<'_> {
     /// Registers an authority whose owner proved to hold its key.
     pub fn register_ca(&mut self, new: NewCa) -> Result<Ca, Fault> {
+        if let Some(registration) = &new.registration {
+            self.check_template(registration)?;
+        }
         let der = x509::certificate_der(&new.pem).map_err(fault::certificate_validation)?;
         let facts = x509::facts(&der).map_err(fault::certificate_validation)?;
         if !facts.is_ca {
@@ -251,6 +254,7 @@ impl Tx<'_> {
     ) -> Result<(), Fault> {
         if let Some(registration) = &registration {
             check_registration(registration)?;
+            self.check_template(registration)?;
         }
         let mut ca = self.ca(id)?.clone();
         ca.active = active.unwrap_or(ca.active);
@@ -278,6 +282,18 @@ impl Tx<'_> {
         let arn = self.arn(format_args!("cacert/{id}"));
         self.put_tags(&arn, BTreeMap::new());
         Ok(())
+    }
+
+    /// Whether the template that devices are provisioned by is there and made for it.
+    fn check_template(&self, registration: &RegistrationConfig) -> Result<(), Fault> {
+        let Some(name) = &registration.template_name else { return Ok(()) };
+        match self.state.templates.get(&**name) {
+            Some(template) if template.just_in_time => Ok(()),
+            Some(_) => Err(fault::invalid(format!(
+                "template `{name}` is for claims; the template of a CA certificate has the type JITP"
+            ))),
+            None => Err(fault::not_found("provisioning template", name)),
+        }
     }
 
     fn ca(&self, id: &str) -> Result<&Ca, Fault> {

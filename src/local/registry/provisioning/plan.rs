@@ -83,6 +83,7 @@ impl Plan {
             ..Plan::default()
         };
         for (logical, resource) in &evaluated.resources {
+            check_properties(logical, resource)?;
             match resource.kind.as_str() {
                 "AWS::IoT::Thing" if plan.thing.is_none() => {
                     plan.thing = Some(thing(logical, resource)?);
@@ -100,6 +101,31 @@ impl Plan {
             return Err("the template has policies but no certificate to attach them to".to_owned());
         }
         Ok(plan)
+    }
+}
+
+/// Whether all properties are known; one that is passed over would be missed later.
+fn check_properties(logical: &str, resource: &Resource) -> Result<(), String> {
+    let known: &[&str] = match resource.kind.as_str() {
+        "AWS::IoT::Thing" => {
+            &["ThingName", "AttributePayload", "ThingTypeName", "ThingGroups", "BillingGroup"]
+        }
+        "AWS::IoT::Certificate" => &[
+            "CertificateSigningRequest",
+            "CertificateId",
+            "CertificatePem",
+            "CACertificatePem",
+            "Status",
+            "ThingPrincipalType",
+        ],
+        _ => &["PolicyName", "PolicyDocument"],
+    };
+    match resource.properties.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(other) => Err(format!(
+            "resource `{logical}` has the property `{other}`; {} are known",
+            known.join(", ")
+        )),
+        None => Ok(()),
     }
 }
 

@@ -69,6 +69,16 @@ fn what_cannot_be_resolved_fails() {
 }
 
 #[test]
+fn properties_that_nobody_knows_are_refused() {
+    let body = json!({"Resources": {"t": {
+        "Type": "AWS::IoT::Thing",
+        "Properties": {"ThingName": "x", "PackageVersions": {"p": "1"}},
+    }}});
+    let evaluated = evaluate(&body.to_string(), &BTreeMap::new(), true).unwrap();
+    assert!(Plan::of(&evaluated).unwrap_err().contains("`PackageVersions`"));
+}
+
+#[test]
 fn policies_keep_their_variables_and_refuse_join() {
     let policy = |document: Value| {
         let body = json!({

@@ -219,6 +219,8 @@ async fn a_device_of_a_registered_authority_registers_itself() {
         "registrationConfig": {"templateBody": body.to_string(), "roleArn": "arn:aws:iam::123456789012:role/r"},
     });
     iot(&cloud, "UpdateCACertificate", registration).await;
+    let missing = json!({"caCertificateId": id, "registrationConfig": {"templateName": "none"}});
+    assert_eq!(refusal(&cloud, "UpdateCACertificate", missing).await.1, 404);
     let der = crate::x509::certificate_der(&foreign.sign("lamp-2")).unwrap();
     assert!(authority.connect(&super::authority::attempt("lamp-2", &der)).is_err());
     assert!(authority.connect(&super::authority::attempt("lamp-2", &der)).is_ok());
