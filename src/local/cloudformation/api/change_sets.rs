@@ -9,7 +9,7 @@ use iotstack_local_kernel::{Call, Reply, id, page::page};
 use serde_json::{Value, json};
 
 use super::input::{self, flag, items, required, text};
-use super::stacks::{fault, is_failed, proposed, set_options, text_of, updatable};
+use super::stacks::{Options, fault, go, is_failed, proposed, text_of, updatable};
 use super::{CloudFormation, wrong_state};
 use crate::engine::plan::{Detail, Plan, PlannedChange, plan};
 use crate::engine::{prepare_again, source, validate};
@@ -116,13 +116,14 @@ pub async fn execute(service: Arc<CloudFormation>, call: Call) -> Result<Reply> 
         return Err(wrong_state(&stack_id, status));
     }
     let prepared = Arc::new(prepare_again(&set.definition, &cloud.account, &name)?);
+    let options = Options::of(&call)?;
     let run = begin::run(&service.engine, &cloud, &stack_id, prepared);
     let token = text_of(&call, "ClientRequestToken");
     let commit = match set.creates_stack {
         true => begin::creation(&run, token)?,
         false => begin::update(&run, token)?,
     };
-    set_options(&run, &call)?;
+    options.set(&run);
     let _ = run.ledger.change(|stack, batch| {
         // Executing one removes all others, as they speak of a stack that is no more.
         let others: Vec<String> = stack
@@ -146,8 +147,7 @@ pub async fn execute(service: Arc<CloudFormation>, call: Call) -> Result<Reply> 
         put_change_set(batch, stack, &set.id);
         put_head(batch, stack);
     });
-    commit.stored().await.map_err(fault)?;
-    tokio::spawn(async move {
+    go(commit, async move {
         let ledger = run.ledger.clone();
         let stands = match set.creates_stack {
             true => run::create(run).await,
@@ -160,7 +160,8 @@ pub async fn execute(service: Arc<CloudFormation>, call: Call) -> Result<Reply> 
             }
             put_change_set(batch, stack, &set.id);
         });
-    });
+    })
+    .await?;
     Ok(Reply::empty())
 }
 

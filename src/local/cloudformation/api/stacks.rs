@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use iotstack_local_kernel::{Call, Cloud, Reply};
+use iotstack_local_kernel::{Call, Cloud, Commit, Reply};
 use serde_json::{Value, json};
 
 use super::input::{self, flag, number, required, text, texts};
@@ -48,9 +48,12 @@ pub async fn create(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
     head.policy = self::text_of(&call, "StackPolicyBody");
     let _ = begin::insert(&service.engine, &cloud, head)?;
     let run = begin::run(&service.engine, &cloud, &id, Arc::new(prepared));
-    begin::creation(&run, text_of(&call, "ClientRequestToken"))?.stored().await.map_err(fault)?;
+    let commit = begin::creation(&run, text_of(&call, "ClientRequestToken"))?;
     let operation = operation_of(&service, &id);
-    tokio::spawn(run::create(run));
+    go(commit, async move {
+        run::create(run).await;
+    })
+    .await?;
     Ok(json!({ "StackId": id, "OperationId": operation }).into())
 }
 
@@ -64,11 +67,15 @@ pub async fn update(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
     if planned.changes.is_empty() && !planned.changes_stack && !is_failed(status) {
         return Err(Error::invalid("No updates are to be performed."));
     }
+    let options = Options::of(&call)?;
     let run = begin::run(&service.engine, &cloud, &id, prepared);
-    begin::update(&run, text_of(&call, "ClientRequestToken"))?.stored().await.map_err(fault)?;
-    set_options(&run, &call)?;
+    let commit = begin::update(&run, text_of(&call, "ClientRequestToken"))?;
+    options.set(&run);
     let operation = operation_of(&service, &id);
-    tokio::spawn(run::update(run));
+    go(commit, async move {
+        run::update(run).await;
+    })
+    .await?;
     Ok(json!({ "StackId": id, "OperationId": operation }).into())
 }
 
@@ -144,8 +151,11 @@ pub async fn delete(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
         return Ok(Reply::empty());
     }
     let run = begin::bare(&service.engine, &cloud, &head.id);
-    begin::deletion(&run, token, retained)?.stored().await.map_err(fault)?;
-    tokio::spawn(async move { remove::stack(&run, forced).await });
+    let commit = begin::deletion(&run, token, retained)?;
+    go(commit, async move {
+        remove::stack(&run, forced).await;
+    })
+    .await?;
     Ok(Reply::empty())
 }
 
@@ -183,11 +193,11 @@ pub async fn roll_back(service: Arc<CloudFormation>, call: Call) -> Result<Reply
         }
         put_head(batch, stack);
     });
-    commit.stored().await.map_err(fault)?;
     let operation = operation_of(&service, &head.id);
-    tokio::spawn(async move {
+    go(commit, async move {
         back::undo_update(&run, run::USER_INITIATED.to_owned(), &[]).await;
-    });
+    })
+    .await?;
     Ok(json!({ "StackId": head.id, "OperationId": operation }).into())
 }
 
@@ -222,10 +232,10 @@ pub async fn continue_rollback(service: Arc<CloudFormation>, call: Call) -> Resu
     let token = text_of(&call, "ClientRequestToken");
     let fits = |status| status == StackStatus::UpdateRollbackFailed;
     let commit = begin::way_back(&run, "CONTINUE_ROLLBACK", token, fits)?;
-    commit.stored().await.map_err(fault)?;
-    tokio::spawn(async move {
+    go(commit, async move {
         back::undo_update(&run, run::USER_INITIATED.to_owned(), &skip).await;
-    });
+    })
+    .await?;
     Ok(Reply::empty())
 }
 
@@ -308,20 +318,45 @@ pub fn updatable(
     if found.2.can_update() { Ok(found) } else { Err(wrong_state(&found.0, found.2)) }
 }
 
-/// Sets what an update may set of a stack's own.
-pub fn set_options(run: &run::Run, call: &Call) -> Result<()> {
-    let disable_rollback = flag(call, "DisableRollback")?.unwrap_or_default();
-    let retains = flag(call, "RetainExceptOnCreate")?.unwrap_or_default();
-    let policy = text_of(call, "StackPolicyBody");
-    let _ = run.ledger.change(|stack, batch| {
-        stack.head.disable_rollback = disable_rollback;
-        stack.head.retain_except_on_create = retains;
-        if policy.is_some() {
-            stack.head.policy = policy;
-        }
-        put_head(batch, stack);
-    });
-    Ok(())
+/// Lets an operation that was begun go on, and waits until its beginning is stored.
+/// It goes on even if that fails or the caller is gone: a stack that was begun must
+/// come to an end.
+pub async fn go(
+    commit: Commit,
+    operation: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    tokio::spawn(operation);
+    commit.stored().await.map_err(fault)
+}
+
+/// What an operation may set of a stack's own.
+pub struct Options {
+    disable_rollback: bool,
+    retain_except_on_create: bool,
+    policy: Option<String>,
+}
+
+impl Options {
+    /// The options of a request.
+    pub fn of(call: &Call) -> Result<Self> {
+        Ok(Options {
+            disable_rollback: flag(call, "DisableRollback")?.unwrap_or_default(),
+            retain_except_on_create: flag(call, "RetainExceptOnCreate")?.unwrap_or_default(),
+            policy: text_of(call, "StackPolicyBody"),
+        })
+    }
+
+    /// Sets them.
+    pub fn set(self, run: &run::Run) {
+        let _ = run.ledger.change(|stack, batch| {
+            stack.head.disable_rollback = self.disable_rollback;
+            stack.head.retain_except_on_create = self.retain_except_on_create;
+            if self.policy.is_some() {
+                stack.head.policy = self.policy;
+            }
+            put_head(batch, stack);
+        });
+    }
 }
 
 /// Refuses a role that there is not, where roles are known at all.
