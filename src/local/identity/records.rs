@@ -84,9 +84,12 @@ impl<T: Serialize> Change<'_, T> {
     }
 }
 
+/// What an operation answers, and when its change is stored.
+pub(crate) type Written = Result<(Reply, Commit), Fault>;
+
 /// An operation that changes something: it answers when the change is stored.
 pub(crate) fn stored<S: Send + Sync + 'static>(
-    run: fn(&S, &Call) -> Result<(Reply, Commit), Fault>,
+    run: fn(&S, &Call) -> Written,
 ) -> impl Fn(Arc<S>, Call) -> BoxFuture<'static, Result<Reply, Fault>> + Send + Sync + 'static {
     move |service, call| {
         Box::pin(async move {

@@ -17,12 +17,12 @@ use std::sync::{Arc, OnceLock};
 
 use iotstack_local_kernel::ports::{CertificateMaterial, Certificates};
 use iotstack_local_kernel::{
-    Account, Call, Clock, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply, Service,
+    Account, Call, Clock, Cloud, Fault, Operation, Operations, Protocol, Reply, Service,
     StoreError, id, loose, page,
 };
 use serde_json::{Value, json};
 
-use crate::records::{Records, read, stored};
+use crate::records::{Records, Written, read, stored};
 use crate::wire::{Tags, add_tags, bytes, moment, tag_list};
 pub(crate) use certificate::Certificate;
 use certificate::Facts;
@@ -37,8 +37,6 @@ pub(crate) struct Acm {
 }
 
 type Users = Box<dyn Fn(&str) -> Vec<String> + Send + Sync>;
-
-type Written = Result<(Reply, Commit), Fault>;
 
 impl Acm {
     pub(crate) fn restore(cloud: &Cloud) -> Result<Self, StoreError> {

@@ -1,11 +1,12 @@
 //! Access keys of users.
 
-use iotstack_local_kernel::{Call, Caller, Commit, Fault, Reply, Timestamp, id, loose};
+use iotstack_local_kernel::{Call, Caller, Fault, Reply, Timestamp, id, loose};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::operations::paged;
 use super::{Iam, Kind, no_such};
+use crate::records::Written;
 
 /// An access key. `Debug` does not show the secret.
 #[derive(Clone, Serialize, Deserialize)]
@@ -22,8 +23,6 @@ impl std::fmt::Debug for AccessKey {
         f.debug_struct("AccessKey").field("id", &self.id).finish_non_exhaustive()
     }
 }
-
-type Written = Result<(Reply, Commit), Fault>;
 
 impl Iam {
     pub(super) fn create_key(&self, call: &Call) -> Written {

@@ -10,6 +10,7 @@ use super::entity::{encoded, shown_tags};
 use super::operations::{check_name, check_path, paged};
 use super::{Iam, Kind, conflict, exists, malformed, no_such};
 use crate::policy::{self, Policy};
+use crate::records::Written;
 
 /// A managed policy.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,8 +36,6 @@ struct PolicyVersion {
     document: String,
     created: Timestamp,
 }
-
-type Written = Result<(Reply, Commit), Fault>;
 
 impl ManagedPolicy {
     /// The document that counts.

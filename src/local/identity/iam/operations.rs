@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::entity::{encoded, shown_tags};
 use super::{Entity, Iam, Kind, conflict, exists, malformed, no_such};
 use crate::policy::{self, Policy};
+use crate::records::Written;
 
 /// What a new role or user needs.
 pub(crate) struct NewEntity {
@@ -18,8 +19,6 @@ pub(crate) struct NewEntity {
     pub(crate) boundary: Option<String>,
     pub(crate) tags: Vec<(String, String)>,
 }
-
-type Written = Result<(Reply, Commit), Fault>;
 
 impl Iam {
     pub(super) fn create_role(&self, call: &Call) -> Written {

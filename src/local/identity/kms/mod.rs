@@ -25,7 +25,7 @@ use iotstack_local_kernel::{
 use rand::Rng;
 use serde_json::{Map, Value, json};
 
-use crate::records::{Records, read, stored};
+use crate::records::{Records, Written, read, stored};
 use crate::wire::{add_tags, base64, bytes, moment, tag_list};
 use key::{Alias, Key, State};
 
@@ -39,8 +39,6 @@ pub(crate) struct Kms {
 
 /// What an encryption is bound to.
 pub(crate) type Context = BTreeMap<String, String>;
-
-type Written = Result<(Reply, Commit), Fault>;
 
 impl Kms {
     pub(crate) fn restore(cloud: &Cloud) -> Result<Self, StoreError> {

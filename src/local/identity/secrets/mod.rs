@@ -25,7 +25,7 @@ use iotstack_local_kernel::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::records::{Records, read, stored};
+use crate::records::{Records, Written, read, stored};
 use crate::wire::{Tags, add_tags, bytes, moment, tag_list};
 use versions::{Content, SecretVersion};
 
@@ -53,8 +53,6 @@ pub(crate) struct Secret {
     policy: Option<String>,
     tags: Tags,
 }
-
-type Written = Result<(Reply, Commit), Fault>;
 
 impl Secrets {
     pub(crate) fn restore(cloud: &Cloud) -> Result<Self, StoreError> {

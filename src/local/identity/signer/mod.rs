@@ -21,7 +21,7 @@ use std::sync::{Arc, Weak};
 
 use http::Method;
 use iotstack_local_kernel::{
-    Account, Clock, Cloud, Fault, Operation, Operations, Protocol, Reply, Service, StoreError,
+    Account, Clock, Cloud, Fault, Operation, Operations, Protocol, Service, StoreError,
 };
 
 use crate::acm::Acm;
@@ -149,8 +149,6 @@ impl Service for Signer {
         ]
     }
 }
-
-type Written = Result<(Reply, iotstack_local_kernel::Commit), Fault>;
 
 fn invalid(reason: impl Into<String>) -> Fault {
     Fault::new("ValidationException", 400, reason)

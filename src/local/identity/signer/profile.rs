@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::platform::Platform;
-use super::{Signer, Written, invalid, not_found};
+use super::{Signer, invalid, not_found};
+use crate::records::Written;
 use crate::wire::{Tags, add_tags};
 
 /// A signing profile. A cancelled one stays, so that its name is never used again.

@@ -23,7 +23,7 @@ use iotstack_local_kernel::{
 use serde_json::{Map, Value, json};
 
 use crate::kms::Kms;
-use crate::records::{Records, read, stored};
+use crate::records::{Records, Written, read, stored};
 use crate::wire::{Tags, add_tags, tag_list};
 use parameter::{Kind, Parameter, Version, check_name, check_value};
 
@@ -49,8 +49,6 @@ pub(crate) struct Wanted {
     pub(crate) tags: Vec<(String, String)>,
     pub(crate) by: String,
 }
-
-type Written = Result<(Reply, Commit), Fault>;
 
 impl Parameters {
     pub(crate) fn restore(cloud: &Cloud, kms: &Arc<Kms>) -> Result<Self, StoreError> {

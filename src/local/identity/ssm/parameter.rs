@@ -140,7 +140,7 @@ impl Parameter {
                     let below = self.name.strip_prefix(&prefix);
                     below.is_some_and(|below| option == "Recursive" || !below.contains('/'))
                 };
-                return values.iter().any(|path| below(path));
+                return values.iter().any(below);
             }
             tag => {
                 let value = tag.strip_prefix("tag:").and_then(|tag| self.tags.get(tag));
