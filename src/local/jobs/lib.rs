@@ -5,10 +5,11 @@
 //! control plane (`iot`), the data plane over HTTP (`iot-jobs-data`), and
 //! `$aws/things/+/jobs/#`. Presigned URLs are put into documents when a device asks.
 //!
-//! Not real: OTA updates (`CreateOTAUpdate`), commands, and the `$package` shadow of
-//! software versions; they are refused or left alone. Roles are not assumed to sign
-//! URLs. Requests are not throttled by the account's quotas, only when the cloud
-//! itself is behind.
+//! OTA updates (`CreateOTAUpdate`) are jobs that the service makes itself.
+//!
+//! Not real: commands, which are refused, and the `$package` shadow of software
+//! versions, which is left alone. Roles are not assumed to sign URLs. Requests are not
+//! throttled by the account's quotas, only when the cloud itself is behind.
 //!
 //! Invariants: nobody is told of a change, and nobody gets an answer to it, before it
 //! is stored. Messages leave in the order of the changes. No other service is called
@@ -20,6 +21,7 @@ mod data;
 mod device;
 mod error;
 mod members;
+mod ota;
 mod outbox;
 mod resources;
 mod service;
@@ -40,10 +42,12 @@ use crate::service::Jobs;
 /// If the stored jobs cannot be read.
 pub fn install(cloud: &Arc<Cloud>) -> Result<(), StoreError> {
     let (jobs, outgoing) = Jobs::restore(cloud)?;
-    cloud.services.add(Arc::new(control::Control { jobs: jobs.clone() }));
+    let control = Arc::new(control::Control { jobs: jobs.clone() });
+    cloud.services.add(ota::Updates::restore(cloud, control.clone())?);
+    cloud.services.add(control.clone());
     cloud.services.add(Arc::new(data::DataPlane { jobs: jobs.clone() }));
     cloud.ports.add_reserved(Arc::new(topics::Topics { jobs: jobs.clone() }));
-    resources::register(cloud, &jobs);
+    resources::register(cloud, &control);
     clock::hear(cloud, &jobs);
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
         tracing::warn!("jobs rest: there is no runtime that could drive them");

@@ -15,13 +15,11 @@ use serde_json::{Map, Value};
 
 use crate::control::Control;
 use crate::error;
-use crate::service::Jobs;
 
 /// Adds both types to the cloud.
-pub(crate) fn register(cloud: &Cloud, jobs: &Arc<Jobs>) {
-    let control = Arc::new(Control { jobs: jobs.clone() });
+pub(crate) fn register(cloud: &Cloud, control: &Arc<Control>) {
     cloud.add_resource(Arc::new(TemplateHandler { control: control.clone() }));
-    cloud.add_resource(Arc::new(JobHandler { control }));
+    cloud.add_resource(Arc::new(JobHandler { control: control.clone() }));
 }
 
 struct TemplateHandler {

@@ -91,7 +91,7 @@ async fn send(
         let at = iotstack_local_kernel::Timestamp(0);
         family.receive(&publisher, &Message::new(topic, payload, at));
         expected += 1;
-        if expected % 100 == 0 {
+        if expected.is_multiple_of(100) {
             while broker.answers.load(Ordering::Relaxed) < expected {
                 tokio::task::yield_now().await;
             }

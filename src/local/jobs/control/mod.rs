@@ -120,21 +120,11 @@ impl Service for Control {
             )
             .list()
     }
-
-    fn refused(&self) -> &'static [(&'static str, &'static str)] {
-        const UPDATES: &str = "OTA updates of FreeRTOS are not offered: create a job instead";
-        &[
-            ("CreateOTAUpdate", UPDATES),
-            ("GetOTAUpdate", UPDATES),
-            ("DeleteOTAUpdate", UPDATES),
-            ("ListOTAUpdates", UPDATES),
-        ]
-    }
 }
 
 impl Control {
     /// Refuses a caller who may not do what it asks for on a resource, such as `job/j1`.
-    fn check(&self, call: &Call, resource: &str) -> Result<(), Fault> {
+    pub(crate) fn check(&self, call: &Call, resource: &str) -> Result<(), Fault> {
         let Caller::Principal { arn: caller } = &call.caller else { return Ok(()) };
         let cloud = self.jobs.cloud()?;
         let arn = match resource {
@@ -175,7 +165,8 @@ impl Control {
     }
 }
 
-fn page(call: &Call) -> Result<Page, Fault> {
+/// Reads which part of a list is asked for.
+pub(crate) fn page(call: &Call) -> Result<Page, Fault> {
     Ok(Page {
         max_results: call.optional_integer("maxResults")?,
         next_token: call.optional_text("nextToken")?.map(str::to_owned),

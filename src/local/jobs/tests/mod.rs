@@ -6,6 +6,7 @@
 mod control;
 mod data;
 mod life;
+mod ota;
 mod resources;
 mod topics;
 
@@ -265,7 +266,7 @@ impl Metrics for Values {
     }
 }
 
-/// A bucket with one document.
+/// Buckets with a document, an image and what Signer wrote about it.
 struct Bucket;
 
 impl Objects for Bucket {
@@ -275,13 +276,20 @@ impl Objects for Bucket {
         key: &'a str,
         _: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Object, Fault>> {
-        let found = match (bucket, key) {
-            ("documents", "job.json") => Ok(Object {
-                bytes: Bytes::from_static(b"{\"from\":\"s3\"}"),
-                etag: "\"1\"".to_owned(),
-                version: None,
-            }),
-            _ => Err(Fault::new("NoSuchKey", 404, "there is no such object")),
+        let bytes = match (bucket, key) {
+            ("documents", "job.json") => "{\"from\":\"s3\"}".to_owned(),
+            ("documents", "signed") => json!({
+                "rawPayloadSize": 8, "signature": "c2lnbmVk", "signatureAlgorithm": "SHA256withECDSA",
+                "payloadLocation": {"s3": {"bucketName": "firmware", "key": "lamp.bin", "version": "v7"}},
+            })
+            .to_string(),
+            ("firmware", "lamp.bin") => "firmware".to_owned(),
+            _ => String::new(),
+        };
+        let found = if bytes.is_empty() {
+            Err(Fault::new("NoSuchKey", 404, "there is no such object"))
+        } else {
+            Ok(Object { bytes: bytes.into(), etag: "\"1\"".to_owned(), version: None })
         };
         Box::pin(std::future::ready(found))
     }
