@@ -42,7 +42,6 @@ const REFUSED: &[Refused] = &[
     ("CreateDimension", Method::POST, "/dimensions/{name}", NO_DEFENDER),
     ("CreateDomainConfiguration", Method::POST, "/domainConfigurations/{domainConfigurationName}", ONE_ENDPOINT),
     ("CreateMitigationAction", Method::POST, "/mitigationactions/actions/{actionName}", NO_DEFENDER),
-    ("CreateOTAUpdate", Method::POST, "/otaUpdates/{otaUpdateId}", NO_FREERTOS),
     ("CreatePackage", Method::PUT, "/packages/{packageName}", NO_PACKAGES),
     ("CreatePackageVersion", Method::PUT, "/packages/{packageName}/versions/{versionName}", NO_PACKAGES),
     ("CreateScheduledAudit", Method::POST, "/audit/scheduledaudits/{scheduledAuditName}", NO_DEFENDER),
@@ -52,7 +51,6 @@ const REFUSED: &[Refused] = &[
     ("ListCertificateProviders", Method::GET, "/certificate-providers/", OWN_CA),
     ("ListCommands", Method::GET, "/commands", NO_COMMANDS),
     ("ListDomainConfigurations", Method::GET, "/domainConfigurations", ONE_ENDPOINT),
-    ("ListOTAUpdates", Method::GET, "/otaUpdates", NO_FREERTOS),
     ("ListOutgoingCertificates", Method::GET, "/certificates-out-going", ONE_ACCOUNT),
     ("ListPackages", Method::GET, "/packages", NO_PACKAGES),
     ("ListSecurityProfiles", Method::GET, "/security-profiles", NO_DEFENDER),
@@ -71,7 +69,6 @@ const NO_BULK: &str = "bulk registration is not offered; RegisterThing is";
 const NO_COMMANDS: &str = "commands are not offered; jobs are";
 const NO_DEFENDER: &str = "Device Defender is not offered";
 const NO_ENCRYPTION: &str = "the state is not encrypted";
-const NO_FREERTOS: &str = "FreeRTOS updates are not offered; jobs are";
 const NO_PACKAGES: &str = "software packages are not kept";
 const ONE_ACCOUNT: &str = "there is one account";
 const ONE_ENDPOINT: &str = "there is one endpoint";
