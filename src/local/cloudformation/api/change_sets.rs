@@ -366,12 +366,12 @@ fn place(service: &CloudFormation, call: &Call) -> Result<Place> {
 }
 
 fn refuse_imports(call: &Call) -> Result<()> {
-    let asks = items(call, "ResourcesToImport").is_some_and(|items| !items.is_empty())
-        || flag(call, "ImportExistingResources")?.unwrap_or_default();
-    if asks {
+    if items(call, "ResourcesToImport").is_some_and(|items| !items.is_empty()) {
         return Err(Error::NotOffered("the import of resources into a stack".to_owned()));
     }
-    Ok(())
+    // `cdk bootstrap` always asks to take in what exists already. Nothing is taken in
+    // here; what exists already fails when it is made, with its name.
+    flag(call, "ImportExistingResources").map(drop)
 }
 
 /// What can be executed, or why nothing can.

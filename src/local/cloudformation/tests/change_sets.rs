@@ -181,6 +181,7 @@ async fn names_of_change_sets_are_unique_and_lists_have_pages() {
     let mut input = request("s", &template);
     input["ChangeSetName"] = json!("c");
     input["ChangeSetType"] = json!("CREATE");
+    input["ImportExistingResources"] = json!("true");
     world.ask("CreateChangeSet", input.clone()).await;
     let refusal = world.refusal("CreateChangeSet", input).await;
     assert!(refusal.starts_with("AlreadyExistsException"), "{refusal}");
