@@ -110,7 +110,12 @@ fn properties(call: &Call) -> Result<Option<Properties>, Fault> {
 fn user_properties(text: &str) -> Result<Vec<(String, String)>, Fault> {
     let shape = || invalid("userProperties is not base64 of a JSON array of objects with one text");
     let decoded = STANDARD.decode(text).map_err(|_| shape())?;
-    let list: Vec<Value> = serde_json::from_slice(&decoded).map_err(|_| shape())?;
+    let mut list: Value = serde_json::from_slice(&decoded).map_err(|_| shape())?;
+    if let Value::String(text) = &list {
+        // Clients that are handed JSON as a text write it as a JSON text once more.
+        list = serde_json::from_str(text).map_err(|_| shape())?;
+    }
+    let Value::Array(list) = list else { return Err(shape()) };
     let mut pairs = Vec::with_capacity(list.len());
     for item in &list {
         for (name, value) in item.as_object().ok_or_else(shape)? {

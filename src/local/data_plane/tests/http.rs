@@ -101,6 +101,11 @@ async fn publishes_with_all_properties() {
     assert_eq!(properties.expiry_seconds, Some(60));
     assert_eq!(properties.correlation_data.as_deref(), Some(&b"abc"[..]));
     assert_eq!(properties.user, [("k".into(), "1".into()), ("l".into(), "2".into())]);
+    // The same as a text within JSON, as boto3 sends what it is given as a text.
+    let input = json!({"topic": "a", "userProperties": "Ilt7XCJrXCI6XCIxXCJ9XSI="});
+    call_with_body(&cloud, "iotdata", "Publish", input, "").await.unwrap();
+    let message = paper.published.lock().unwrap().remove(0);
+    assert_eq!(message.properties.unwrap().user, [("k".into(), "1".into())]);
     call_with_body(&cloud, "iotdata", "Publish", json!({"topic": "a"}), "").await.unwrap();
     let message = paper.published.lock().unwrap().remove(0);
     assert_eq!((message.qos, message.retain, message.properties), (QoS::AtMostOnce, false, None));
