@@ -55,7 +55,7 @@ pub fn decode(frame: BytesMut, version: Version) -> Result<Packet> {
     };
     match check::raw(first, &frame[header..], version)? {
         Version::V311 => v311::decode(first, header, frame),
-        Version::V5 => v5::decode(first, frame),
+        Version::V5 => v5::decode(first, header, frame),
     }
 }
 

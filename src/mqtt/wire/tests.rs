@@ -91,6 +91,15 @@ fn every_packet_comes_back_as_it_went() {
 }
 
 #[test]
+fn a_client_of_mqtt_5_may_keep_a_session_under_an_id_to_come() {
+    for clean_start in [false, true] {
+        let anonymous = Connect { client_id: "".into(), clean_start, ..connect(Version::V5) };
+        let packet = Packet::Connect(Box::new(anonymous));
+        assert_eq!(there_and_back(&packet, Version::V5), packet);
+    }
+}
+
+#[test]
 fn mqtt_5_properties_come_back_as_they_went() {
     let user = vec![("name".into(), "value".into())];
     let properties = PublishProperties {

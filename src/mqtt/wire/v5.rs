@@ -20,12 +20,29 @@ use super::{
 use crate::{Error, Result};
 
 /// Reads a packet that has passed the raw checks.
-pub(super) fn decode(first: u8, mut frame: BytesMut) -> Result<Packet> {
+pub(super) fn decode(first: u8, header: usize, mut frame: BytesMut) -> Result<Packet> {
     let name = check::NAMES[usize::from(first >> 4)];
-    match Codec::new(0, 0).decode(&mut frame).map_err(|error| malformed(name, error))? {
-        Some((packet, _)) => ours(name, packet),
-        None => Err(Error::Malformed { packet: name, reason: "it ends too early" }),
+    // The codec wants a clean start of a client without an id, which the standard does
+    // not. The raw checks have found the flags where they must be.
+    let mut cleans = true;
+    if first == CONNECT
+        && let Some(flags) = frame.get_mut(header + CONNECT_FLAGS)
+    {
+        cleans = *flags & CLEAN_START != 0;
+        *flags |= CLEAN_START;
     }
+    let packet =
+        match Codec::new(0, 0).decode(&mut frame).map_err(|error| malformed(name, error))? {
+            Some((packet, _)) => ours(name, packet)?,
+            None => return Err(Error::Malformed { packet: name, reason: "it ends too early" }),
+        };
+    Ok(match packet {
+        Packet::Connect(mut connect) => {
+            connect.clean_start = cleans;
+            Packet::Connect(connect)
+        }
+        packet => packet,
+    })
 }
 
 /// Writes a packet.
@@ -463,3 +480,8 @@ fn code<C: TryFrom<u8>>(packet: &Packet, reason: ReasonCode) -> Result<C> {
 fn unknown_code(packet: &'static str, reason: ReasonCode) -> Error {
     Error::Unwritable { packet, reason: format!("it cannot carry the reason code {reason}") }
 }
+
+const CONNECT: u8 = 0x10;
+/// Where the flags of a CONNECT stand: behind `MQTT` with its length, and the level.
+const CONNECT_FLAGS: usize = 7;
+const CLEAN_START: u8 = 0b0000_0010;

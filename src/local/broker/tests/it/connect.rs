@@ -73,6 +73,8 @@ async fn assigns_a_client_id_to_a_client_without_one() {
     assert_eq!(assigned.len(), 36);
     client.nothing().await;
     world.client("").await.nothing().await;
+    let (_, answer) = world.connect(kept(v5(""))).await;
+    assert!(answer.is_accepted() && answer.properties.assigned_client_id.is_some());
     let (_, answer) = world.connect(Connect { clean_start: false, ..v311("") }).await;
     assert_eq!(answer.reason, ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
 }
