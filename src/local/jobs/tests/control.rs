@@ -140,6 +140,26 @@ async fn refusals_have_the_status_of_the_service() {
 }
 
 #[tokio::test]
+async fn a_certificate_opens_nothing_of_the_control_plane() {
+    let world = World::new();
+    world.create("j1", &["lamp-1"], json!({})).await.unwrap();
+    for (method, uri) in [
+        (Method::GET, "/jobs"),
+        (Method::GET, "/jobs/j1"),
+        (Method::PUT, "/jobs/j1/cancel"),
+        (Method::DELETE, "/jobs/j1?force=true"),
+        (Method::GET, "/things/lamp-1/jobs/j1"),
+        (Method::GET, "/job-templates"),
+        (Method::GET, "/otaUpdates"),
+    ] {
+        let caller = Caller::Device { certificate_id: "c1".to_owned() };
+        let (status, kind, _) = http(&world, "iot", method, uri, Value::Null, caller).await;
+        assert_eq!((status, kind.as_str()), (403, "AccessDeniedException"), "{uri}");
+    }
+    world.until_job("j1", "IN_PROGRESS").await;
+}
+
+#[tokio::test]
 async fn a_document_is_fetched_once() {
     let world = World::new();
     let url = "https://documents.s3.us-east-1.amazonaws.com/job.json";

@@ -1,5 +1,8 @@
 //! The reserved topics, as a device sees them.
 
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use serde_json::json;
 
 use super::*;
@@ -202,4 +205,60 @@ async fn a_flood_is_throttled_and_every_request_is_answered() {
     let throttled = sent.sent.iter().filter(|(_, _, body)| body["code"] == "RequestThrottled");
     assert_eq!(throttled.count(), 5000 - 4096);
     assert!(sent.sent.iter().all(|(_, _, body)| body["clientToken"] == "t"));
+}
+
+#[tokio::test]
+async fn whatever_a_device_sends_is_answered_once() {
+    let world = World::new();
+    world.create("j1", &["lamp-1"], json!({})).await.unwrap();
+    let field = prop::sample::select(vec![
+        "status",
+        "statusDetails",
+        "expectedVersion",
+        "executionNumber",
+        "stepTimeoutInMinutes",
+        "includeJobDocument",
+        "includeJobExecutionState",
+        "clientToken",
+        "other",
+    ]);
+    let value = prop_oneof![
+        Just(json!(null)),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,80}".prop_map(Value::from),
+        Just(json!("IN_PROGRESS")),
+        Just(json!({"a": "b"})),
+        Just(json!({"a": {"b": [1]}})),
+        Just(json!(["x"])),
+    ];
+    let fields = prop::collection::btree_map(field, value, 0..6);
+    let payload = prop_oneof![
+        3 => fields.prop_map(|fields| json!(fields).to_string().into_bytes()),
+        1 => prop::collection::vec(any::<u8>(), 0..200),
+    ];
+    let topic = prop_oneof![
+        prop::sample::select(vec![
+            "get",
+            "start-next",
+            "j1/get",
+            "j1/update",
+            "$next/get",
+            "$next/update"
+        ])
+        .prop_map(str::to_owned),
+        "[a-z$/-]{1,40}",
+    ];
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = TestRunner::new(config);
+    let strategy = (topic, payload);
+    for number in 1..=400 {
+        let (topic, payload) = strategy.new_tree(&mut runner).unwrap().current();
+        let topic = format!("{JOBS}/{topic}");
+        let (answered, body) = world.ask(&topic, payload).await;
+        assert!(answered == format!("{topic}/accepted") || answered == format!("{topic}/rejected"));
+        assert!(body["timestamp"].is_u64(), "{body}");
+        assert_eq!(world.broker.lock().sent.len(), number);
+    }
 }
