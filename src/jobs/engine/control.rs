@@ -1,4 +1,8 @@
 //! Jobs as a whole: describe, list, cancel and delete them.
+//!
+//! Cancelling and deleting begin here and go on in portions when the clock advances, so
+//! that a job over a million things does not hold up everybody else. How jobs begin and
+//! change is in `create`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,8 @@
 //! What a device asks: its pending jobs, the next one, one job, and what it reports.
+//!
+//! A device may start and end executions and report progress, nothing else, and never
+//! touches one that has ended. Which documents it gets is the caller's business: the
+//! engine only says which execution it is about.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,9 @@
 //! Executions for the operator: list, describe, cancel and delete them.
+//!
+//! An operator sees every attempt, ended ones included, and may end what a device is
+//! working on by force. Lists come in pages whose tokens name the last entry, so that
+//! executions that come and go in between neither repeat nor hide others. What devices
+//! do is in `device`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

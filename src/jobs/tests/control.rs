@@ -1,4 +1,7 @@
-//! Create, list, cancel and delete.
+//! Create, list, cancel and delete: what an operator may do, and what is refused.
+//!
+//! Each refusal must leave everything as it was, so many tests look at the state after
+//! an error as well.
 
 use serde_json::json;
 

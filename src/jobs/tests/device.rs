@@ -1,4 +1,7 @@
 //! What a device may do with an execution.
+//!
+//! Every move from every state is tried; versions, details and timers each have their
+//! own tests.
 
 use serde_json::json;
 

@@ -1,4 +1,7 @@
 //! Things that join and leave the targets of a job.
+//!
+//! Groups live in the little registry of `World`; the engine is only told that a thing
+//! has moved.
 
 use serde_json::json;
 

@@ -1,4 +1,7 @@
 //! Who is told about the pending list, and when.
+//!
+//! One test for each line of the table of notifications: whether the list is told, and
+//! whether another execution is next.
 
 use serde_json::json;
 

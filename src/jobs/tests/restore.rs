@@ -1,5 +1,7 @@
-//! What was written down makes the same service again, and the same inputs make
-//! the same effects and records.
+//! What was written down makes the same service again.
+//!
+//! The store of these tests takes changes in batches, as a real one does; a service that
+//! is read back from it must show the same and go on in the same way.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
 //! How fast things are told, when a job stops, and how often things are asked again.
+//!
+//! The arithmetic of the rate is tested beside it; here it is seen through whole jobs.
 
 use serde_json::json;
 

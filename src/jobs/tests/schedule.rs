@@ -1,4 +1,6 @@
 //! Start times, end times and maintenance windows of jobs.
+//!
+//! What a schedule says about a moment is tested beside it; here is what jobs do then.
 
 use serde_json::json;
 

@@ -1,4 +1,7 @@
-//! Job templates.
+//! Job templates: what a job takes from them, and how they are kept.
+//!
+//! Templates of the account and managed ones; the documents of managed templates have
+//! tests of their own beside their table.
 
 use serde_json::json;
 

@@ -1,4 +1,8 @@
 //! How refusals look on the three wires.
+//!
+//! The control plane and the data plane over HTTP have exceptions with statuses, MQTT
+//! has short codes and, for two of them, the state of the execution. What the store or
+//! the end of the cloud causes is never the caller's fault.
 
 use iotstack_jobs::{Error, ExecutionState};
 use iotstack_local_kernel::Fault;

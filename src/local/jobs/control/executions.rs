@@ -1,4 +1,7 @@
 //! Executions for the operator: list, describe, cancel, delete.
+//!
+//! The answers differ from those of the data plane: times have fractions, things have
+//! ARNs, details stand in a map of their own. Documents are not part of them.
 
 use std::sync::Arc;
 

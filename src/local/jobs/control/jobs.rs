@@ -1,4 +1,8 @@
 //! Jobs: create, describe, update, cancel, delete, list, and add targets.
+//!
+//! Groups are asked for their members before the engine is locked; things that move in
+//! the meantime are looked at again afterwards. What a resource of a stack needs is
+//! apart from what a request needs, because only requests have a caller.
 
 use std::sync::Arc;
 

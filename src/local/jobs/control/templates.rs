@@ -1,4 +1,7 @@
 //! Job templates of the account, and those that AWS manages.
+//!
+//! A document that lies in S3 is fetched when the template is created, and never again.
+//! Managed templates cannot be changed or deleted.
 
 use std::sync::Arc;
 

@@ -1,4 +1,8 @@
 //! Makes an update: signatures, stream, document, job.
+//!
+//! Streams and signatures are other services' business; they are called as a client
+//! would call them. What was made before a failure stays, so that whoever asked can see
+//! and delete it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
-//! The control plane.
+//! The control plane: requests over HTTP, refusals with their statuses, templates.
+//!
+//! What the engine refuses has tests of its own; here is how it looks on the wire.
 
 use http::{Method, Request};
 use iotstack_local_kernel::Caller;

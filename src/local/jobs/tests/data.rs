@@ -1,4 +1,7 @@
-//! The data plane over HTTP.
+//! The data plane over HTTP, as a device with a certificate uses it.
+//!
+//! Requests go through the routing of the kernel, so that paths, queries and statuses
+//! are those of the wire.
 
 use http::Method;
 use iotstack_local_kernel::Caller;

@@ -1,4 +1,6 @@
 //! What happens by itself: rollouts, timers, groups, events, metrics, restarts.
+//!
+//! The clock is stepped by hand, and every wait is for something that must come.
 
 use iotstack_local_kernel::{Account, Clock, Store, Timestamp};
 use serde_json::json;

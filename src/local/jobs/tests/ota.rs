@@ -1,4 +1,7 @@
 //! OTA updates, with little stand-ins for streams and Signer.
+//!
+//! The stand-ins remember what they were asked for; whether Signer's signatures are good
+//! is tested where Signer lives.
 
 use http::Method;
 use iotstack_local_kernel::{Call, Operation, Operations, Protocol, Reply, Service};

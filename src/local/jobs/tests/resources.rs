@@ -1,4 +1,6 @@
-//! What CloudFormation makes.
+//! What CloudFormation makes: job templates and jobs.
+//!
+//! The handlers are called as the engine calls them, with all intrinsics resolved.
 
 use iotstack_local_kernel::{ResourceFault, ResourceRequest};
 use serde_json::json;

@@ -1,4 +1,7 @@
 //! The reserved topics, as a device sees them.
+//!
+//! Requests reach the service as the broker hands them over; answers must go to the
+//! client that asked, to the letter of the wire.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
