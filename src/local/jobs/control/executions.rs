@@ -60,7 +60,7 @@ impl Control {
 
     pub(super) fn describe_execution(&self, call: Call) -> Result<Reply, Fault> {
         let (thing, id) = (call.text("thingName")?, call.text("jobId")?);
-        self.check(&call, &format!("thing/{thing}"))?;
+        self.check_execution(&call, thing, id)?;
         let number = call.optional_integer("executionNumber")?;
         let described = self.jobs.read(|engine, now| {
             let view = engine.execution(id, thing, number)?;
@@ -71,7 +71,7 @@ impl Control {
 
     pub(super) async fn cancel_execution(self: Arc<Self>, call: Call) -> Result<Reply, Fault> {
         let (thing, id) = (call.text("thingName")?, call.text("jobId")?);
-        self.check(&call, &format!("job/{id}"))?;
+        self.check_execution(&call, thing, id)?;
         let force = force(&call)?;
         let request = CancelExecution {
             expected_version: call.optional_integer("expectedVersion")?,
@@ -88,7 +88,7 @@ impl Control {
 
     pub(super) async fn delete_execution(self: Arc<Self>, call: Call) -> Result<Reply, Fault> {
         let (thing, id) = (call.text("thingName")?, call.text("jobId")?);
-        self.check(&call, &format!("job/{id}"))?;
+        self.check_execution(&call, thing, id)?;
         let force = force(&call)?;
         let number = match call.input.get("executionNumber") {
             Some(Value::Number(number)) => number.as_i64(),
@@ -103,6 +103,14 @@ impl Control {
         });
         deleted.await.map_err(error::control)?;
         Ok(Reply::empty())
+    }
+}
+
+impl Control {
+    /// Permissions on executions may be given by the job or by the thing.
+    fn check_execution(&self, call: &Call, thing: &str, id: &str) -> Result<(), Fault> {
+        let by_job = self.check(call, &format!("job/{id}"));
+        by_job.or_else(|refusal| self.check(call, &format!("thing/{thing}")).map_err(|_| refusal))
     }
 }
 
