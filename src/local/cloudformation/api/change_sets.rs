@@ -67,6 +67,7 @@ pub async fn create(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
         findings,
         on_failure,
         include_nested: flag(&call, "IncludeNestedStacks")?.unwrap_or_default(),
+        takes_in: flag(&call, "ImportExistingResources")?.unwrap_or_default(),
     };
     match outcome {
         Ok(plan) => set.changes = plan.changes,
@@ -140,6 +141,7 @@ pub async fn execute(service: Arc<CloudFormation>, call: Call) -> Result<Reply> 
             set.execution = "EXECUTE_IN_PROGRESS".to_owned();
         }
         stack.head.change_set = Some(set.id.clone());
+        stack.head.takes_in = set.takes_in;
         if let Some(on_failure) = set.on_failure {
             stack.head.on_failure = on_failure;
             stack.head.disable_rollback |= on_failure == OnFailure::DoNothing;
@@ -230,6 +232,7 @@ pub fn describe(service: &CloudFormation, call: &Call) -> Result<Reply> {
         "Changes": changes,
         "NextToken": next,
         "IncludeNestedStacks": set.include_nested,
+        "ImportExistingResources": set.takes_in,
         "OnStackFailure": set.on_failure.map(OnFailure::as_str),
     })
     .into())
@@ -369,9 +372,7 @@ fn refuse_imports(call: &Call) -> Result<()> {
     if items(call, "ResourcesToImport").is_some_and(|items| !items.is_empty()) {
         return Err(Error::NotOffered("the import of resources into a stack".to_owned()));
     }
-    // `cdk bootstrap` always asks to take in what exists already. Nothing is taken in
-    // here; what exists already fails when it is made, with its name.
-    flag(call, "ImportExistingResources").map(drop)
+    Ok(())
 }
 
 /// What can be executed, or why nothing can.

@@ -126,10 +126,15 @@ async fn make(run: &Run, id: &str, wanted: Wanted) -> bool {
     run.ledger.record(id, ResourceStatus::CreateInProgress, None, |record| {
         *record = resource.clone();
     });
-    match create(run, &resource, resolved).await {
+    match create(run, &resource, resolved.clone()).await {
         Ok(state) => {
             made(run, id, state);
             finish(run, id, ResourceStatus::CreateComplete, ResourceStatus::CreateFailed)
+        }
+        Err(Failure::Failed { reason, .. })
+            if reason.ends_with(EXISTS) && can_take_in(run, &resource).is_some() =>
+        {
+            take_in(run, resource, resolved).await
         }
         Err(Failure::Failed { reason, physical_id }) => {
             run.ledger.record(id, ResourceStatus::CreateFailed, Some(&reason), |record| {
@@ -144,6 +149,66 @@ async fn make(run: &Run, id: &str, wanted: Wanted) -> bool {
         }
     }
 }
+
+/// The name under which a resource that exists already can be taken in: the change
+/// set must ask for that, the template must name and keep the resource, and no stack
+/// may have it.
+fn can_take_in<'r>(run: &Run, resource: &'r Resource) -> Option<&'r str> {
+    let is_wanted = run.ledger.look(|stack| stack.head.takes_in)?;
+    let facts = iotstack_schema::resource_type(&resource.kind)?;
+    let [path] = facts.primary_identifier.as_slice() else { return None };
+    let name = resource.properties.get(*path.segments().first()?)?.as_str()?;
+    let is_free = !run.ledger.engine.read(|state| state.owns(&resource.kind, name));
+    (is_wanted && is_free && keeps(&resource.deletion_policy)).then_some(name)
+}
+
+/// Takes a resource in that exists already: it becomes what the template says.
+async fn take_in(run: &Run, resource: Resource, resolved: Result<Value, String>) -> bool {
+    let id = &resource.logical_id;
+    let name = can_take_in(run, &resource).map(str::to_owned);
+    run.ledger.record(id, ResourceStatus::ImportInProgress, None, |record| {
+        record.physical_id.clone_from(&name);
+    });
+    let outcome = match resolved {
+        Ok(properties) => {
+            let found = Resource {
+                physical_id: name,
+                properties: Value::Object(Default::default()),
+                ..resource.clone()
+            };
+            update(run, &found, &resource, properties).await
+        }
+        Err(reason) => Err(Failure::of(reason)),
+    };
+    match outcome {
+        Ok(state) => {
+            run.ledger.amend(id, |record| {
+                record.physical_id = Some(state.physical_id);
+                record.attributes = state.attributes;
+            });
+            let stands =
+                finish(run, id, ResourceStatus::ImportComplete, ResourceStatus::CreateFailed);
+            if !stands {
+                run.ledger.amend(id, |record| record.physical_id = None);
+            }
+            stands
+        }
+        Err(failure) => {
+            let reason = match failure {
+                Failure::Failed { reason, .. } => reason,
+                Failure::Replace => "what exists cannot become what the template says".to_owned(),
+            };
+            // It was there before, so it is not the stack's to delete.
+            run.ledger.record(id, ResourceStatus::CreateFailed, Some(&reason), |record| {
+                record.physical_id = None;
+            });
+            false
+        }
+    }
+}
+
+/// How the refusal of a service ends that has the resource already.
+const EXISTS: &str = "HandlerErrorCode: AlreadyExists)";
 
 /// Asks the provider for a new resource.
 async fn create(

@@ -72,6 +72,7 @@ pub async fn what_left(run: &Run, go_as_new: bool, stays: impl Fn(&str) -> bool)
     let Some((resources, leftovers)) = found else { return Vec::new() };
     let doomed = resources.into_iter().map(|resource| {
         let is_kept = match resource.deletion_policy.as_deref() {
+            Some(_) if go_as_new && resource.status.is_import() => true,
             Some("Retain") => !(go_as_new && spares_nothing),
             Some("RetainExceptOnCreate") => !go_as_new,
             _ => false,
@@ -91,7 +92,8 @@ pub async fn after_creation(run: &Run, spares_nothing: bool) -> Vec<String> {
     });
     let Some((resources, leftovers)) = found else { return Vec::new() };
     let doomed = resources.into_iter().map(|resource| {
-        let is_kept = resource.deletion_policy.as_deref() == Some("Retain") && !spares_nothing;
+        let is_kept = resource.status.is_import()
+            || (resource.deletion_policy.as_deref() == Some("Retain") && !spares_nothing);
         Doomed { resource, is_record: true, is_kept }
     });
     all(run, doomed.chain(leftovers.into_iter().map(Doomed::from)).collect(), false).await

@@ -75,6 +75,8 @@ pub struct Head {
     pub disable_rollback: bool,
     /// Whether new resources with a policy of keeping go with a failed operation.
     pub retain_except_on_create: bool,
+    /// Whether resources that exist already are taken in.
+    pub takes_in: bool,
     /// What a failed creation leads to.
     pub on_failure: OnFailure,
     /// After how many minutes a creation is given up.
@@ -292,6 +294,8 @@ pub struct ChangeSet {
     pub on_failure: Option<OnFailure>,
     /// Whether nested stacks were asked for.
     pub include_nested: bool,
+    /// Whether resources that exist already are taken in.
+    pub takes_in: bool,
 }
 
 /// Something wrong with a resource, found before anything was made.
@@ -331,6 +335,16 @@ impl State {
         })
     }
 
+    /// Whether a stack has a resource of this type and name.
+    pub fn owns(&self, kind: &str, physical_id: &str) -> bool {
+        let live = self.names.values().filter_map(|id| self.stacks.get(id));
+        live.flat_map(|stack| stack.resources.values()).any(|resource| {
+            resource.kind == kind
+                && resource.physical_id.as_deref() == Some(physical_id)
+                && resource.status.exists()
+        })
+    }
+
     /// The names of the stacks that use an export.
     pub fn importers<'a>(&'a self, export: &'a str) -> impl Iterator<Item = &'a str> {
         self.names
@@ -355,6 +369,7 @@ impl Head {
             change_set: None,
             disable_rollback: false,
             retain_except_on_create: false,
+            takes_in: false,
             on_failure: OnFailure::RollBack,
             timeout: None,
             protected: false,

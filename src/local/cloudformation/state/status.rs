@@ -1,7 +1,8 @@
 //! The states of stacks and of resources, under AWS's names.
 //!
 //! Which state follows which is decided by the operations; here is only what every
-//! caller asks of a state. States of imports do not occur, as nothing is imported.
+//! caller asks of a state. Stacks have no states of imports: what a creation finds and
+//! takes in is a part of the creation.
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,8 @@ states! {
         CreateInProgress = "CREATE_IN_PROGRESS",
         CreateFailed = "CREATE_FAILED",
         CreateComplete = "CREATE_COMPLETE",
+        ImportInProgress = "IMPORT_IN_PROGRESS",
+        ImportComplete = "IMPORT_COMPLETE",
         UpdateInProgress = "UPDATE_IN_PROGRESS",
         UpdateFailed = "UPDATE_FAILED",
         UpdateComplete = "UPDATE_COMPLETE",
@@ -91,6 +94,11 @@ impl ResourceStatus {
     /// Whether the resource, or what is left of it, may exist in the account.
     pub fn exists(self) -> bool {
         !matches!(self, ResourceStatus::DeleteComplete | ResourceStatus::DeleteSkipped)
+    }
+
+    /// Whether the resource was there before the stack had it.
+    pub fn is_import(self) -> bool {
+        matches!(self, ResourceStatus::ImportInProgress | ResourceStatus::ImportComplete)
     }
 
     /// Whether the last change of the resource went wrong.

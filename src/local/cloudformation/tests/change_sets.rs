@@ -198,3 +198,28 @@ async fn names_of_change_sets_are_unique_and_lists_have_pages() {
     // A stack under review goes without a trace of resources.
     assert_eq!(world.delete("s").await, "DELETE_COMPLETE");
 }
+
+#[tokio::test]
+async fn what_exists_already_is_taken_in_if_that_is_asked_for() {
+    let world = World::new();
+    let mut thing = json!({"Type": "AWS::IoT::Thing", "Properties": {"ThingName": "t",
+        "AttributePayload": {"Attributes": {"a": "new"}}}});
+    let old = json!({"Resources": {"T": thing.clone()}});
+    world.shelf.things.lock().unwrap().insert("AWS::IoT::Thing t".into(), json!({}));
+    assert_eq!(world.create("refused", old).await, "ROLLBACK_COMPLETE");
+    for (policy, end) in [("Delete", "ROLLBACK_COMPLETE"), ("Retain", "CREATE_COMPLETE")] {
+        thing["DeletionPolicy"] = json!(policy);
+        let mut input =
+            request(&format!("s-{policy}"), &json!({"Resources": {"T": thing.clone()}}));
+        input["ChangeSetName"] = json!("c");
+        input["ChangeSetType"] = json!("CREATE");
+        input["ImportExistingResources"] = json!("true");
+        let name = input["StackName"].clone();
+        world.ask("CreateChangeSet", input).await;
+        world.ask("ExecuteChangeSet", json!({"StackName": name, "ChangeSetName": "c"})).await;
+        assert_eq!(world.end(name.as_str().unwrap()).await, end);
+    }
+    let thing = world.shelf.thing("AWS::IoT::Thing t");
+    assert_eq!(thing["AttributePayload"]["Attributes"]["a"], "new");
+    assert_eq!(world.resources("s-Retain").await["T"], "IMPORT_COMPLETE");
+}

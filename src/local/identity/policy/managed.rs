@@ -17,11 +17,21 @@ type Statements = &'static [(&'static [&'static str], &'static str)];
 
 const LOGS: &[&str] = &["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"];
 
+const STACK_READS: &[&str] = &[
+    "cloudformation:Describe*",
+    "cloudformation:Detect*",
+    "cloudformation:EstimateTemplateCost",
+    "cloudformation:Get*",
+    "cloudformation:List*",
+    "cloudformation:ValidateTemplate",
+];
+
 const KNOWN: &[(&str, Statements)] = &[
     ("AdministratorAccess", &[(&["*"], "*")]),
     ("PowerUserAccess", &[(&NOT_IDENTITY, "*")]),
     ("ReadOnlyAccess", &[(READS, "*")]),
     ("AWSCloudFormationFullAccess", &[(&["cloudformation:*"], "*")]),
+    ("AWSCloudFormationReadOnlyAccess", &[(STACK_READS, "*")]),
     ("AWSIoTConfigAccess", &[(&["iot:*"], "*")]),
     ("AWSIoTConfigReadOnlyAccess", &[(&["iot:Describe*", "iot:Get*", "iot:List*"], "*")]),
     (
