@@ -18,8 +18,10 @@
 
 mod access;
 mod blob;
+mod body;
 mod condition;
 mod configuration;
+mod coverage;
 mod error;
 mod front;
 mod listing;
@@ -31,6 +33,7 @@ mod presign;
 mod record;
 mod resources;
 mod store;
+mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -61,4 +64,4 @@ pub fn install(cloud: &Arc<Cloud>) -> Result<Front, StoreError> {
 }
 
 /// The operations that work, for the coverage list.
-pub const OPERATIONS: &[&str] = operations::OFFERED;
+pub const OPERATIONS: &[&str] = coverage::OFFERED;

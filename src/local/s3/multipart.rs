@@ -8,11 +8,13 @@ use iotstack_local_kernel::id;
 
 use crate::Error;
 use crate::blob::Blob;
+use crate::body::{LARGEST, Received};
 use crate::condition::{ReadCondition, WriteCondition, wire_etag};
 use crate::listing::owner;
-use crate::object::{self, Received, check_key, encryption, shown_version, signed, wire_time};
+use crate::object::{self, check_key, encryption, shown_version, signed, wire_time};
 use crate::record::{Checksums, Content, Headers, Part, Upload};
 use crate::store::Buckets;
+use crate::tags::tags_of_header;
 
 /// Begins an upload.
 pub(crate) async fn create(
@@ -20,7 +22,7 @@ pub(crate) async fn create(
     input: dto::CreateMultipartUploadInput,
 ) -> Result<dto::CreateMultipartUploadOutput, Error> {
     check_key(&input.key)?;
-    let tags = input.tagging.as_deref().map(object::tags_of_header).transpose()?;
+    let tags = input.tagging.as_deref().map(tags_of_header).transpose()?;
     let upload = Upload {
         id: id::hex_digits(64),
         bucket: input.bucket.clone(),
@@ -187,8 +189,8 @@ pub(crate) async fn complete(
     parts.iter().for_each(|(_, part)| digests.update(part.md5));
     let sizes: Vec<u64> = parts.iter().map(|(_, part)| part.blob.size).collect();
     let blobs: Vec<Blob> = parts.iter().map(|(_, part)| part.blob.clone()).collect();
-    if sizes.iter().sum::<u64>() > object::LARGEST {
-        return Err(Error::EntityTooLarge(object::LARGEST));
+    if sizes.iter().sum::<u64>() > LARGEST {
+        return Err(Error::EntityTooLarge(LARGEST));
     }
     let mut content = upload.content.clone();
     content.etag = format!("{}-{}", id::hex(&digests.finalize()), named.len());

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use bytes::Bytes;
 use iotstack_local_kernel::Timestamp;
-use md5::{Digest, Md5};
 use s3s::TrailingHeaders;
 use s3s::dto;
 
 use crate::Error;
 use crate::blob::Blob;
+use crate::body::Received;
 use crate::condition::{ReadCondition, Verdict, WriteCondition, wire_etag};
 use crate::record::{Checksums, Content, ENCRYPTION, Encryption, Headers, Version};
 use crate::store::Buckets;
+use crate::tags::tags_of_header;
 
 /// Writes an object.
 pub(crate) async fn put(
@@ -287,26 +287,6 @@ pub(crate) fn source(source: &dto::CopySource) -> Result<(&str, &str, Option<&st
     }
 }
 
-/// Tags from the header `x-amz-tagging`, a URL query.
-pub(crate) fn tags_of_header(header: &str) -> Result<Vec<(String, String)>, Error> {
-    check_tags(iotstack_local_kernel::wire::pattern::pairs(header).collect())
-}
-
-/// Tags from a document.
-pub(crate) fn tags_of(tagging: dto::Tagging) -> Result<Vec<(String, String)>, Error> {
-    let pair = |tag: dto::Tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default());
-    check_tags(tagging.tag_set.into_iter().map(pair).collect())
-}
-
-/// Tags on the wire.
-pub(crate) fn wire_tags(tags: &[(String, String)]) -> dto::TagSet {
-    let tag = |(key, value): &(String, String)| dto::Tag {
-        key: Some(key.clone()),
-        value: Some(value.clone()),
-    };
-    tags.iter().map(tag).collect()
-}
-
 /// The version's id, if the bucket shows versions at all.
 pub(crate) fn shown_version(buckets: &Buckets, version: &Version) -> Result<Option<String>, Error> {
     use crate::record::Versioning;
@@ -366,115 +346,6 @@ pub(crate) fn signed(size: u64) -> i64 {
 /// Keys are 1 to 1024 bytes.
 pub(crate) fn check_key(key: &str) -> Result<(), Error> {
     if key.len() > 1024 { Err(Error::KeyTooLong(key.len())) } else { Ok(()) }
-}
-
-/// A body that arrived whole.
-pub(crate) struct Received {
-    pub(crate) bytes: Bytes,
-    pub(crate) md5: [u8; 16],
-}
-
-impl Received {
-    /// Reads a body up to the largest object that is kept.
-    pub(crate) async fn all(
-        body: Option<dto::StreamingBlob>,
-        announced: Option<i64>,
-    ) -> Result<Self, Error> {
-        let announced = announced.and_then(|length| u64::try_from(length).ok());
-        if announced.is_some_and(|announced| announced > LARGEST) {
-            return Err(Error::EntityTooLarge(LARGEST));
-        }
-        let mut hasher = Md5::new();
-        let mut bytes = BytesMut::new();
-        if let Some(mut body) = body {
-            while let Some(chunk) = body.next().await {
-                let chunk = chunk.map_err(|error| Error::InvalidRequest(error.to_string()))?;
-                if (bytes.len() + chunk.len()) as u64 > LARGEST {
-                    return Err(Error::EntityTooLarge(LARGEST));
-                }
-                hasher.update(&chunk);
-                bytes.extend_from_slice(&chunk);
-            }
-        }
-        let received = bytes.len() as u64;
-        // The wire library sets nothing here for bodies that it unwrapped itself.
-        if let Some(announced) =
-            announced.filter(|announced| *announced != received && *announced > 0)
-        {
-            return Err(Error::IncompleteBody { received, announced });
-        }
-        Ok(Received { bytes: bytes.freeze(), md5: hasher.finalize().into() })
-    }
-
-    /// Compares with what was announced before or after the body, and gives the
-    /// checksums to keep.
-    pub(crate) fn check(
-        &self,
-        mut announced: Checksums,
-        algorithm: Option<&str>,
-        trailers: Option<TrailingHeaders>,
-        content_md5: Option<&str>,
-    ) -> Result<Checksums, Error> {
-        if let Some(trailers) = trailers.and_then(|trailers| trailers.take()) {
-            let text = |name: &str| Some(trailers.get(name)?.to_str().ok()?.to_owned());
-            announced.crc32 = announced.crc32.or_else(|| text("x-amz-checksum-crc32"));
-            announced.crc32c = announced.crc32c.or_else(|| text("x-amz-checksum-crc32c"));
-            announced.crc64nvme = announced.crc64nvme.or_else(|| text("x-amz-checksum-crc64nvme"));
-            announced.sha1 = announced.sha1.or_else(|| text("x-amz-checksum-sha1"));
-            announced.sha256 = announced.sha256.or_else(|| text("x-amz-checksum-sha256"));
-        }
-        let mut hasher = s3s::checksum::ChecksumHasher::default();
-        let wants = |name: &str, announced: &Option<String>| {
-            announced.is_some() || algorithm.is_some_and(|wanted| wanted.eq_ignore_ascii_case(name))
-        };
-        if wants("CRC32", &announced.crc32) {
-            hasher.crc32 = Some(s3s::crypto::Checksum::new());
-        }
-        if wants("CRC32C", &announced.crc32c) {
-            hasher.crc32c = Some(s3s::crypto::Checksum::new());
-        }
-        if wants("CRC64NVME", &announced.crc64nvme) {
-            hasher.crc64nvme = Some(s3s::crypto::Checksum::new());
-        }
-        if wants("SHA1", &announced.sha1) {
-            hasher.sha1 = Some(s3s::crypto::Checksum::new());
-        }
-        if wants("SHA256", &announced.sha256) {
-            hasher.sha256 = Some(s3s::crypto::Checksum::new());
-        }
-        hasher.update(&self.bytes);
-        let found = hasher.finalize();
-        let found = Checksums {
-            crc32: found.checksum_crc32,
-            crc32c: found.checksum_crc32c,
-            crc64nvme: found.checksum_crc64nvme,
-            sha1: found.checksum_sha1,
-            sha256: found.checksum_sha256,
-        };
-        let differs = |announced: &Option<String>, found: &Option<String>| {
-            announced.is_some() && announced != found
-        };
-        let wrong = [
-            ("CRC32", &announced.crc32, &found.crc32),
-            ("CRC32C", &announced.crc32c, &found.crc32c),
-            ("CRC64NVME", &announced.crc64nvme, &found.crc64nvme),
-            ("SHA1", &announced.sha1, &found.sha1),
-            ("SHA256", &announced.sha256, &found.sha256),
-        ]
-        .into_iter()
-        .find(|(_, announced, found)| differs(announced, found));
-        if let Some((name, ..)) = wrong {
-            return Err(Error::BadDigest(name));
-        }
-        if let Some(content_md5) = content_md5 {
-            use base64::Engine;
-            let sent = base64::engine::general_purpose::STANDARD.decode(content_md5);
-            if sent.ok().as_deref() != Some(&self.md5) {
-                return Err(Error::BadDigest("Content-MD5"));
-            }
-        }
-        Ok(found)
-    }
 }
 
 impl Encryption {
@@ -551,23 +422,6 @@ fn part_range(content: &Content, number: i32) -> Result<(u64, u64), Error> {
     Ok((start, start + parts[index]))
 }
 
-fn check_tags(tags: Vec<(String, String)>) -> Result<Vec<(String, String)>, Error> {
-    if tags.len() > 10 {
-        let reason = format!("an object takes 10 tags, not {}", tags.len());
-        return Err(Error::InvalidArgument(reason));
-    }
-    for (index, (key, value)) in tags.iter().enumerate() {
-        if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
-            let reason = format!("tag `{key}` needs a key of 1 to 128 and a value of at most 256");
-            return Err(Error::InvalidArgument(reason));
-        }
-        if tags[..index].iter().any(|(other, _)| other == key) {
-            return Err(Error::InvalidArgument(format!("tag `{key}` is given twice")));
-        }
-    }
-    Ok(tags)
-}
-
 fn wire_metadata(metadata: BTreeMap<String, String>) -> Option<dto::Metadata> {
     (!metadata.is_empty()).then(|| metadata.into_iter().collect())
 }
@@ -590,6 +444,3 @@ fn default_type() -> String {
 pub(crate) async fn read_all(buckets: &Buckets, blob: &Blob) -> Result<Bytes, Error> {
     buckets.blobs.read(blob, 0, blob.size).await
 }
-
-/// An upload is held in memory until it is kept, so it has a bound.
-pub(crate) const LARGEST: u64 = 1024 * 1024 * 1024;

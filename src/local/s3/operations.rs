@@ -14,7 +14,7 @@ use crate::record::{
     TAGGING, Versioning,
 };
 use crate::store::Buckets;
-use crate::{Error, configuration, listing, multipart, object};
+use crate::{Error, configuration, listing, multipart, object, tags};
 
 /// What answers typed requests.
 pub(crate) struct Backend(pub(crate) Arc<Buckets>);
@@ -23,20 +23,35 @@ fn reply<T>(output: T) -> S3Result<S3Response<T>> {
     Ok(S3Response::new(output))
 }
 
-#[async_trait::async_trait]
-impl S3 for Backend {
-    async fn list_buckets(
-        &self,
-        req: S3Request<ListBucketsInput>,
-    ) -> S3Result<S3Response<ListBucketsOutput>> {
-        reply(listing::buckets(&self.0, req.input)?)
+/// Writes the trait of the wire library, whose methods all look the same.
+macro_rules! operations {
+    ($($name:ident($input:ty) -> $output:ty = |$buckets:ident, $req:ident| $body:block)*) => {
+        #[async_trait::async_trait]
+        impl S3 for Backend {
+            $(
+                async fn $name(
+                    &self,
+                    $req: S3Request<$input>,
+                ) -> S3Result<S3Response<$output>> {
+                    let $buckets: &Buckets = &self.0;
+                    $body
+                }
+            )*
+        }
+
+        /// The names of the methods, to compare with the coverage list.
+        #[cfg(test)]
+        pub(crate) const METHODS: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+operations! {
+    list_buckets(ListBucketsInput) -> ListBucketsOutput = |buckets, req| {
+        reply(listing::buckets(buckets, req.input)?)
     }
 
-    async fn create_bucket(
-        &self,
-        req: S3Request<CreateBucketInput>,
-    ) -> S3Result<S3Response<CreateBucketOutput>> {
-        let cloud = &self.0.cloud;
+    create_bucket(CreateBucketInput) -> CreateBucketOutput = |buckets, req| {
+        let cloud = &buckets.cloud;
         let wanted = req.input.create_bucket_configuration;
         let region = wanted.and_then(|configuration| configuration.location_constraint);
         let region = region.map(|region| region.as_str().to_owned());
@@ -55,7 +70,7 @@ impl S3 for Backend {
         if req.input.object_lock_enabled_for_bucket == Some(true) {
             return Err(Error::NotImplemented("object lock".to_owned()).into());
         }
-        match self.0.create(record).await {
+        match buckets.create(record).await {
             // In its oldest region S3 takes a second creation by the owner for done.
             Err(Error::BucketAlreadyOwnedByYou(_)) if cloud.account.region == "us-east-1" => {}
             outcome => outcome?,
@@ -63,19 +78,13 @@ impl S3 for Backend {
         reply(CreateBucketOutput { location: Some(format!("/{}", req.input.bucket)) })
     }
 
-    async fn head_bucket(
-        &self,
-        req: S3Request<HeadBucketInput>,
-    ) -> S3Result<S3Response<HeadBucketOutput>> {
-        let region = self.0.read(&req.input.bucket, |bucket| bucket.record.region.clone())?;
+    head_bucket(HeadBucketInput) -> HeadBucketOutput = |buckets, req| {
+        let region = buckets.read(&req.input.bucket, |bucket| bucket.record.region.clone())?;
         reply(HeadBucketOutput { bucket_region: Some(region), ..Default::default() })
     }
 
-    async fn get_bucket_location(
-        &self,
-        req: S3Request<GetBucketLocationInput>,
-    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-        let region = self.0.read(&req.input.bucket, |bucket| bucket.record.region.clone())?;
+    get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput = |buckets, req| {
+        let region = buckets.read(&req.input.bucket, |bucket| bucket.record.region.clone())?;
         // The oldest region has no name here.
         let region = Some(region).filter(|region| region != "us-east-1");
         reply(GetBucketLocationOutput {
@@ -83,58 +92,37 @@ impl S3 for Backend {
         })
     }
 
-    async fn delete_bucket(
-        &self,
-        req: S3Request<DeleteBucketInput>,
-    ) -> S3Result<S3Response<DeleteBucketOutput>> {
-        self.0.delete_bucket(&req.input.bucket).await?;
+    delete_bucket(DeleteBucketInput) -> DeleteBucketOutput = |buckets, req| {
+        buckets.delete_bucket(&req.input.bucket).await?;
         reply(DeleteBucketOutput::default())
     }
 
-    async fn put_object(
-        &self,
-        req: S3Request<PutObjectInput>,
-    ) -> S3Result<S3Response<PutObjectOutput>> {
-        reply(object::put(&self.0, req.input, req.trailing_headers).await?)
+    put_object(PutObjectInput) -> PutObjectOutput = |buckets, req| {
+        reply(object::put(buckets, req.input, req.trailing_headers).await?)
     }
 
-    async fn get_object(
-        &self,
-        req: S3Request<GetObjectInput>,
-    ) -> S3Result<S3Response<GetObjectOutput>> {
-        reply(object::get(&self.0, req.input).await?)
+    get_object(GetObjectInput) -> GetObjectOutput = |buckets, req| {
+        reply(object::get(buckets, req.input).await?)
     }
 
-    async fn head_object(
-        &self,
-        req: S3Request<HeadObjectInput>,
-    ) -> S3Result<S3Response<HeadObjectOutput>> {
-        reply(object::head(&self.0, req.input)?)
+    head_object(HeadObjectInput) -> HeadObjectOutput = |buckets, req| {
+        reply(object::head(buckets, req.input)?)
     }
 
-    async fn get_object_attributes(
-        &self,
-        req: S3Request<GetObjectAttributesInput>,
-    ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
-        reply(object::attributes(&self.0, req.input)?)
+    get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput = |buckets, req| {
+        reply(object::attributes(buckets, req.input)?)
     }
 
-    async fn copy_object(
-        &self,
-        req: S3Request<CopyObjectInput>,
-    ) -> S3Result<S3Response<CopyObjectOutput>> {
+    copy_object(CopyObjectInput) -> CopyObjectOutput = |buckets, req| {
         let (bucket, key, version) = object::source(&req.input.copy_source)?;
-        permit_read(&self.0, req.extensions.get(), bucket, key, version)?;
-        reply(object::copy(&self.0, req.input).await?)
+        permit_read(buckets, req.extensions.get(), bucket, key, version)?;
+        reply(object::copy(buckets, req.input).await?)
     }
 
-    async fn delete_object(
-        &self,
-        req: S3Request<DeleteObjectInput>,
-    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+    delete_object(DeleteObjectInput) -> DeleteObjectOutput = |buckets, req| {
         let input = req.input;
         let version = input.version_id.as_deref();
-        let deleted = self.0.delete(&input.bucket, &input.key, version).await?;
+        let deleted = buckets.delete(&input.bucket, &input.key, version).await?;
         reply(DeleteObjectOutput {
             delete_marker: deleted.marker.then_some(true),
             version_id: deleted.version,
@@ -142,16 +130,13 @@ impl S3 for Backend {
         })
     }
 
-    async fn delete_objects(
-        &self,
-        req: S3Request<DeleteObjectsInput>,
-    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput = |buckets, req| {
         let S3Request { input, extensions, .. } = req;
         if input.delete.objects.len() > 1000 {
             let reason = format!("1000 objects at once, not {}", input.delete.objects.len());
             return Err(s3s::s3_error!(MalformedXML, "{reason}"));
         }
-        self.0.read(&input.bucket, |_| ())?;
+        buckets.read(&input.bucket, |_| ())?;
         let quiet = input.delete.quiet.unwrap_or(false);
         let (mut done, mut errors) = (Vec::new(), Vec::new());
         for wanted in input.delete.objects {
@@ -159,8 +144,8 @@ impl S3 for Backend {
             let action =
                 if version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
             let place = format!("{}/{}", input.bucket, wanted.key);
-            let outcome = match permit(&self.0.cloud, extensions.get(), action, &place) {
-                Ok(()) => self.0.delete(&input.bucket, &wanted.key, version).await,
+            let outcome = match permit(&buckets.cloud, extensions.get(), action, &place) {
+                Ok(()) => buckets.delete(&input.bucket, &wanted.key, version).await,
                 Err(error) => Err(error),
             };
             match outcome {
@@ -186,294 +171,195 @@ impl S3 for Backend {
         })
     }
 
-    async fn list_objects(
-        &self,
-        req: S3Request<ListObjectsInput>,
-    ) -> S3Result<S3Response<ListObjectsOutput>> {
-        reply(listing::objects(&self.0, req.input)?)
+    list_objects(ListObjectsInput) -> ListObjectsOutput = |buckets, req| {
+        reply(listing::objects(buckets, req.input)?)
     }
 
-    async fn list_objects_v2(
-        &self,
-        req: S3Request<ListObjectsV2Input>,
-    ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        reply(listing::objects_v2(&self.0, req.input)?)
+    list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = |buckets, req| {
+        reply(listing::objects_v2(buckets, req.input)?)
     }
 
-    async fn list_object_versions(
-        &self,
-        req: S3Request<ListObjectVersionsInput>,
-    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
-        reply(listing::versions(&self.0, req.input)?)
+    list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput = |buckets, req| {
+        reply(listing::versions(buckets, req.input)?)
     }
 
-    async fn get_object_tagging(
-        &self,
-        req: S3Request<GetObjectTaggingInput>,
-    ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+    get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput = |buckets, req| {
         let input = req.input;
-        let version = self.0.find(&input.bucket, &input.key, input.version_id.as_deref())?;
-        let tags = version.content.as_ref().map(|content| content.tags.as_slice());
+        let version = buckets.find(&input.bucket, &input.key, input.version_id.as_deref())?;
+        let found = version.content.as_ref().map(|content| content.tags.as_slice());
         reply(GetObjectTaggingOutput {
-            tag_set: object::wire_tags(tags.unwrap_or_default()),
-            version_id: object::shown_version(&self.0, &version)?,
+            tag_set: tags::wire_tags(found.unwrap_or_default()),
+            version_id: object::shown_version(buckets, &version)?,
         })
     }
 
-    async fn put_object_tagging(
-        &self,
-        req: S3Request<PutObjectTaggingInput>,
-    ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
+    put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput = |buckets, req| {
         let input = req.input;
-        let tags = object::tags_of(input.tagging)?;
+        let wanted = tags::tags_of(input.tagging)?;
         let version = input.version_id.as_deref();
-        let version = self.0.tag(&input.bucket, &input.key, version, tags).await?;
-        let version_id = object::shown_version(&self.0, &version)?;
+        let version = buckets.tag(&input.bucket, &input.key, version, wanted).await?;
+        let version_id = object::shown_version(buckets, &version)?;
         reply(PutObjectTaggingOutput { version_id })
     }
 
-    async fn delete_object_tagging(
-        &self,
-        req: S3Request<DeleteObjectTaggingInput>,
-    ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
+    delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput = |buckets, req| {
         let input = req.input;
         let version = input.version_id.as_deref();
-        let version = self.0.tag(&input.bucket, &input.key, version, Vec::new()).await?;
-        let version_id = object::shown_version(&self.0, &version)?;
+        let version = buckets.tag(&input.bucket, &input.key, version, Vec::new()).await?;
+        let version_id = object::shown_version(buckets, &version)?;
         reply(DeleteObjectTaggingOutput { version_id })
     }
 
-    async fn get_object_acl(
-        &self,
-        req: S3Request<GetObjectAclInput>,
-    ) -> S3Result<S3Response<GetObjectAclOutput>> {
+    get_object_acl(GetObjectAclInput) -> GetObjectAclOutput = |buckets, req| {
         let input = req.input;
-        self.0.find(&input.bucket, &input.key, input.version_id.as_deref())?;
+        buckets.find(&input.bucket, &input.key, input.version_id.as_deref())?;
         reply(GetObjectAclOutput {
-            grants: Some(owner_grants(&self.0)),
-            owner: Some(listing::owner(&self.0)),
+            grants: Some(owner_grants(buckets)),
+            owner: Some(listing::owner(buckets)),
             ..Default::default()
         })
     }
 
-    async fn create_multipart_upload(
-        &self,
-        req: S3Request<CreateMultipartUploadInput>,
-    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        reply(multipart::create(&self.0, req.input).await?)
+    create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput = |buckets, req| {
+        reply(multipart::create(buckets, req.input).await?)
     }
 
-    async fn upload_part(
-        &self,
-        req: S3Request<UploadPartInput>,
-    ) -> S3Result<S3Response<UploadPartOutput>> {
-        reply(multipart::upload_part(&self.0, req.input, req.trailing_headers).await?)
+    upload_part(UploadPartInput) -> UploadPartOutput = |buckets, req| {
+        reply(multipart::upload_part(buckets, req.input, req.trailing_headers).await?)
     }
 
-    async fn upload_part_copy(
-        &self,
-        req: S3Request<UploadPartCopyInput>,
-    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+    upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput = |buckets, req| {
         let (bucket, key, version) = object::source(&req.input.copy_source)?;
-        permit_read(&self.0, req.extensions.get(), bucket, key, version)?;
-        reply(multipart::copy_part(&self.0, req.input).await?)
+        permit_read(buckets, req.extensions.get(), bucket, key, version)?;
+        reply(multipart::copy_part(buckets, req.input).await?)
     }
 
-    async fn complete_multipart_upload(
-        &self,
-        req: S3Request<CompleteMultipartUploadInput>,
-    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        reply(multipart::complete(&self.0, req.input).await?)
+    complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput = |buckets, req| {
+        reply(multipart::complete(buckets, req.input).await?)
     }
 
-    async fn abort_multipart_upload(
-        &self,
-        req: S3Request<AbortMultipartUploadInput>,
-    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+    abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput = |buckets, req| {
         let input = req.input;
-        self.0.abort(&input.bucket, &input.key, &input.upload_id).await?;
+        buckets.abort(&input.bucket, &input.key, &input.upload_id).await?;
         reply(AbortMultipartUploadOutput::default())
     }
 
-    async fn list_parts(
-        &self,
-        req: S3Request<ListPartsInput>,
-    ) -> S3Result<S3Response<ListPartsOutput>> {
-        reply(multipart::parts(&self.0, req.input)?)
+    list_parts(ListPartsInput) -> ListPartsOutput = |buckets, req| {
+        reply(multipart::parts(buckets, req.input)?)
     }
 
-    async fn list_multipart_uploads(
-        &self,
-        req: S3Request<ListMultipartUploadsInput>,
-    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
-        reply(listing::uploads(&self.0, req.input)?)
+    list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput = |buckets, req| {
+        reply(listing::uploads(buckets, req.input)?)
     }
 
-    async fn get_bucket_versioning(
-        &self,
-        req: S3Request<GetBucketVersioningInput>,
-    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-        let versioning = self.0.read(&req.input.bucket, |bucket| bucket.record.versioning)?;
+    get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput = |buckets, req| {
+        let versioning = buckets.read(&req.input.bucket, |bucket| bucket.record.versioning)?;
         let status = configuration::versioning_status(versioning);
         reply(GetBucketVersioningOutput { status, ..Default::default() })
     }
 
-    async fn put_bucket_versioning(
-        &self,
-        req: S3Request<PutBucketVersioningInput>,
-    ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
+    put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput = |buckets, req| {
         let status = req.input.versioning_configuration.status;
         let status = status.as_ref().map(BucketVersioningStatus::as_str);
-        configuration::set_versioning(&self.0, &req.input.bucket, status).await?;
+        configuration::set_versioning(buckets, &req.input.bucket, status).await?;
         reply(PutBucketVersioningOutput::default())
     }
 
-    async fn get_bucket_policy(
-        &self,
-        req: S3Request<GetBucketPolicyInput>,
-    ) -> S3Result<S3Response<GetBucketPolicyOutput>> {
-        let policy = configuration::get(&self.0, &req.input.bucket, &POLICY)?;
+    get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput = |buckets, req| {
+        let policy = configuration::get(buckets, &req.input.bucket, &POLICY)?;
         reply(GetBucketPolicyOutput { policy: Some(policy) })
     }
 
-    async fn get_bucket_policy_status(
-        &self,
-        req: S3Request<GetBucketPolicyStatusInput>,
-    ) -> S3Result<S3Response<GetBucketPolicyStatusOutput>> {
-        let policy: String = configuration::get(&self.0, &req.input.bucket, &POLICY)?;
+    get_bucket_policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput = |buckets, req| {
+        let policy: String = configuration::get(buckets, &req.input.bucket, &POLICY)?;
         let is_public = Some(configuration::is_public(&policy));
         reply(GetBucketPolicyStatusOutput { policy_status: Some(PolicyStatus { is_public }) })
     }
 
-    async fn put_bucket_policy(
-        &self,
-        req: S3Request<PutBucketPolicyInput>,
-    ) -> S3Result<S3Response<PutBucketPolicyOutput>> {
-        configuration::set_policy(&self.0, &req.input.bucket, &req.input.policy).await?;
+    put_bucket_policy(PutBucketPolicyInput) -> PutBucketPolicyOutput = |buckets, req| {
+        configuration::set_policy(buckets, &req.input.bucket, &req.input.policy).await?;
         reply(PutBucketPolicyOutput::default())
     }
 
-    async fn delete_bucket_policy(
-        &self,
-        req: S3Request<DeleteBucketPolicyInput>,
-    ) -> S3Result<S3Response<DeleteBucketPolicyOutput>> {
-        configuration::remove(&self.0, &req.input.bucket, &POLICY).await?;
+    delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput = |buckets, req| {
+        configuration::remove(buckets, &req.input.bucket, &POLICY).await?;
         reply(DeleteBucketPolicyOutput::default())
     }
 
-    async fn get_bucket_encryption(
-        &self,
-        req: S3Request<GetBucketEncryptionInput>,
-    ) -> S3Result<S3Response<GetBucketEncryptionOutput>> {
-        let found = configuration::get(&self.0, &req.input.bucket, &ENCRYPTION)?;
+    get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = |buckets, req| {
+        let found = configuration::get(buckets, &req.input.bucket, &ENCRYPTION)?;
         reply(GetBucketEncryptionOutput { server_side_encryption_configuration: Some(found) })
     }
 
-    async fn put_bucket_encryption(
-        &self,
-        req: S3Request<PutBucketEncryptionInput>,
-    ) -> S3Result<S3Response<PutBucketEncryptionOutput>> {
+    put_bucket_encryption(PutBucketEncryptionInput) -> PutBucketEncryptionOutput = |buckets, req| {
         let wanted = &req.input.server_side_encryption_configuration;
-        configuration::set(&self.0, &req.input.bucket, &ENCRYPTION, wanted).await?;
+        configuration::set(buckets, &req.input.bucket, &ENCRYPTION, wanted).await?;
         reply(PutBucketEncryptionOutput::default())
     }
 
-    async fn delete_bucket_encryption(
-        &self,
-        req: S3Request<DeleteBucketEncryptionInput>,
-    ) -> S3Result<S3Response<DeleteBucketEncryptionOutput>> {
+    delete_bucket_encryption(DeleteBucketEncryptionInput) -> DeleteBucketEncryptionOutput = |buckets, req| {
         // What remains is the encryption that every bucket has.
-        let mut fresh = self.0.read(&req.input.bucket, |bucket| bucket.record.clone())?;
+        let mut fresh = buckets.read(&req.input.bucket, |bucket| bucket.record.clone())?;
         configuration::defaults(&mut fresh);
         let default = fresh.settings.remove(ENCRYPTION.name);
-        configuration::set(&self.0, &req.input.bucket, &ENCRYPTION, &default).await?;
+        configuration::set(buckets, &req.input.bucket, &ENCRYPTION, &default).await?;
         reply(DeleteBucketEncryptionOutput::default())
     }
 
-    async fn get_bucket_lifecycle_configuration(
-        &self,
-        req: S3Request<GetBucketLifecycleConfigurationInput>,
-    ) -> S3Result<S3Response<GetBucketLifecycleConfigurationOutput>> {
+    get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = |buckets, req| {
         let found: BucketLifecycleConfiguration =
-            configuration::get(&self.0, &req.input.bucket, &LIFECYCLE)?;
+            configuration::get(buckets, &req.input.bucket, &LIFECYCLE)?;
         reply(GetBucketLifecycleConfigurationOutput {
             rules: Some(found.rules),
             ..Default::default()
         })
     }
 
-    async fn put_bucket_lifecycle_configuration(
-        &self,
-        req: S3Request<PutBucketLifecycleConfigurationInput>,
-    ) -> S3Result<S3Response<PutBucketLifecycleConfigurationOutput>> {
+    put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput) -> PutBucketLifecycleConfigurationOutput = |buckets, req| {
         let wanted = req.input.lifecycle_configuration.unwrap_or_default();
-        configuration::set(&self.0, &req.input.bucket, &LIFECYCLE, &wanted).await?;
+        configuration::set(buckets, &req.input.bucket, &LIFECYCLE, &wanted).await?;
         reply(PutBucketLifecycleConfigurationOutput::default())
     }
 
-    async fn delete_bucket_lifecycle(
-        &self,
-        req: S3Request<DeleteBucketLifecycleInput>,
-    ) -> S3Result<S3Response<DeleteBucketLifecycleOutput>> {
-        configuration::remove(&self.0, &req.input.bucket, &LIFECYCLE).await?;
+    delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput = |buckets, req| {
+        configuration::remove(buckets, &req.input.bucket, &LIFECYCLE).await?;
         reply(DeleteBucketLifecycleOutput::default())
     }
 
-    async fn get_bucket_cors(
-        &self,
-        req: S3Request<GetBucketCorsInput>,
-    ) -> S3Result<S3Response<GetBucketCorsOutput>> {
-        let found: CORSConfiguration = configuration::get(&self.0, &req.input.bucket, &CORS)?;
+    get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = |buckets, req| {
+        let found: CORSConfiguration = configuration::get(buckets, &req.input.bucket, &CORS)?;
         reply(GetBucketCorsOutput { cors_rules: Some(found.cors_rules) })
     }
 
-    async fn put_bucket_cors(
-        &self,
-        req: S3Request<PutBucketCorsInput>,
-    ) -> S3Result<S3Response<PutBucketCorsOutput>> {
+    put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput = |buckets, req| {
         let wanted = &req.input.cors_configuration;
-        configuration::set(&self.0, &req.input.bucket, &CORS, wanted).await?;
+        configuration::set(buckets, &req.input.bucket, &CORS, wanted).await?;
         reply(PutBucketCorsOutput::default())
     }
 
-    async fn delete_bucket_cors(
-        &self,
-        req: S3Request<DeleteBucketCorsInput>,
-    ) -> S3Result<S3Response<DeleteBucketCorsOutput>> {
-        configuration::remove(&self.0, &req.input.bucket, &CORS).await?;
+    delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput = |buckets, req| {
+        configuration::remove(buckets, &req.input.bucket, &CORS).await?;
         reply(DeleteBucketCorsOutput::default())
     }
 
-    async fn get_public_access_block(
-        &self,
-        req: S3Request<GetPublicAccessBlockInput>,
-    ) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
-        let found = configuration::get(&self.0, &req.input.bucket, &PUBLIC_ACCESS)?;
+    get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput = |buckets, req| {
+        let found = configuration::get(buckets, &req.input.bucket, &PUBLIC_ACCESS)?;
         reply(GetPublicAccessBlockOutput { public_access_block_configuration: Some(found) })
     }
 
-    async fn put_public_access_block(
-        &self,
-        req: S3Request<PutPublicAccessBlockInput>,
-    ) -> S3Result<S3Response<PutPublicAccessBlockOutput>> {
+    put_public_access_block(PutPublicAccessBlockInput) -> PutPublicAccessBlockOutput = |buckets, req| {
         let wanted = &req.input.public_access_block_configuration;
-        configuration::set(&self.0, &req.input.bucket, &PUBLIC_ACCESS, wanted).await?;
+        configuration::set(buckets, &req.input.bucket, &PUBLIC_ACCESS, wanted).await?;
         reply(PutPublicAccessBlockOutput::default())
     }
 
-    async fn delete_public_access_block(
-        &self,
-        req: S3Request<DeletePublicAccessBlockInput>,
-    ) -> S3Result<S3Response<DeletePublicAccessBlockOutput>> {
-        configuration::remove(&self.0, &req.input.bucket, &PUBLIC_ACCESS).await?;
+    delete_public_access_block(DeletePublicAccessBlockInput) -> DeletePublicAccessBlockOutput = |buckets, req| {
+        configuration::remove(buckets, &req.input.bucket, &PUBLIC_ACCESS).await?;
         reply(DeletePublicAccessBlockOutput::default())
     }
 
-    async fn get_bucket_ownership_controls(
-        &self,
-        req: S3Request<GetBucketOwnershipControlsInput>,
-    ) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
-        let found: Vec<String> = configuration::get(&self.0, &req.input.bucket, &OWNERSHIP)?;
+    get_bucket_ownership_controls(GetBucketOwnershipControlsInput) -> GetBucketOwnershipControlsOutput = |buckets, req| {
+        let found: Vec<String> = configuration::get(buckets, &req.input.bucket, &OWNERSHIP)?;
         let rule = |name| OwnershipControlsRule { object_ownership: ObjectOwnership::from(name) };
         let rules = found.into_iter().map(rule).collect();
         reply(GetBucketOwnershipControlsOutput {
@@ -481,55 +367,37 @@ impl S3 for Backend {
         })
     }
 
-    async fn put_bucket_ownership_controls(
-        &self,
-        req: S3Request<PutBucketOwnershipControlsInput>,
-    ) -> S3Result<S3Response<PutBucketOwnershipControlsOutput>> {
+    put_bucket_ownership_controls(PutBucketOwnershipControlsInput) -> PutBucketOwnershipControlsOutput = |buckets, req| {
         let rules = req.input.ownership_controls.rules;
         let wanted: Vec<_> = rules.iter().map(|rule| rule.object_ownership.as_str()).collect();
-        configuration::set(&self.0, &req.input.bucket, &OWNERSHIP, &wanted).await?;
+        configuration::set(buckets, &req.input.bucket, &OWNERSHIP, &wanted).await?;
         reply(PutBucketOwnershipControlsOutput::default())
     }
 
-    async fn delete_bucket_ownership_controls(
-        &self,
-        req: S3Request<DeleteBucketOwnershipControlsInput>,
-    ) -> S3Result<S3Response<DeleteBucketOwnershipControlsOutput>> {
-        configuration::remove(&self.0, &req.input.bucket, &OWNERSHIP).await?;
+    delete_bucket_ownership_controls(DeleteBucketOwnershipControlsInput) -> DeleteBucketOwnershipControlsOutput = |buckets, req| {
+        configuration::remove(buckets, &req.input.bucket, &OWNERSHIP).await?;
         reply(DeleteBucketOwnershipControlsOutput::default())
     }
 
-    async fn get_bucket_tagging(
-        &self,
-        req: S3Request<GetBucketTaggingInput>,
-    ) -> S3Result<S3Response<GetBucketTaggingOutput>> {
-        let found: Tagging = configuration::get(&self.0, &req.input.bucket, &TAGGING)?;
+    get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput = |buckets, req| {
+        let found: Tagging = configuration::get(buckets, &req.input.bucket, &TAGGING)?;
         reply(GetBucketTaggingOutput { tag_set: found.tag_set })
     }
 
-    async fn put_bucket_tagging(
-        &self,
-        req: S3Request<PutBucketTaggingInput>,
-    ) -> S3Result<S3Response<PutBucketTaggingOutput>> {
-        configuration::set(&self.0, &req.input.bucket, &TAGGING, &req.input.tagging).await?;
+    put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput = |buckets, req| {
+        configuration::set(buckets, &req.input.bucket, &TAGGING, &req.input.tagging).await?;
         reply(PutBucketTaggingOutput::default())
     }
 
-    async fn delete_bucket_tagging(
-        &self,
-        req: S3Request<DeleteBucketTaggingInput>,
-    ) -> S3Result<S3Response<DeleteBucketTaggingOutput>> {
-        configuration::remove(&self.0, &req.input.bucket, &TAGGING).await?;
+    delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput = |buckets, req| {
+        configuration::remove(buckets, &req.input.bucket, &TAGGING).await?;
         reply(DeleteBucketTaggingOutput::default())
     }
 
-    async fn get_bucket_notification_configuration(
-        &self,
-        req: S3Request<GetBucketNotificationConfigurationInput>,
-    ) -> S3Result<S3Response<GetBucketNotificationConfigurationOutput>> {
-        self.0.read(&req.input.bucket, |_| ())?;
+    get_bucket_notification_configuration(GetBucketNotificationConfigurationInput) -> GetBucketNotificationConfigurationOutput = |buckets, req| {
+        buckets.read(&req.input.bucket, |_| ())?;
         let found: NotificationConfiguration =
-            configuration::get(&self.0, &req.input.bucket, &NOTIFICATION).unwrap_or_default();
+            configuration::get(buckets, &req.input.bucket, &NOTIFICATION).unwrap_or_default();
         reply(GetBucketNotificationConfigurationOutput {
             event_bridge_configuration: found.event_bridge_configuration,
             lambda_function_configurations: found.lambda_function_configurations,
@@ -538,47 +406,32 @@ impl S3 for Backend {
         })
     }
 
-    async fn put_bucket_notification_configuration(
-        &self,
-        req: S3Request<PutBucketNotificationConfigurationInput>,
-    ) -> S3Result<S3Response<PutBucketNotificationConfigurationOutput>> {
+    put_bucket_notification_configuration(PutBucketNotificationConfigurationInput) -> PutBucketNotificationConfigurationOutput = |buckets, req| {
         let wanted = &req.input.notification_configuration;
-        configuration::set(&self.0, &req.input.bucket, &NOTIFICATION, wanted).await?;
+        configuration::set(buckets, &req.input.bucket, &NOTIFICATION, wanted).await?;
         reply(PutBucketNotificationConfigurationOutput::default())
     }
 
-    async fn get_bucket_acl(
-        &self,
-        req: S3Request<GetBucketAclInput>,
-    ) -> S3Result<S3Response<GetBucketAclOutput>> {
-        self.0.read(&req.input.bucket, |_| ())?;
+    get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput = |buckets, req| {
+        buckets.read(&req.input.bucket, |_| ())?;
         reply(GetBucketAclOutput {
-            grants: Some(owner_grants(&self.0)),
-            owner: Some(listing::owner(&self.0)),
+            grants: Some(owner_grants(buckets)),
+            owner: Some(listing::owner(buckets)),
         })
     }
 
-    async fn get_bucket_logging(
-        &self,
-        req: S3Request<GetBucketLoggingInput>,
-    ) -> S3Result<S3Response<GetBucketLoggingOutput>> {
-        self.0.read(&req.input.bucket, |_| ())?;
+    get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput = |buckets, req| {
+        buckets.read(&req.input.bucket, |_| ())?;
         reply(GetBucketLoggingOutput::default())
     }
 
-    async fn get_bucket_accelerate_configuration(
-        &self,
-        req: S3Request<GetBucketAccelerateConfigurationInput>,
-    ) -> S3Result<S3Response<GetBucketAccelerateConfigurationOutput>> {
-        self.0.read(&req.input.bucket, |_| ())?;
+    get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput) -> GetBucketAccelerateConfigurationOutput = |buckets, req| {
+        buckets.read(&req.input.bucket, |_| ())?;
         reply(GetBucketAccelerateConfigurationOutput::default())
     }
 
-    async fn get_bucket_request_payment(
-        &self,
-        req: S3Request<GetBucketRequestPaymentInput>,
-    ) -> S3Result<S3Response<GetBucketRequestPaymentOutput>> {
-        self.0.read(&req.input.bucket, |_| ())?;
+    get_bucket_request_payment(GetBucketRequestPaymentInput) -> GetBucketRequestPaymentOutput = |buckets, req| {
+        buckets.read(&req.input.bucket, |_| ())?;
         let payer = Some(Payer::from_static(Payer::BUCKET_OWNER));
         reply(GetBucketRequestPaymentOutput { payer })
     }
@@ -608,64 +461,3 @@ fn owner_grants(buckets: &Buckets) -> Vec<Grant> {
     let permission = Some(Permission::from_static(Permission::FULL_CONTROL));
     vec![Grant { grantee: Some(grantee), permission }]
 }
-
-/// The operations above.
-pub(crate) const OFFERED: &[&str] = &[
-    "AbortMultipartUpload",
-    "CompleteMultipartUpload",
-    "CopyObject",
-    "CreateBucket",
-    "CreateMultipartUpload",
-    "DeleteBucket",
-    "DeleteBucketCors",
-    "DeleteBucketEncryption",
-    "DeleteBucketLifecycle",
-    "DeleteBucketOwnershipControls",
-    "DeleteBucketPolicy",
-    "DeleteBucketTagging",
-    "DeleteObject",
-    "DeleteObjectTagging",
-    "DeleteObjects",
-    "DeletePublicAccessBlock",
-    "GetBucketAccelerateConfiguration",
-    "GetBucketAcl",
-    "GetBucketCors",
-    "GetBucketEncryption",
-    "GetBucketLifecycleConfiguration",
-    "GetBucketLocation",
-    "GetBucketLogging",
-    "GetBucketNotificationConfiguration",
-    "GetBucketOwnershipControls",
-    "GetBucketPolicy",
-    "GetBucketPolicyStatus",
-    "GetBucketRequestPayment",
-    "GetBucketTagging",
-    "GetBucketVersioning",
-    "GetObject",
-    "GetObjectAcl",
-    "GetObjectAttributes",
-    "GetObjectTagging",
-    "GetPublicAccessBlock",
-    "HeadBucket",
-    "HeadObject",
-    "ListBuckets",
-    "ListMultipartUploads",
-    "ListObjectVersions",
-    "ListObjects",
-    "ListObjectsV2",
-    "ListParts",
-    "PostObject",
-    "PutBucketCors",
-    "PutBucketEncryption",
-    "PutBucketLifecycleConfiguration",
-    "PutBucketNotificationConfiguration",
-    "PutBucketOwnershipControls",
-    "PutBucketPolicy",
-    "PutBucketTagging",
-    "PutBucketVersioning",
-    "PutObject",
-    "PutObjectTagging",
-    "PutPublicAccessBlock",
-    "UploadPart",
-    "UploadPartCopy",
-];

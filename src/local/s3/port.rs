@@ -10,8 +10,9 @@ use iotstack_local_kernel::{BoxFuture, Fault, id};
 use md5::{Digest, Md5};
 
 use crate::Error;
+use crate::body::LARGEST;
 use crate::condition::WriteCondition;
-use crate::object::{LARGEST, check_key, encryption, read_all, shown_version};
+use crate::object::{check_key, encryption, read_all, shown_version};
 use crate::presign::Presigner;
 use crate::record::{Content, Headers, Version};
 use crate::store::Buckets;

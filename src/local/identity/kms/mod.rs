@@ -10,6 +10,7 @@
 
 mod cipher;
 mod key;
+mod operations;
 pub(crate) mod resources;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ use rand::Rng;
 use serde_json::{Map, Value, json};
 
 use crate::records::{Records, Written, read, stored};
-use crate::wire::{add_tags, base64, bytes, moment, tag_list};
+use crate::wire::{add_tags, moment, tag_list};
 use key::{Alias, Key, State};
 
 /// KMS.
@@ -348,81 +349,6 @@ impl Kms {
         paged(&call.input, "Aliases", aliases, |alias| alias.name.clone(), shown)
     }
 
-    fn encrypt(&self, call: &Call) -> Result<Reply, Fault> {
-        let key = self.usable(&loose::required(&call.input, "KeyId")?)?;
-        let plain = required_bytes(&call.input, "Plaintext")?;
-        if plain.is_empty() || plain.len() > 4096 {
-            let reason = format!("Plaintext must have 1 to 4096 bytes, not {}", plain.len());
-            return Err(Fault::new("ValidationException", 400, reason));
-        }
-        let context = context(&call.input, "EncryptionContext")?;
-        let sealed = cipher::seal(&key.id, &key.material, &plain, &context)?;
-        Ok(json!({
-            "CiphertextBlob": base64(&sealed),
-            "KeyId": key.arn,
-            "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
-        })
-        .into())
-    }
-
-    fn decrypt(&self, call: &Call) -> Result<Reply, Fault> {
-        let context = context(&call.input, "EncryptionContext")?;
-        let named = loose::text(&call.input, "KeyId")?;
-        let (key, plain) = self.open(&call.input, named.as_deref(), &context)?;
-        Ok(json!({
-            "Plaintext": base64(&plain),
-            "KeyId": key.arn,
-            "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
-        })
-        .into())
-    }
-
-    fn re_encrypt(&self, call: &Call) -> Result<Reply, Fault> {
-        let input = &call.input;
-        let source = context(input, "SourceEncryptionContext")?;
-        let named = loose::text(input, "SourceKeyId")?;
-        let (from, plain) = self.open(input, named.as_deref(), &source)?;
-        let to = self.usable(&loose::required(input, "DestinationKeyId")?)?;
-        let target = context(input, "DestinationEncryptionContext")?;
-        let sealed = cipher::seal(&to.id, &to.material, &plain, &target)?;
-        Ok(json!({
-            "CiphertextBlob": base64(&sealed),
-            "SourceKeyId": from.arn,
-            "KeyId": to.arn,
-            "SourceEncryptionAlgorithm": "SYMMETRIC_DEFAULT",
-            "DestinationEncryptionAlgorithm": "SYMMETRIC_DEFAULT",
-        })
-        .into())
-    }
-
-    fn data_key(&self, call: &Call) -> Result<Reply, Fault> {
-        let input = &call.input;
-        let key = self.usable(&loose::required(input, "KeyId")?)?;
-        let length = match (loose::text(input, "KeySpec")?, loose::integer(input, "NumberOfBytes")?)
-        {
-            (Some(spec), None) if spec == "AES_256" => 32,
-            (Some(spec), None) if spec == "AES_128" => 16,
-            (None, Some(length)) => random_length(length)?,
-            _ => {
-                let reason = "one of KeySpec (AES_256, AES_128) and NumberOfBytes is required";
-                return Err(Fault::new("ValidationException", 400, reason));
-            }
-        };
-        let plain = random(length);
-        let context = context(input, "EncryptionContext")?;
-        let sealed = cipher::seal(&key.id, &key.material, &plain, &context)?;
-        let mut reply = json!({"CiphertextBlob": base64(&sealed), "KeyId": key.arn});
-        if call.operation == "GenerateDataKey" {
-            reply["Plaintext"] = json!(base64(&plain));
-        }
-        Ok(reply.into())
-    }
-
-    fn random_bytes(&self, call: &Call) -> Result<Reply, Fault> {
-        let length = loose::integer(&call.input, "NumberOfBytes")?.unwrap_or(32);
-        Ok(json!({"Plaintext": base64(&random(random_length(length)?))}).into())
-    }
-
     fn tag(&self, call: &Call) -> Written {
         let key = self.called(call)?;
         let tags = loose::pairs(&call.input, "Tags", ("TagKey", "TagValue"))?;
@@ -447,30 +373,6 @@ impl Kms {
         let key = self.called(call)?;
         let tags = tag_list(&key.tags, ("TagKey", "TagValue"));
         Ok(json!({"Tags": tags, "Truncated": false}).into())
-    }
-
-    /// Decrypts what [`Kms::seal`] made, with the key that it names itself.
-    fn open(
-        &self,
-        input: &Map<String, Value>,
-        named: Option<&str>,
-        context: &Context,
-    ) -> Result<(Key, Vec<u8>), Fault> {
-        let sealed = required_bytes(input, "CiphertextBlob")?;
-        let id = cipher::key_of(&sealed)?;
-        // A ciphertext of a key that is gone must look like no ciphertext at all.
-        let key = self.usable(id).map_err(|fault| match fault.code.as_str() {
-            "NotFoundException" => cipher::invalid(),
-            _ => fault,
-        })?;
-        if let Some(named) = named
-            && self.named(named)?.id != key.id
-        {
-            let reason = "the ciphertext was not made with the key that KeyId names";
-            return Err(Fault::new("IncorrectKeyException", 400, reason));
-        }
-        let plain = cipher::open(&key.material, &sealed, context)?;
-        Ok((key, plain))
     }
 }
 
@@ -545,21 +447,6 @@ fn paged<T>(
         reply["NextMarker"] = json!(next);
     }
     Ok(reply.into())
-}
-
-fn context(input: &Map<String, Value>, member: &str) -> Result<Context, Fault> {
-    Ok(loose::pairs(input, member, ("key", "value"))?.into_iter().collect())
-}
-
-fn required_bytes(input: &Map<String, Value>, member: &str) -> Result<Vec<u8>, Fault> {
-    bytes(input, member)?.ok_or_else(|| Fault::invalid_input(format!("{member} is required")))
-}
-
-fn random_length(length: i64) -> Result<usize, Fault> {
-    usize::try_from(length).ok().filter(|length| (1..=1024).contains(length)).ok_or_else(|| {
-        let reason = format!("NumberOfBytes must be 1 to 1024, not {length}");
-        Fault::new("ValidationException", 400, reason)
-    })
 }
 
 fn random(length: usize) -> Vec<u8> {

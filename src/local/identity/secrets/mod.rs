@@ -10,6 +10,7 @@
 
 mod password;
 pub(crate) mod resources;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod versions;
@@ -20,38 +21,20 @@ use std::time::Duration;
 use iotstack_local_kernel::ports::Secrets as SecretsPort;
 use iotstack_local_kernel::{
     Account, Call, Clock, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply, Service,
-    StoreError, Timestamp, id, loose, page,
+    StoreError, id, loose, page,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::records::{Records, Written, read, stored};
-use crate::wire::{Tags, add_tags, bytes, moment, tag_list};
-use versions::{Content, SecretVersion};
+use crate::wire::{Tags, add_tags, bytes, moment};
+use secret::Secret;
+use versions::Content;
 
 /// Secrets Manager.
 pub(crate) struct Secrets {
     account: Account,
     clock: Clock,
     secrets: Records<Secret>,
-}
-
-/// A secret. Not `Debug`, for its values.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Secret {
-    arn: String,
-    name: String,
-    description: Option<String>,
-    kms_key_id: Option<String>,
-    created: Timestamp,
-    changed: Timestamp,
-    accessed: Option<Timestamp>,
-    /// When deletion was asked for, and when it will happen.
-    deleted: Option<(Timestamp, Timestamp)>,
-    /// The oldest first.
-    versions: Vec<SecretVersion>,
-    policy: Option<String>,
-    tags: Tags,
 }
 
 impl Secrets {
@@ -407,79 +390,6 @@ impl Secrets {
     fn random_password(&self, call: &Call) -> Result<Reply, Fault> {
         let wanted = password::Wanted::read(&call.input)?;
         Ok(json!({"RandomPassword": wanted.make()?}).into())
-    }
-}
-
-impl Secret {
-    fn is_gone(&self, now: Timestamp) -> bool {
-        self.deleted.is_some_and(|(_, end)| end <= now)
-    }
-
-    fn marked(&self) -> Fault {
-        let reason = format!("the secret `{}` is marked for deletion", self.name);
-        Fault::new("InvalidRequestException", 400, reason)
-    }
-
-    fn short(&self) -> Value {
-        json!({"ARN": self.arn, "Name": self.name})
-    }
-
-    fn described(&self) -> Value {
-        let mut shown = json!({
-            "ARN": self.arn,
-            "Name": self.name,
-            "CreatedDate": moment(self.created),
-            "LastChangedDate": moment(self.changed),
-            "Tags": tag_list(&self.tags, ("Key", "Value")),
-        });
-        if let Some(description) = &self.description {
-            shown["Description"] = json!(description);
-        }
-        if let Some(key) = &self.kms_key_id {
-            shown["KmsKeyId"] = json!(key);
-        }
-        if let Some(at) = self.accessed {
-            // Told to the day.
-            let day = Timestamp(at.seconds() / 86_400 * 86_400_000);
-            shown["LastAccessedDate"] = moment(day);
-        }
-        if let Some((at, _)) = self.deleted {
-            shown["DeletedDate"] = moment(at);
-        }
-        shown
-    }
-
-    /// Whether a filter of a list fits: a value with `!` in front must not.
-    fn fits(&self, filter: &Value) -> bool {
-        let holds = |wanted: &str| {
-            let wanted = wanted.to_lowercase();
-            let begins = |text: &str| text.to_lowercase().starts_with(&wanted);
-            let keys = || self.tags.keys().any(|key| begins(key));
-            let values = || self.tags.values().any(|value| begins(value));
-            let description = || self.description.as_deref().is_some_and(begins);
-            match filter["Key"].as_str().unwrap_or_default() {
-                "name" => begins(&self.name),
-                "description" => description(),
-                "tag-key" => keys(),
-                "tag-value" => values(),
-                "all" => begins(&self.name) || description() || keys() || values(),
-                _ => false,
-            }
-        };
-        let values = filter["Values"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let mut any = false;
-        let mut positive = false;
-        for value in values {
-            match value.strip_prefix('!') {
-                Some(not) if holds(not) => return false,
-                Some(_) => {}
-                None => {
-                    positive = true;
-                    any |= holds(value);
-                }
-            }
-        }
-        any || !positive
     }
 }
 

@@ -7,7 +7,7 @@ use iotstack_local_kernel::{Fault, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Secret;
+use super::secret::Secret;
 use crate::wire::{base64, moment};
 
 /// A version. Not `Debug`, for its value.
