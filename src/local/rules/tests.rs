@@ -902,3 +902,114 @@ async fn the_routes_are_those_of_aws() {
     assert_eq!(status, 400);
     assert!(!code.is_empty());
 }
+
+/// A registry with one thing, a secret, and a table with one item.
+struct Answering;
+
+impl iotstack_local_kernel::ports::Registry for Answering {
+    fn thing(&self, name: &str) -> Option<iotstack_local_kernel::ports::ThingInfo> {
+        (name == "lamp").then(|| iotstack_local_kernel::ports::ThingInfo {
+            name: "lamp".into(),
+            id: "id-1".into(),
+            thing_type: Some("light".into()),
+            attributes: BTreeMap::from([("room".to_owned(), "hall".to_owned())]),
+            version: 3,
+        })
+    }
+    fn members(&self, _: &str) -> Option<Vec<Arc<str>>> {
+        None
+    }
+    fn groups_of(&self, _: &str) -> Vec<Arc<str>> {
+        vec!["lights".into()]
+    }
+    fn events_enabled(&self, _: &str) -> bool {
+        false
+    }
+    fn thing_of_certificate(&self, _: &str) -> Option<Arc<str>> {
+        None
+    }
+    fn certificate_may(&self, _: &str, _: &str, _: &str) -> bool {
+        false
+    }
+}
+
+impl iotstack_local_kernel::ports::Secrets for Answering {
+    fn value(&self, secret: &str) -> Result<String, Fault> {
+        match secret {
+            "api" => Ok(r#"{"key":"k-1"}"#.to_owned()),
+            _ => Err(Fault::new("ResourceNotFoundException", 404, "there is no such secret")),
+        }
+    }
+}
+
+impl iotstack_local_kernel::Service for Answering {
+    fn scopes(&self) -> &'static [&'static str] {
+        &["dynamodb"]
+    }
+    fn protocols(&self) -> &'static [iotstack_local_kernel::Protocol] {
+        &[]
+    }
+    fn operations(self: Arc<Self>) -> Vec<iotstack_local_kernel::Operation> {
+        iotstack_local_kernel::Operations::of(self)
+            .named("GetItem", |_, call| {
+                assert_eq!(call.input["TableName"], "plants");
+                let found = call.input["Key"] == json!({"id": {"S": "p1"}, "at": {"N": "7"}});
+                let item = json!({"Item": {"n": {"N": "1.5"}, "l": {"L": [{"NULL": true}, {"S": "x"}]},
+                    "m": {"M": {"b": {"BOOL": true}}}, "s": {"NS": ["1", "2"]}}});
+                Ok(if found { item.into() } else { json!({}).into() })
+            })
+            .list()
+    }
+}
+
+#[tokio::test]
+async fn functions_ask_the_registry_secrets_and_tables() {
+    let (cloud, paper) = world();
+    cloud.ports.serve_registry(Arc::new(Answering));
+    cloud.ports.serve_secrets(Arc::new(Answering));
+    cloud.services.add(Arc::new(Answering));
+    let rows = [
+        ("get_registry_data('DescribeThing', d, '{role}').attributes.room", r#""hall""#),
+        ("get_registry_data('DescribeThing', d, '{role}').thingTypeName", r#""light""#),
+        (
+            "get(get_registry_data('ListThingGroupsForThing', d, '{role}').thingGroups, 0).groupName",
+            r#""lights""#,
+        ),
+        (
+            "get_or_default(get_registry_data('DescribeThing', 'none', '{role}'), 'no thing')",
+            r#""no thing""#,
+        ),
+        ("get_secret('api', 'SecretString', 'key', '{role}')", r#""k-1""#),
+        ("get_secret('api', 'SecretString', '{role}')", r#""{\"key\":\"k-1\"}""#),
+        (
+            "get_or_default(get_secret('other', 'SecretString', '{role}'), 'no secret')",
+            r#""no secret""#,
+        ),
+        (
+            "get_dynamodb('plants', 'id', 'p1', 'at', 7, '{role}')",
+            r#"{"n":1.5,"l":[null,"x"],"m":{"b":true},"s":[1,2]}"#,
+        ),
+        ("isUndefined(get_dynamodb('plants', 'id', 'p2', '{role}'))", "true"),
+    ];
+    for (place, (expr, expected)) in rows.into_iter().enumerate() {
+        paper.told.lock().unwrap().clear();
+        let name = format!("rule_{place}");
+        create(
+            &cloud,
+            &name,
+            json!({
+                "sql": format!("SELECT VALUE {} FROM 'in'", expr.replace("{role}", ROLE)),
+                "actions": [{"republish": {"roleArn": ROLE, "topic": "out"}}],
+            }),
+        )
+        .await
+        .unwrap();
+        hear(&cloud, "in", r#"{"d":"lamp"}"#);
+        assert_eq!(
+            until(&paper, 1).await,
+            [format!("publish out AtMostOnce {expected}")],
+            "{expr}"
+        );
+        call(&cloud, "iot", "DeleteTopicRule", json!({"ruleName": name})).await.unwrap();
+    }
+}

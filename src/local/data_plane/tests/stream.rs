@@ -317,3 +317,41 @@ async fn stacks_make_change_and_remove_streams() {
     request.properties["Files"] = json!([]);
     assert!(handler.create(&request).await.is_err());
 }
+
+#[tokio::test]
+async fn a_stream_reads_only_what_its_role_may() {
+    use iotstack_local_kernel::Caller;
+    use iotstack_local_kernel::ports::{Credentials, Identity, SessionKeys};
+    struct Roles;
+    impl Credentials for Roles {
+        fn identity(&self, _: &str) -> Option<Identity> {
+            None
+        }
+        fn allows(&self, _: &Caller, action: &str, resource: &str) -> bool {
+            (action, resource) == ("s3:GetObject", "arn:aws:s3:::b/image")
+        }
+        fn assume(&self, role: &str, _: &str, service: &str) -> Result<SessionKeys, Fault> {
+            assert_eq!(service, "iot.amazonaws.com");
+            if role != ROLE {
+                return Err(Fault::new("AccessDenied", 403, "it does not trust the service"));
+            }
+            Ok(SessionKeys {
+                access_key_id: "ASIA".into(),
+                secret_access_key: String::new(),
+                session_token: String::new(),
+                expires: Timestamp(0),
+            })
+        }
+    }
+    let (cloud, paper) = stream().await;
+    cloud.ports.serve_credentials(Arc::new(Roles));
+    let request = json!({"f": 0, "l": 256, "n": 1});
+    assert_eq!(blocks(&ask(&cloud, &paper, "get", request.clone()).await), [0]);
+    // A file with a version needs another permission.
+    let notes = json!({"f": 7, "l": 256, "c": "t"});
+    let said = ask(&cloud, &paper, "get", notes).await;
+    assert_eq!((&said[0].1["o"], &said[0].1["c"]), (&json!("Unauthorized"), &json!("t")));
+    let other = json!({"streamId": "fw", "roleArn": "arn:aws:iam::123456789012:role/stranger"});
+    call(&cloud, "iot", "UpdateStream", other).await.unwrap();
+    assert_eq!(ask(&cloud, &paper, "get", request).await[0].1["o"], "Unauthorized");
+}
