@@ -25,6 +25,8 @@ use aws_sdk_cloudformation as cfn;
 use aws_sdk_iot as iot;
 use aws_sdk_s3 as s3;
 use aws_sdk_sts as sts;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::SystemTimeSource;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
@@ -172,6 +174,8 @@ impl Session {
             .credentials_provider(SharedCredentialsProvider::new(keys))
             .region(Region::new(region.to_owned()))
             .endpoint_url(endpoint)
+            .time_source(SystemTimeSource::new())
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .build();
         let at_once = Duration::from_millis(20);
         Ok(Session::new(config, Pace { stack: at_once, change_set: at_once }))
