@@ -37,7 +37,15 @@ pub(crate) struct Iam {
     policies: Records<ManagedPolicy>,
     pub(crate) keys: Records<AccessKey>,
     /// The policies of identities, read; forgotten with every change.
-    known: Mutex<BTreeMap<String, Arc<Rules>>>,
+    known: Mutex<Known>,
+}
+
+/// Policies that were read. The count grows with every change, so that what was
+/// read before a change is not kept after it.
+#[derive(Default)]
+struct Known {
+    changes: u64,
+    rules: BTreeMap<String, Arc<Rules>>,
 }
 
 /// What an identity's policies say, and what bounds them.
@@ -97,15 +105,21 @@ impl Iam {
 
     /// Forgets what was read, after a change.
     fn forget(&self) {
-        self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
+        let mut known = self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        known.changes += 1;
+        known.rules.clear();
     }
 
     fn rules(&self, kind: Kind, name: &str) -> Option<Arc<Rules>> {
         let key = kind.key(name);
         let lock = || self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(known) = lock().get(&key) {
-            return Some(known.clone());
-        }
+        let changes = {
+            let known = lock();
+            if let Some(rules) = known.rules.get(&key) {
+                return Some(rules.clone());
+            }
+            known.changes
+        };
         let entity = self.entities.get(&key)?;
         let mut policies: Vec<Policy> =
             entity.inline.values().filter_map(|text| Policy::parse(text).ok()).collect();
@@ -113,7 +127,10 @@ impl Iam {
         let boundary = entity.boundary.as_ref();
         let boundary = boundary.map(|arn| self.attached(arn).into_iter().collect());
         let rules = Arc::new(Rules { policies, boundary });
-        lock().insert(key, rules.clone());
+        let mut known = lock();
+        if known.changes == changes {
+            known.rules.insert(key, rules.clone());
+        }
         Some(rules)
     }
 

@@ -387,6 +387,12 @@ async fn roles_and_sessions_outlive_the_process() {
         credentials.assume(&arn, "s", "iot.amazonaws.com").unwrap().access_key_id
     };
     let cloud = start();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let state = folder.path().join("state.redb");
+        assert_eq!(std::fs::metadata(state).unwrap().permissions().mode() & 0o777, 0o600);
+    }
     assert!(iam(&cloud, "GetRole", json!({"RoleName": "r"})).await.is_ok());
     assert!(cloud.ports.credentials().unwrap().identity(&key).is_some());
 }

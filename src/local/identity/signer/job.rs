@@ -42,6 +42,26 @@ struct Place {
 }
 
 impl Signer {
+    /// Ends jobs that the process before this one began and did not finish.
+    pub(super) fn end_interrupted(&self) {
+        let open: Vec<Job> =
+            self.jobs.all().into_iter().filter(|job| job.outcome.is_none()).collect();
+        let now = self.clock.now();
+        let ended = self.jobs.change(|jobs| {
+            for job in open {
+                let reason = "the local cloud ended while the job ran".to_owned();
+                let key = job.key();
+                let outcome = Some(Err(reason));
+                jobs.put(&key, Job { outcome, completed: Some(now), ..job });
+            }
+            Ok(())
+        });
+        // Stored before whatever follows; a crash before that finds them open again.
+        if let Ok(((), commit)) = ended {
+            drop(commit);
+        }
+    }
+
     pub(super) async fn start_job(&self, call: &Call) -> Result<Reply, Fault> {
         let job = self.read(call)?;
         let token = job.token.clone();

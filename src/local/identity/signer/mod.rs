@@ -49,6 +49,7 @@ impl Signer {
             profiles: Records::restore(&cloud.store, "signer_profiles")?,
             jobs: Records::restore(&cloud.store, "signer_jobs")?,
         });
+        signer.end_interrupted();
         let weak = Arc::downgrade(&signer);
         acm.ask_users(move |arn| {
             weak.upgrade().map(|signer| signer.profiles_of(arn)).unwrap_or_default()

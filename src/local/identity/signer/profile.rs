@@ -56,6 +56,10 @@ impl Signer {
             let accepted = "2 to 64 letters, digits and underscores";
             return Err(invalid(format!("`{name}` is no name of a profile: {accepted}")));
         }
+        // Asked first, so that a name that is taken is never blamed on the certificate.
+        if let Some(kept) = self.profiles.get(name) {
+            return Err(taken(&kept));
+        }
         let id = &wanted.platform;
         let platform =
             Platform::of(id).ok_or_else(|| invalid(format!("there is no platform `{id}`")))?;
@@ -99,12 +103,7 @@ impl Signer {
         };
         self.profiles.change(|profiles| {
             if let Some(kept) = profiles.get(&profile.name) {
-                let reason = if kept.cancelled {
-                    "a cancelled profile had this name, which is never given free"
-                } else {
-                    "a profile with this name exists already"
-                };
-                return Err(invalid(format!("`{}`: {reason}", profile.name)));
+                return Err(taken(kept));
             }
             profiles.put(&profile.name, profile.clone());
             Ok(profile)
@@ -318,6 +317,15 @@ fn tagged(call: &Call) -> Result<String, Fault> {
 fn untagged(call: &Call) -> Fault {
     let arn = call.text("resourceArn").unwrap_or_default();
     Fault::new("NotFoundException", 404, format!("there is no signing profile {arn}"))
+}
+
+fn taken(kept: &Profile) -> Fault {
+    let reason = if kept.cancelled {
+        "a cancelled profile had this name, which is never given free"
+    } else {
+        "a profile with this name exists already"
+    };
+    invalid(format!("`{}`: {reason}", kept.name))
 }
 
 fn no_profile(name: &str) -> Fault {

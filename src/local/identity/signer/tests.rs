@@ -230,6 +230,8 @@ async fn a_cancelled_name_is_never_given_free_but_its_certificate_is() {
     let started = signer(&cloud, "StartSigningJob", job("fw", "v1", "t")).await.unwrap_err();
     assert_eq!(started.code, "ValidationException");
     delete().await.unwrap();
+    let again = signer(&cloud, "PutSigningProfile", profile("fw", &arn)).await.unwrap_err();
+    assert_eq!(again.code, "ValidationException");
     let unknown = signer(&cloud, "CancelSigningProfile", json!({"profileName": "no"})).await;
     assert_eq!(unknown.unwrap_err().status, 404);
 }
