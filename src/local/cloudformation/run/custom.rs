@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use iotstack_local_kernel::{Cloud, ResourceRequest, ResourceState, id};
 use serde_json::{Map, Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::provider::{Context, Failure};
 use super::wait;
@@ -105,11 +105,16 @@ async fn ask(
     let functions = context.cloud.ports.functions().map_err(|fault| Failure::of(fault.message))?;
     let limit = time_limit(&request.properties);
     let mut cancelled = context.cancelled.clone();
-    let late = context.cloud.clock.sleep(limit);
+    let working = watch::Sender::new(true);
+    let late = too_late(&context.cloud, limit, working.subscribe());
     let calls = async {
         let mut last = String::new();
         for _ in 0..CALLS {
-            match functions.invoke(function, payload.clone()).await {
+            let outcome = functions.invoke(function, payload.clone()).await;
+            working.send_replace(outcome.as_ref().is_ok_and(|invoked| invoked.error.is_some()));
+            // An answer that came while the function ended is looked at first.
+            tokio::task::yield_now().await;
+            match outcome {
                 Err(fault) => return (fault.message, false),
                 // It may answer later, from somewhere else.
                 Ok(invoked) if invoked.error.is_none() => std::future::pending::<()>().await,
@@ -144,8 +149,21 @@ async fn ask(
     }
 }
 
+/// Waits until the time for an answer is over. The limit counts on the cloud's clock,
+/// which may run faster than the machine's; a function that is working has the same
+/// limit on the machine's clock, as it cannot work faster.
+async fn too_late(cloud: &Cloud, limit: Duration, mut working: watch::Receiver<bool>) {
+    let real = tokio::time::sleep(limit);
+    cloud.clock.sleep(limit).await;
+    tokio::select! {
+        () = real => {}
+        _ = working.wait_for(|working| !working) => {}
+    }
+    tokio::task::yield_now().await;
+}
+
 /// Waits until the operation is given up.
-pub async fn given_up(cancelled: &mut tokio::sync::watch::Receiver<Option<String>>) {
+pub async fn given_up(cancelled: &mut watch::Receiver<Option<String>>) {
     if cancelled.wait_for(Option::is_some).await.is_err() {
         // Whoever could give it up is gone, so nobody will.
         std::future::pending::<()>().await;

@@ -139,6 +139,38 @@ async fn a_function_without_an_answer_has_its_time() {
     );
 }
 
+/// A function that takes its time and answers before the machine's clock says that it
+/// is too late, whatever the cloud's clock says.
+struct Slow;
+
+impl Functions for Slow {
+    fn invoke<'a>(&'a self, _: &'a str, payload: Bytes) -> BoxFuture<'a, Result<Invoked, Fault>> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let event: Value = serde_json::from_slice(&payload).unwrap();
+            let answer = good(&event, "slow", json!({"A": {"B": "late"}}));
+            let url = event["ResponseURL"].as_str().unwrap();
+            crate::respond(url.rsplit('/').next().unwrap(), answer.to_string().as_bytes());
+            Ok(Invoked { payload: Bytes::new(), error: None })
+        })
+    }
+    fn invoke_event(&self, _: &str, _: Bytes) {}
+    fn permits(&self, _: &str, _: &str, _: &str) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_fast_clock_does_not_cut_a_function_that_works() {
+    let clock = iotstack_local_kernel::Clock::time_lapse(10_000.0);
+    let cloud = Cloud::new(Default::default(), clock, iotstack_local_kernel::Store::memory());
+    let world = World::on(cloud);
+    world.cloud.ports.serve_functions(Arc::new(Slow));
+    let end = world.create("s", template(json!(1))).await;
+    assert_eq!(end, "CREATE_COMPLETE", "{:#?}", world.events("s").await);
+    assert_eq!(world.outputs("s").await["Inner"], "late");
+}
+
 #[tokio::test]
 async fn a_function_that_breaks_is_called_again_and_then_blamed() {
     let (world, heard) = world_with(|event| {
