@@ -2,19 +2,15 @@
 //!
 //! Does: MQTT 3.1.1 and 5 over mutual TLS and over streams that the gateway opens
 //! (WebSockets), as AWS IoT departs from the standard or, with a switch, as the
-//! standard has it; sessions that outlive connections, retained messages, wills,
-//! shared subscriptions, topic aliases, expiry, limits, lifecycle events; faults on
-//! demand. Reserved topics go to the services that serve them, and Basic Ingest to
-//! the topic rules.
+//! standard has it; sessions, retained messages, wills, shared subscriptions, topic
+//! aliases, expiry, limits, lifecycle events; faults on demand. Reserved topics go to
+//! the services that serve them, Basic Ingest to the topic rules, and every question
+//! of who may do what to the kernel's `Authority`.
 //!
 //! Does not: QoS 2 and subscription identifiers outside the standard mode, enhanced
 //! authentication, custom authorizers, the pace at which AWS IoT hands out queued
-//! messages, 512 KB per second of a connection, and the quotas of an account.
-//! Messages that wait for a client are lost when the process ends; its subscriptions
-//! are not.
-//!
-//! Who may do what is asked of the kernel's `Authority`, for every connection,
-//! publish, subscription and delivery.
+//! messages, 512 KB per second of a connection, the quotas of an account. Messages
+//! that wait for a client are lost when the process ends; its subscriptions are not.
 
 mod broker;
 mod connection;
@@ -29,6 +25,7 @@ mod misbehaviour;
 mod port;
 mod publish;
 mod retained;
+mod routing;
 mod session;
 mod settings;
 mod stored;

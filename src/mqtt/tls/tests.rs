@@ -1,4 +1,6 @@
 //! Handshakes between both ends, with certificates made for the test.
+//!
+//! No socket: both ends stand at a pipe in memory.
 
 use std::sync::Arc;
 

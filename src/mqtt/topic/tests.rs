@@ -1,4 +1,6 @@
 //! Syntax, sizes and matching of topics, and the index against the plain rule.
+//!
+//! The plain rule is the function [`matches`], asked for every filter.
 
 use proptest::prelude::*;
 

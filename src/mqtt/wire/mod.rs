@@ -1,18 +1,16 @@
 //! Packets to bytes and back.
 //!
-//! The codec is a library's; it is hidden here, together with the rules that it
-//! does not keep, so that nothing else in the workspace knows it. Reading gives an
-//! [`Error`] for whatever bytes come, and never panics: [`fuzz`] is the way in for
-//! a fuzzer. A [`Reader`] owns no buffer while its connection is idle, and a
-//! [`Writer`] puts many packets into one write.
+//! The codec is a library's; it is hidden here, together with the rules that it does
+//! not keep. Reading gives an [`Error`] for whatever bytes come, and never panics:
+//! [`fuzz`] is the way in for a fuzzer. A [`Reader`] owns no buffer while its
+//! connection is idle, and a [`Writer`] puts many packets into one write.
 //!
 //! ```
-//! use iotstack_mqtt::wire::{self, Packet, Publish, Version};
-//!
+//! use iotstack_mqtt::wire::{Packet, Publish, Version, LARGEST_PACKET, decode, encode};
 //! let packet = Packet::Publish(Publish::new("lamp/state", "on"));
 //! let mut bytes = bytes::BytesMut::new();
-//! wire::encode(&packet, Version::V311, wire::LARGEST_PACKET, &mut bytes)?;
-//! assert_eq!(wire::decode(bytes, Version::V311)?, packet);
+//! encode(&packet, Version::V311, LARGEST_PACKET, &mut bytes)?;
+//! assert_eq!(decode(bytes, Version::V311)?, packet);
 //! # Ok::<(), iotstack_mqtt::Error>(())
 //! ```
 

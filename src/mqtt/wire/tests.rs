@@ -1,4 +1,6 @@
 //! Packets there and back, and what must be refused.
+//!
+//! Spoilt packets are tried at random, with the fuzzer's own way in.
 
 use std::num::{NonZeroU16, NonZeroU32};
 

@@ -1,4 +1,6 @@
 //! Bytes that are no packets, and clients that do not go on.
+//!
+//! Each of them costs its own connection and nobody else's.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! CONNECT and CONNACK: who gets in, and what is agreed on.
+//!
+//! The authority of `world` refuses client ids that begin with `denied` or `stranger`.
 
 use iotstack_local_broker::Settings;
 use iotstack_mqtt::wire::*;

@@ -1,4 +1,6 @@
-//! Answers that are withheld on demand.
+//! Answers that are withheld on demand, and messages that come twice.
+//!
+//! Devices are tested against these; here it is proved that they happen, and only then.
 
 use iotstack_local_broker::Misbehaviour;
 use iotstack_mqtt::wire::*;

@@ -1,4 +1,6 @@
 //! Lifecycle events on `$aws/events/…`, with AWS's reasons.
+//!
+//! They are read where topic rules would hear them.
 
 use iotstack_local_kernel::ports::Messages;
 use iotstack_mqtt::wire::*;

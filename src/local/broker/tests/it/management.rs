@@ -1,4 +1,6 @@
 //! What other services may ask about connections, and rights that are withdrawn.
+//!
+//! Asked through the kernel's port, as the data plane does.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,6 @@
 //! Messages: who may publish what, and how they reach their receivers.
+//!
+//! One test per row of AWS's limits and of its departures from the standard.
 
 use std::num::{NonZeroU16, NonZeroU32};
 

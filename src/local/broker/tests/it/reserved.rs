@@ -1,4 +1,6 @@
 //! Reserved topics: services that answer, Basic Ingest, and what nobody serves.
+//!
+//! A family of the test's own stands for jobs and shadows.
 
 use std::sync::{Arc, Mutex};
 

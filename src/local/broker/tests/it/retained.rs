@@ -1,4 +1,6 @@
 //! Retained messages as AWS IoT serves them.
+//!
+//! What survives a restart is tried in `session`.
 
 use std::num::NonZeroU32;
 

@@ -1,4 +1,6 @@
 //! Sessions that outlive their connections, and wills.
+//!
+//! Time passes by steps of the cloud's clock only.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! Shared subscriptions: one of a group gets each message.
+//!
+//! Who gets it is the broker's choice among those who are there.
 
 use iotstack_mqtt::wire::*;
 

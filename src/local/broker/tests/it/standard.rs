@@ -1,4 +1,6 @@
 //! The switch for interoperability suites: the standard instead of AWS IoT.
+//!
+//! Each test shows a rule that does not hold without the switch.
 
 use iotstack_mqtt::wire::*;
 

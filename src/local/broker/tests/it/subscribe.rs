@@ -1,4 +1,6 @@
 //! Filters: what is granted, what matches, and what is refused.
+//!
+//! One test per row of AWS's limits and of its departures from the standard.
 
 use iotstack_local_broker::Settings;
 use iotstack_mqtt::wire::*;

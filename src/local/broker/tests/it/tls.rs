@@ -1,4 +1,6 @@
 //! Mutual TLS: whose certificate gets in, and what the authority learns of it.
+//!
+//! Certificates are made for each test; the authority knows them byte for byte.
 
 use std::sync::Arc;
 
