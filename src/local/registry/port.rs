@@ -1,4 +1,6 @@
-//! The registry as other services ask it.
+//! The registry as other services ask it: the kernel's port.
+//!
+//! Answers are copies, so that no lock is held while they are used.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
-//! Billing groups: made, described, filled and emptied. Nothing is billed.
+//! Billing groups: made, described, filled and emptied.
+//!
+//! A thing is in one at most. Nothing is billed, and traffic is not counted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

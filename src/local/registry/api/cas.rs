@@ -1,5 +1,8 @@
 //! Authorities of the account: registered so that the devices whose certificates
 //! they signed may be registered, or register themselves.
+//!
+//! Whoever registers one proves to hold its key, by a certificate over the
+//! registration code of the account, unless devices send the server's name.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,7 @@
 //! Fleet metrics: a query whose numbers go to CloudWatch again and again.
+//!
+//! The period is checked and the field must be in the index, as on AWS. Who sends
+//! the numbers is the task in `core/background.rs`.
 
 use std::collections::BTreeMap;
 

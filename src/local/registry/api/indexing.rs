@@ -1,4 +1,7 @@
 //! Fleet indexing: configuration, search, aggregation, connectivity.
+//!
+//! An index is ready as soon as it is on. Searching looks at every thing once;
+//! nothing is approximated.
 
 use iotstack_local_kernel::{Call, Fault};
 use serde_json::{Map, Value, json};

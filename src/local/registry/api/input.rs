@@ -1,4 +1,7 @@
 //! Reading inputs: names, attributes, pages, tags.
+//!
+//! What breaks a rule of AWS is refused with the value received and what would be
+//! accepted. Whether something exists is not asked here.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;

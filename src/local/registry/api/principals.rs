@@ -1,5 +1,8 @@
 //! What is attached to principals: certificates and Cognito identities to
 //! things, and (in `policies.rs`) policies to them.
+//!
+//! A principal that belongs to one thing alone is attached to no other; then its
+//! connections stand for that thing whatever their client id.
 
 use std::sync::Arc;
 

@@ -1,4 +1,7 @@
 //! Role aliases: under which name devices ask for the credentials of a role.
+//!
+//! They are kept and listed. The credential provider itself, which devices ask by
+//! HTTPS, is not part of the registry.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! Settings of the account: events, endpoints, logging; and tags.
+//!
+//! Logging options are kept and shown, and nothing is logged by them.
 
 use std::collections::BTreeMap;
 

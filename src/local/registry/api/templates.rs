@@ -1,4 +1,7 @@
 //! Provisioning templates with their versions, claims, and RegisterThing.
+//!
+//! A body is judged when it is stored, as far as that can be done without values;
+//! the rest shows when a device is provisioned.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,8 @@
 //! Things: the operations, and the rules that CloudFormation and provisioning
 //! follow too.
+//!
+//! A name never changes; a version grows with every change. The number of
+//! attributes depends on whether the thing has a type.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! One change of the state: what is changed is stored with it.
+//!
+//! Records go into their map and into the batch by the same call, so that neither
+//! can be forgotten.
 
 use std::sync::Arc;
 

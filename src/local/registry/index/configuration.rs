@@ -1,4 +1,7 @@
 //! What is indexed, as UpdateIndexingConfiguration sets it.
+//!
+//! The words are AWS's and stored as they came; locations and Device Defender are
+//! refused, as nothing would index them.
 
 use iotstack_local_kernel::Fault;
 use serde::{Deserialize, Serialize};

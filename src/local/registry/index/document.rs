@@ -1,5 +1,7 @@
 //! What can be asked of one thing or one group, and what the index hears of a
 //! thing beyond the registry.
+//!
+//! Values are shown where they lie; nothing is copied for a query.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

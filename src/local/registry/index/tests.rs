@@ -1,4 +1,6 @@
 //! The query language: what it means, and what it refuses.
+//!
+//! What it finds is tried in `tests/indexing.rs`.
 
 use super::*;
 

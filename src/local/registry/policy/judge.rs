@@ -1,4 +1,8 @@
 //! Judging requests by the statements that apply to a connection.
+//!
+//! Whatever does not change while a connection lasts is decided once: statements
+//! whose conditions are not met or whose variables have no value are left out.
+//! Judging a message matches texts and allocates nothing.
 
 use std::sync::Arc;
 

@@ -1,4 +1,7 @@
 //! Patterns, variables and conditions, one rule each.
+//!
+//! Documents are judged as for a connection; what a connection adds (certificates,
+//! groups, changes) is tried in `tests/authority.rs`.
 
 use std::net::IpAddr;
 

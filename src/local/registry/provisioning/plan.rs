@@ -1,5 +1,7 @@
 //! What an evaluated template wants: at most one thing, one certificate, and
 //! any number of policies.
+//!
+//! Pure: whether all this can be had is asked when the plan is carried out.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
 //! Evaluating templates: each function, and what it refuses.
+//!
+//! What becomes of a plan is tried in `tests/provisioning.rs`.
 
 use std::collections::BTreeMap;
 

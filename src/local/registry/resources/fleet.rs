@@ -1,5 +1,7 @@
 //! Provisioning templates, role aliases and fleet metrics as CloudFormation has
 //! them.
+//!
+//! An update of a template's body makes a new version and drops the old one.
 
 use iotstack_local_kernel::{ResourceFault, ResourceRequest, ResourceState};
 use serde_json::{Map, Value};

@@ -1,4 +1,6 @@
 //! The CloudFormation types: made, changed, replaced, refused, removed.
+//!
+//! The handlers are asked as the engine asks them, with resolved properties.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
-//! Thing groups, static and dynamic, and billing groups.
+//! Thing groups, static and dynamic, and billing groups, as they are stored.
+//!
+//! Members and children are derived from things and parents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,6 @@
-//! IoT policies with their versions.
+//! IoT policies with their versions, as they are stored.
+//!
+//! The default version is kept ready to judge beside its text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! What is set once for the account: events, indexing, logging.
+//!
+//! One record, stored whole with every change.
 
 use std::collections::BTreeMap;
 

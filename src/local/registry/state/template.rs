@@ -1,4 +1,6 @@
-//! Provisioning templates, role aliases and fleet metrics.
+//! Provisioning templates, role aliases and fleet metrics, as they are stored.
+//!
+//! Bodies are texts here; `provisioning` reads them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
-//! Things and thing types.
+//! Things and thing types, as they are stored.
+//!
+//! A thing knows its groups; who is in a group is derived from that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

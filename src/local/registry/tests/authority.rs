@@ -1,4 +1,6 @@
 //! Who may connect, and with which rights.
+//!
+//! The broker asks the same questions; here they are asked without one.
 
 use std::net::IpAddr;
 

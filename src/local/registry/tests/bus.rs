@@ -1,4 +1,6 @@
-//! What the registry tells others.
+//! What the registry tells others about its changes.
+//!
+//! Each change once, in order, and only what really happened.
 
 use iotstack_local_kernel::CloudEvent;
 

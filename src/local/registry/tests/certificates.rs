@@ -1,4 +1,6 @@
 //! Certificates, authorities and attachments to things.
+//!
+//! An authority of somebody else is made by the tests; its keys never leave them.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 

@@ -1,4 +1,6 @@
-//! Thing groups and membership.
+//! Thing groups and membership, one rule per test.
+//!
+//! Dynamic groups are tried with the index that they follow.
 
 use super::*;
 

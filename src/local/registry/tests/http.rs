@@ -1,4 +1,6 @@
 //! Requests as the clients of AWS write them: methods, paths, headers.
+//!
+//! Signatures are the gateway's affair and left out.
 
 use bytes::Bytes;
 use iotstack_local_kernel::{Caller, Timestamp};

@@ -1,4 +1,7 @@
 //! Fleet indexing, dynamic groups and fleet metrics.
+//!
+//! Shadows and connections are told on the bus, as the data plane and the broker
+//! do. What follows a task is waited for, with a bound.
 
 use iotstack_local_kernel::ports::Metrics;
 use iotstack_local_kernel::{CloudEvent, Fault};

@@ -1,4 +1,6 @@
 //! Policies, versions, targets, and what they come to.
+//!
+//! How single statements are judged is tried in `policy/tests.rs`.
 
 use super::*;
 

@@ -1,4 +1,7 @@
 //! Fleet provisioning over MQTT, templates, RegisterThing.
+//!
+//! A device of these tests speaks to the reserved topics directly; its broker only
+//! keeps what is sent to it.
 
 use std::net::IpAddr;
 

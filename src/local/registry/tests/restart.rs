@@ -1,4 +1,6 @@
 //! What is there after the cloud was started again on the same state.
+//!
+//! Everything is written through, so the first cloud is dropped without a word.
 
 use iotstack_local_kernel::{Account, Clock, Store, Timestamp};
 

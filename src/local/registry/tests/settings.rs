@@ -1,4 +1,6 @@
-//! Events, endpoints, tags, role aliases.
+//! Events, endpoints, tags, role aliases, logging.
+//!
+//! Events are read from the broker, in the order in which they were published.
 
 use iotstack_local_kernel::cloud::Addresses;
 

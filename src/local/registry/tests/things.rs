@@ -1,4 +1,7 @@
-//! Things and thing types.
+//! Things, thing types and billing groups, one rule per test.
+//!
+//! Codes and statuses are AWS's; messages are ours and only looked at where they
+//! must name something.
 
 use super::*;
 
