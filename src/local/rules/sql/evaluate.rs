@@ -50,6 +50,7 @@ pub(super) struct Evaluator<'a> {
     variables: Vec<Value>,
     draws: Cell<u64>,
     failure: Cell<Option<String>>,
+    copied: Cell<usize>,
 }
 
 type Evaluated<'e> = Result<Cow<'e, Value>, Interrupt>;
@@ -68,6 +69,7 @@ impl<'a> Evaluator<'a> {
             variables: Vec::with_capacity(statement.set.len()),
             draws: Cell::new(0),
             failure: Cell::new(None),
+            copied: Cell::new(0),
         };
         let mut size = 0;
         for (expr, name) in statement.set.iter().zip(&statement.names) {
@@ -104,6 +106,24 @@ impl<'a> Evaluator<'a> {
         self.failure.set(Some(reason));
     }
 
+    /// Counts a value that is about to be copied. A short statement can name a large
+    /// value thousands of times; all copies together are bounded.
+    pub fn spend(&self, value: &Value) -> Result<(), Interrupt> {
+        let copied = self.copied.get().saturating_add(weight(value));
+        self.copied.set(copied);
+        if copied > MOST_COPIED {
+            return Err(Interrupt::Failed(format!("the result outgrew {MOST_COPIED} bytes")));
+        }
+        Ok(())
+    }
+
+    fn own(&self, value: Cow<'_, Value>) -> Result<Value, Interrupt> {
+        if let Cow::Borrowed(value) = &value {
+            self.spend(value)?;
+        }
+        Ok(value.into_owned())
+    }
+
     /// Applies the parts of a query to the message.
     fn select<F>(&self, select: &Select<F>, row: &Value) -> Result<Option<Output>, Interrupt> {
         if !self.holds(select, row)? {
@@ -124,26 +144,27 @@ impl<'a> Evaluator<'a> {
 
     fn items(&self, items: &Items, row: &Value) -> Result<Value, Interrupt> {
         let list = match items {
-            Items::Value(expr) => return Ok(self.eval(expr, row)?.into_owned()),
-            Items::ValueStar => return Ok(row.clone()),
+            Items::Value(expr) => return self.own(self.eval(expr, row)?),
+            Items::ValueStar => return self.own(Cow::Borrowed(row)),
             Items::List(list) => list,
         };
         if let ([Item::Star], Value::Boolean(_) | Value::Int(_) | Value::String(_)) =
             (&list[..], row)
         {
-            return Ok(row.clone());
+            return self.own(Cow::Borrowed(row));
         }
         let mut members = IndexMap::with_capacity(list.len());
         for item in list {
             match item {
                 Item::Star => {
                     if let Value::Object(all) = row {
+                        self.spend(row)?;
                         members
                             .extend(all.iter().map(|(name, value)| (name.clone(), value.clone())));
                     }
                 }
                 Item::Named(expr, path) => {
-                    let value = self.eval(expr, row)?.into_owned();
+                    let value = self.own(self.eval(expr, row)?)?;
                     if !value.is_undefined() {
                         place(&mut members, path, value);
                     }
@@ -218,14 +239,14 @@ impl<'a> Evaluator<'a> {
             Expr::Object(members) => {
                 let mut object = IndexMap::with_capacity(members.len());
                 for (name, value) in members {
-                    object.insert(name.clone(), self.eval(value, row)?.into_owned());
+                    object.insert(name.clone(), self.own(self.eval(value, row)?)?);
                 }
                 Cow::Owned(Value::Object(object))
             }
             Expr::Array(items) => {
                 let mut array = Vec::with_capacity(items.len());
                 for item in items {
-                    array.push(self.eval(item, row)?.into_owned());
+                    array.push(self.own(self.eval(item, row)?)?);
                 }
                 Cow::Owned(Value::Array(array))
             }
@@ -427,4 +448,18 @@ fn place(members: &mut IndexMap<String, Value>, path: &[String], value: Value) {
     }
 }
 
+/// Roughly the bytes of memory that a value takes.
+fn weight(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(weight).sum(),
+            Value::Object(members) => {
+                members.iter().map(|(name, value)| 64 + name.len() + weight(value)).sum()
+            }
+            _ => 0,
+        }
+}
+
 const VARIABLES_SIZE: usize = 128 * 1024;
+const MOST_COPIED: usize = 32 * 1024 * 1024;

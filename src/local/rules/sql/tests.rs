@@ -751,6 +751,13 @@ fn nesting_and_length_are_bounded() {
     assert_eq!(Setting::default().text(&long), "{}");
     let sum = format!("SELECT VALUE (0{}) FROM 'a'", "+1".repeat(200));
     assert_eq!(Setting::default().text(&sum), "200");
+    for many in ["[{}]", "{'m': concat([], {})}"] {
+        let names = vec!["list"; 40_000].join(",");
+        let statement = format!("SELECT VALUE {} FROM 'a'", many.replace("{}", &names));
+        let message: &'static str = format!("{{\"list\":[{}]}}", ["1"; 500].join(",")).leak();
+        let text = Setting { message, ..Setting::default() }.text(&statement);
+        assert!(text.starts_with("failed: ") && text.contains("outgrew"), "{}", &text[..40]);
+    }
     let growing = format!(
         "SELECT VALUE {}text{} FROM 'a'",
         "replace(".repeat(20),

@@ -25,6 +25,9 @@ pub fn concat(call: &Call<'_>) -> Option<Value> {
     if values().any(|value| matches!(value, Value::Array(_))) {
         let mut all = Vec::new();
         for value in values() {
+            if call.evaluator.spend(value).is_err() {
+                call.allows(usize::MAX)?;
+            }
             match value {
                 Value::Array(items) => all.extend(items.iter().cloned()),
                 Value::Undefined => return None,
