@@ -19,6 +19,8 @@ mod secrets;
 mod signer;
 mod ssm;
 mod sts;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::sync::Arc;

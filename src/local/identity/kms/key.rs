@@ -156,6 +156,16 @@ pub(super) fn check_policy(policy: &str) -> Result<(), Fault> {
         .map_err(|reason| refuse(format!("the policy is not valid: {reason}")))
 }
 
+/// Every how many days a key shall be said to rotate: a year if nothing is said.
+pub(super) fn rotation_days(input: &Map<String, Value>) -> Result<i64, Fault> {
+    let days = loose::integer(input, "RotationPeriodInDays")?.unwrap_or(365);
+    if (90..=2560).contains(&days) {
+        return Ok(days);
+    }
+    let reason = format!("RotationPeriodInDays must be 90 to 2560, not {days}");
+    Err(Fault::new("ValidationException", 400, reason))
+}
+
 /// Aliases that users may make.
 pub(super) fn check_alias(name: &str) -> Result<(), Fault> {
     let rest = name.strip_prefix("alias/").unwrap_or_default();

@@ -265,7 +265,7 @@ impl Kms {
 
     fn rotate(&self, call: &Call, on: bool) -> Written {
         let key = self.called(call)?;
-        let days = loose::integer(&call.input, "RotationPeriodInDays")?.unwrap_or(365);
+        let days = key::rotation_days(&call.input)?;
         let ((), commit) = self.edit(&key.id, |key| {
             if let State::PendingDeletion { .. } = key.state {
                 return Err(pending(key));

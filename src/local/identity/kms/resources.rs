@@ -10,7 +10,7 @@ use iotstack_local_kernel::{
 use serde_json::{Map, Value};
 
 use super::Kms;
-use super::key::{NewKey, State, check_policy};
+use super::key::{NewKey, State, check_policy, rotation_days};
 use crate::wire::add_tags;
 
 /// Registers the handlers.
@@ -126,7 +126,7 @@ fn policy(members: &Map<String, Value>) -> Result<Option<String>, Fault> {
 /// Every how many days the key shall be said to rotate.
 fn rotation(members: &Map<String, Value>) -> Result<Option<i64>, Fault> {
     let on = loose::flag(members, "EnableKeyRotation")?.unwrap_or(false);
-    let days = loose::integer(members, "RotationPeriodInDays")?.unwrap_or(365);
+    let days = rotation_days(members)?;
     Ok(on.then_some(days))
 }
 

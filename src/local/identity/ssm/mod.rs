@@ -329,8 +329,9 @@ impl Parameters {
         let own = self.account.arn("ssm", "parameter");
         let name = match wanted.strip_prefix(&own) {
             // The ARN of `a` is `…:parameter/a`, and so is that of `/a`.
-            Some(rest) if self.parameters.get(rest).is_none() && !rest[1..].contains('/') => {
-                &rest[1..]
+            Some(rest) if self.parameters.get(rest).is_none() => {
+                let plain = rest.strip_prefix('/').filter(|plain| !plain.contains('/'));
+                plain.unwrap_or(rest)
             }
             Some(rest) => rest,
             None => wanted,
