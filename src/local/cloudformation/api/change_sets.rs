@@ -12,8 +12,8 @@ use super::input::{self, flag, items, required, text};
 use super::stacks::{Options, fault, go, is_failed, proposed, text_of, updatable};
 use super::{CloudFormation, wrong_state};
 use crate::engine::plan::{Detail, Plan, PlannedChange, plan};
-use crate::engine::{prepare_again, source, validate};
-use crate::run::{self, begin};
+use crate::engine::{prepare_again, validate};
+use crate::run::{self, begin, nested};
 use crate::state::{
     ChangeSet, Finding, Head, MASK, OnFailure, Parameter, StackStatus, put_change_set, put_head,
 };
@@ -45,7 +45,7 @@ pub async fn create(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
         Place::Review { id, .. } | Place::Update { id, .. } => id.clone(),
     };
     let mut present = service.engine.read(|state| begin::present(state, &stack_id));
-    present.nested_changes = nested_changes(&service, &cloud, &present).await;
+    present.nested_changes = nested::changes(&service.engine, &cloud, &present).await;
     let planned = plan(&prepared, &present, &cloud.account, (&stack_name, &stack_id));
     let is_forced = matches!(&place, Place::Update { status, .. } if is_failed(*status));
     let disables = flag(&call, "DisableValidation")?.unwrap_or_default();
@@ -397,33 +397,6 @@ fn outcome(
         );
     }
     Ok(plan)
-}
-
-/// Nested stacks whose template is another one now behind the same URL.
-async fn nested_changes(
-    service: &CloudFormation,
-    cloud: &iotstack_local_kernel::Cloud,
-    present: &crate::engine::plan::Present,
-) -> std::collections::BTreeSet<String> {
-    let mut changed = std::collections::BTreeSet::new();
-    for resource in present.resources.values() {
-        if resource.kind != run::ledger::STACK_TYPE || !resource.status.exists() {
-            continue;
-        }
-        let Some(url) = resource.properties.get("TemplateURL").and_then(Value::as_str) else {
-            continue;
-        };
-        let Ok(text) = source::fetch(cloud, url).await else { continue };
-        let inner = resource.physical_id.as_deref().unwrap_or_default();
-        let is_same = service.engine.read(|state| {
-            let definition = state.stacks.get(inner)?.definition.as_ref()?;
-            Some(definition.text == text)
-        });
-        if is_same == Some(false) {
-            changed.insert(resource.logical_id.clone());
-        }
-    }
-    changed
 }
 
 fn described(change: &PlannedChange, shows_values: bool) -> Value {

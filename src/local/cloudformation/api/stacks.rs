@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::input::{self, flag, number, required, text, texts};
 use super::{CloudFormation, wrong_state};
 use crate::engine::{Prepared, Wanted, plan, prepare, source};
-use crate::run::{self, back, begin, remove};
+use crate::run::{self, back, begin, nested, remove};
 use crate::state::{Definition, Head, OnFailure, Stack, StackStatus, put_head};
 use crate::{Error, Result};
 
@@ -62,7 +62,8 @@ pub async fn update(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
     let name = required(&call, "StackName")?;
     let (id, stack_name, status, before) = updatable(&service, name)?;
     let prepared = Arc::new(proposed(&cloud, &call, before.as_deref(), &stack_name).await?);
-    let present = service.engine.read(|state| begin::present(state, &id));
+    let mut present = service.engine.read(|state| begin::present(state, &id));
+    present.nested_changes = nested::changes(&service.engine, &cloud, &present).await;
     let planned = plan::plan(&prepared, &present, &cloud.account, (&stack_name, &id))?;
     if planned.changes.is_empty() && !planned.changes_stack && !is_failed(status) {
         return Err(Error::invalid("No updates are to be performed."));

@@ -3,16 +3,20 @@
 //! The inner stack is deployed in the task of the outer one, and given up with
 //! it. Its outputs are its attributes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use iotstack_local_kernel::{BoxFuture, ResourceRequest, ResourceState, id};
+use iotstack_local_kernel::{BoxFuture, Cloud, ResourceRequest, ResourceState, id};
 use serde_json::Value;
 
+use super::ledger::STACK_TYPE;
 use super::provider::{Context, Failure};
 use super::{Run, begin, custom, remove};
+use crate::Engine;
 use crate::engine::functions::scalar;
 use crate::engine::parameters::Given;
-use crate::engine::{Prepared, Wanted, plan, prepare, source};
+use crate::engine::plan::{self, Present};
+use crate::engine::{Prepared, Wanted, prepare, source};
 use crate::state::{Definition, Head, StackStatus};
 
 /// Makes a stack in a stack.
@@ -77,7 +81,7 @@ pub fn update<'a>(
     Box::pin(async move {
         let Context { engine, cloud, .. } = context;
         let stack_id = request.physical_id.as_deref().unwrap_or_default();
-        let (name, status, present) = engine
+        let (name, status, mut present) = engine
             .read(|state| {
                 let stack = state.stacks.get(stack_id)?;
                 let present = begin::present(state, stack_id);
@@ -91,6 +95,7 @@ pub fn update<'a>(
                 status.as_str()
             )));
         }
+        present.nested_changes = changes(engine, cloud, &present).await;
         let previous = present.definition.clone();
         let prepared = prepared(context, request, &name, previous.as_deref()).await?;
         let planned = plan::plan(&prepared, &present, &cloud.account, (&name, stack_id))
@@ -157,6 +162,30 @@ pub fn delete<'a>(
 fn begin(begun: crate::Result<iotstack_local_kernel::Commit>) -> Result<(), Failure> {
     // The outer operation waits for the store when it ends, and this comes before.
     begun.map(drop).map_err(|error| Failure::of(error.to_string()))
+}
+
+/// The resources that are stacks whose template is another one now behind the same
+/// address, or that hold such a stack.
+pub async fn changes(engine: &Engine, cloud: &Cloud, present: &Present) -> BTreeSet<String> {
+    let mut changed = BTreeSet::new();
+    for resource in present.resources.values() {
+        if resource.kind != STACK_TYPE || !resource.status.exists() {
+            continue;
+        }
+        let url = resource.properties.get("TemplateURL").and_then(Value::as_str);
+        let inner = resource.physical_id.as_deref().unwrap_or_default();
+        // What cannot be read is told when it is deployed.
+        let Ok(text) = source::fetch(cloud, url.unwrap_or_default()).await else { continue };
+        let found = engine.read(|state| {
+            let definition = state.stacks.get(inner)?.definition.as_ref()?;
+            Some((definition.text == text, begin::present(state, inner)))
+        });
+        let Some((is_same, below)) = found else { continue };
+        if !is_same || !Box::pin(changes(engine, cloud, &below)).await.is_empty() {
+            changed.insert(resource.logical_id.clone());
+        }
+    }
+    changed
 }
 
 /// Runs the inner operation; what is given up outside is given up inside.

@@ -94,4 +94,9 @@ async fn a_new_template_behind_the_same_address_is_a_change() {
     world.ask("ExecuteChangeSet", json!({"StackName": "s", "ChangeSetName": "proposal"})).await;
     assert_eq!(world.end("s").await, "UPDATE_COMPLETE");
     assert_eq!(world.shelf.names(), ["AWS::SNS::Topic about-q2", "AWS::SQS::Queue q2"]);
+    world.shelf.objects.lock().unwrap().insert("b/inner.json".into(), inner("q3"));
+    assert_eq!(world.update("s", outer(1, None)).await, "UPDATE_COMPLETE");
+    assert_eq!(world.shelf.names(), ["AWS::SNS::Topic about-q3", "AWS::SQS::Queue q3"]);
+    let refusal = world.refusal("UpdateStack", request("s", &outer(1, None))).await;
+    assert!(refusal.contains("No updates are to be performed"), "{refusal}");
 }
