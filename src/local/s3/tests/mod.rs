@@ -3,6 +3,7 @@
 mod bench;
 mod buckets;
 mod objects;
+mod odd;
 mod presigned;
 mod signatures;
 mod state;
