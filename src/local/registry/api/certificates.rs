@@ -204,14 +204,24 @@ impl Tx<'_> {
     }
 
     /// Registers a certificate that waits for its owner; gives the proof of ownership.
-    pub fn issued_for_owner(&mut self, issued: &Issued) -> String {
+    ///
+    /// # Errors
+    /// If too many wait already: whoever holds a claim must not fill the memory.
+    pub fn issued_for_owner(&mut self, issued: &Issued) -> Result<String, Fault> {
+        if self.state.expiring.len() >= MOST_WAITING {
+            return Err(Fault::new(
+                "ThrottlingException",
+                429,
+                format!("{MOST_WAITING} certificates wait for their owners; provision them first"),
+            ));
+        }
         let token = format!("{}{}", issued.id, id::hex_digits(64));
         let expires = Timestamp(self.now.millis() + OWNERSHIP_LASTS);
         let mut certificate = self.new_certificate(issued, CertStatus::PendingActivation);
         certificate.ownership = Some(Ownership { token: token.clone(), expires, used: false });
         self.expire_later(expires, &certificate);
         self.put_certificate(certificate);
-        token
+        Ok(token)
     }
 
     /// Registers a claim that a trusted user uses at once.
@@ -416,5 +426,7 @@ impl Tx<'_> {
     }
 }
 
+/// Certificates that wait for their owners.
+const MOST_WAITING: usize = 100_000;
 const OWNERSHIP_LASTS: i64 = 3_600_000;
 const CLAIM_LASTS: i64 = 300_000;

@@ -122,7 +122,7 @@ fn read_topic(topic: &str) -> Option<(Request, Format)> {
 fn create_keys(registry: &Registry) -> Changed {
     let issued = registry.ca.issue_keys().map_err(Fault::internal)?;
     registry.change(|tx| {
-        let token = tx.issued_for_owner(&issued);
+        let token = tx.issued_for_owner(&issued)?;
         let keys = issued.keys.as_ref();
         Ok(json!({
             "certificateId": issued.id,
@@ -139,7 +139,7 @@ fn create_from_csr(registry: &Registry, payload: &Map<String, Value>) -> Changed
     };
     let issued = registry.ca.issue_request(request).map_err(bad_request)?;
     registry.change(|tx| {
-        let token = tx.issued_for_owner(&issued);
+        let token = tx.issued_for_owner(&issued)?;
         Ok(json!({
             "certificateOwnershipToken": token,
             "certificateId": issued.id,
@@ -320,6 +320,7 @@ impl Answering {
             "InternalFailure" => "InternalError",
             "ConflictingResourceUpdateException" => "ResourceConflict",
             "LimitExceededException" => "LimitExceeded",
+            "ThrottlingException" => "Throttled",
             other => other.strip_suffix("Exception").unwrap_or(other),
         };
         let rejection = json!({

@@ -5,6 +5,7 @@
 mod authority;
 mod bus;
 mod certificates;
+mod golden;
 mod groups;
 mod http;
 mod indexing;
@@ -94,7 +95,7 @@ async fn attach(cloud: &Cloud, name: &str, statements: Value, target: &str) {
 
 /// A broker that keeps what it is given.
 #[derive(Default)]
-struct Broker {
+pub struct Broker {
     published: Mutex<Vec<Message>>,
     sent: Mutex<Vec<(String, Message)>>,
     subscriptions: Mutex<Vec<(String, QoS)>>,

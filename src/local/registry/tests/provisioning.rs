@@ -55,10 +55,10 @@ pub async fn template(cloud: &Cloud, name: &str, more: Value) {
 }
 
 /// A device with a claim.
-struct Device {
-    cloud: Arc<Cloud>,
-    broker: Arc<Broker>,
-    publisher: Arc<Publisher>,
+pub struct Device {
+    pub cloud: Arc<Cloud>,
+    pub broker: Arc<Broker>,
+    pub publisher: Arc<Publisher>,
 }
 
 impl Device {
@@ -92,11 +92,11 @@ impl Device {
         let mut sent = std::mem::take(&mut *self.broker.sent.lock().unwrap());
         assert_eq!(sent.len(), 1, "{sent:?}");
         let (client, message) = sent.remove(0);
-        assert_eq!(client, "new-1");
+        assert_eq!(client, *self.publisher.client_id);
         (message.topic.to_string(), message.payload)
     }
 
-    async fn ask(&self, topic: &str, payload: Value) -> (bool, Value) {
+    pub async fn ask(&self, topic: &str, payload: Value) -> (bool, Value) {
         let payload = if payload.is_null() { String::new() } else { payload.to_string() };
         self.publish(topic, payload);
         until(async || !self.broker.sent.lock().unwrap().is_empty()).await;
