@@ -97,6 +97,7 @@ impl Ledger {
             put_resource(batch, stack, logical_id);
             add_event(stack, batch, event);
         });
+        self.notify();
     }
 
     /// Writes an event about something that the stack has no record of any more.

@@ -332,3 +332,58 @@ async fn termination_protection_holds() {
     world.ask("UpdateTerminationProtection", switch("false")).await;
     assert_eq!(world.delete("s").await, "DELETE_COMPLETE");
 }
+
+#[tokio::test]
+async fn what_is_new_goes_with_a_failed_update_although_it_would_be_kept_later() {
+    let world = World::new();
+    world.create("s", pair()).await;
+    let mut template = pair();
+    for (id, policy) in [("New", "RetainExceptOnCreate"), ("Kept", "Retain")] {
+        template["Resources"][id] = topic(id);
+        template["Resources"][id]["DeletionPolicy"] = json!(policy);
+    }
+    template["Resources"]["Last"] = topic("last");
+    template["Resources"]["Last"]["DependsOn"] = json!(["New", "Kept"]);
+    world.shelf.fail("create AWS::SNS::Topic last");
+    assert_eq!(world.update("s", template).await, "UPDATE_ROLLBACK_COMPLETE");
+    assert_eq!(
+        world.shelf.names(),
+        ["AWS::SNS::Topic Kept", "AWS::SNS::Topic good", "AWS::SQS::Queue bad"]
+    );
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_fails_its_resource_and_nothing_hangs() {
+    struct Panics;
+    impl ResourceHandler for Panics {
+        fn type_name(&self) -> &'static str {
+            "AWS::IoT::ThingType"
+        }
+        fn create<'a>(
+            &'a self,
+            _: &'a ResourceRequest,
+        ) -> BoxFuture<'a, Result<ResourceState, ResourceFault>> {
+            Box::pin(async { panic!("a fault of a handler") })
+        }
+        fn update<'a>(
+            &'a self,
+            request: &'a ResourceRequest,
+        ) -> BoxFuture<'a, Result<ResourceState, ResourceFault>> {
+            self.create(request)
+        }
+        fn delete<'a>(
+            &'a self,
+            _: &'a ResourceRequest,
+        ) -> BoxFuture<'a, Result<(), ResourceFault>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+    let world = World::new();
+    world.cloud.add_resource(Arc::new(Panics));
+    let template = json!({"Resources": {"T": topic("a"),
+        "Type": {"Type": "AWS::IoT::ThingType", "DependsOn": "T"}}});
+    assert_eq!(world.create("s", template).await, "ROLLBACK_COMPLETE");
+    let events = world.events("s").await;
+    assert!(events.contains(&"Type CREATE_FAILED: Internal failure of the local cloud".to_owned()));
+    assert!(world.shelf.names().is_empty());
+}

@@ -258,3 +258,79 @@ async fn four_hundred_things_are_made_quickly() {
     assert_eq!(world.delete("s").await, "DELETE_COMPLETE");
     assert!(world.shelf.names().is_empty());
 }
+
+/// A topic that keeps what is published, and roles of which one can be assumed.
+#[derive(Default)]
+struct Outside {
+    published: Mutex<Vec<String>>,
+}
+
+impl iotstack_local_kernel::ports::Topics for Outside {
+    fn publish<'a>(
+        &'a self,
+        topic: &'a str,
+        message: &'a str,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<String, Fault>> {
+        self.published.lock().unwrap().push(format!("{topic}\n{message}"));
+        Box::pin(std::future::ready(Ok("id".to_owned())))
+    }
+}
+
+impl iotstack_local_kernel::ports::Credentials for Outside {
+    fn identity(&self, _: &str) -> Option<iotstack_local_kernel::ports::Identity> {
+        None
+    }
+    fn allows(&self, _: &iotstack_local_kernel::Caller, _: &str, _: &str) -> bool {
+        true
+    }
+    fn assume(
+        &self,
+        role: &str,
+        _: &str,
+        service: &str,
+    ) -> Result<iotstack_local_kernel::ports::SessionKeys, Fault> {
+        assert_eq!(service, "cloudformation.amazonaws.com");
+        if role.ends_with("/good") {
+            return Ok(iotstack_local_kernel::ports::SessionKeys {
+                access_key_id: "k".into(),
+                secret_access_key: "s".into(),
+                session_token: "t".into(),
+                expires: iotstack_local_kernel::Timestamp(0),
+            });
+        }
+        Err(Fault::new("NoSuchEntity", 404, "there is no such role"))
+    }
+}
+
+#[tokio::test]
+async fn topics_hear_of_the_stack_and_roles_must_be_there() {
+    let world = World::new();
+    let outside = Arc::new(Outside::default());
+    world.cloud.ports.serve_topics(outside.clone());
+    world.cloud.ports.serve_credentials(outside.clone());
+    let mut input = request("s", &json!({"Resources": {"T": topic("a")}}));
+    input["NotificationARNs"] = json!(["arn:aws:sns:us-east-1:123456789012:events"]);
+    input["RoleARN"] = json!("arn:aws:iam::123456789012:role/bad");
+    let refusal = world.refusal("CreateStack", input.clone()).await;
+    assert!(refusal.contains("role/bad is invalid or cannot be assumed"), "{refusal}");
+    input["RoleARN"] = json!("arn:aws:iam::123456789012:role/good");
+    world.ask("CreateStack", input).await;
+    assert_eq!(world.end("s").await, "CREATE_COMPLETE");
+    let heard = |what: &str| {
+        let published = outside.published.lock().unwrap();
+        published.iter().any(|message| {
+            message.starts_with("arn:aws:sns:us-east-1:123456789012:events\n")
+                && message.contains("LogicalResourceId='s'\n")
+                && message.contains(&format!("ResourceStatus='{what}'\n"))
+        })
+    };
+    for _ in 0..1000 {
+        if heard("CREATE_COMPLETE") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(heard("CREATE_IN_PROGRESS") && heard("CREATE_COMPLETE"));
+    assert!(world.stack("s").await["RoleARN"].as_str().unwrap().ends_with("role/good"));
+}
