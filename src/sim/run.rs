@@ -133,7 +133,7 @@ impl Watch<'_> {
         loop {
             ticks.tick().await;
             self.fleet.check()?;
-            self.grant_favours().await?;
+            self.grant_favours().await;
             let counts = self.fleet.counts();
             let now = Instant::now();
             let ended = counts.succeeded + counts.failed + counts.rejected + counts.abandoned;
@@ -158,23 +158,27 @@ impl Watch<'_> {
         }
     }
 
-    async fn grant_favours(&mut self) -> Result<()> {
+    async fn grant_favours(&mut self) {
         while let Some(favour) = self.fleet.favour() {
             match favour {
                 Favour::Cancel { thing, job } => {
-                    self.cloud.cancel_execution(&thing, &job).await?;
+                    // It may have ended by itself meanwhile.
+                    if let Err(error) = self.cloud.cancel_execution(&thing, &job).await {
+                        warn!(%error, thing, "the execution cannot be cancelled");
+                    }
                 }
                 Favour::Herd => self.fleet.cut(),
                 Favour::RestartCloud if !self.has_restarted => {
                     self.has_restarted = true;
-                    if !self.cloud.restart().await? {
-                        warn!("this cloud cannot be restarted, so that fault is not played");
+                    match self.cloud.restart().await {
+                        Ok(true) => {}
+                        Ok(false) => warn!("this cloud cannot be restarted: nothing is played"),
+                        Err(error) => warn!(%error, "the cloud cannot be restarted"),
                     }
                 }
                 Favour::RestartCloud => {}
             }
         }
-        Ok(())
     }
 
     /// Adds a moment to the curve. When there are many, every other one goes: a curve

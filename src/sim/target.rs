@@ -128,9 +128,9 @@ impl Pace {
     /// For a cloud on this machine.
     pub fn local() -> Self {
         Pace {
-            connects_per_second: 400.0,
-            claims_per_second: 400.0,
-            patience: Duration::from_secs(10),
+            connects_per_second: 250.0,
+            claims_per_second: 250.0,
+            patience: Duration::from_secs(20),
             keep_alive: 300,
             backoff: Duration::from_millis(500),
             longest_backoff: Duration::from_secs(20),
@@ -140,7 +140,7 @@ impl Pace {
             stall: Duration::from_secs(5),
             minimum_rate: 256,
             download: Duration::from_secs(300),
-            poll: Duration::from_secs(60),
+            poll: Duration::from_secs(120),
         }
     }
 

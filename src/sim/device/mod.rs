@@ -8,6 +8,7 @@
 //! The simulation itself is watched from outside: a device does not know that it is
 //! one of many.
 
+mod connect;
 mod identity;
 mod provision;
 mod record;
@@ -15,21 +16,20 @@ mod talk;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use iotstack_mqtt::client::{Address, Backoff, Client, Dial, Options, Session, Stream};
-use iotstack_mqtt::tls::{ClientConfig, ClientSettings, Identity};
+use iotstack_mqtt::client::{Backoff, Session};
+use iotstack_mqtt::tls::{ClientSettings, Identity};
 use iotstack_protocol::JobId;
-use rustls_pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
-use tracing::warn;
 
+use connect::SigningRequests;
 pub(crate) use identity::{KeyStore, identity};
 pub use record::{DeviceRecord, UpdateRecord};
 
+use crate::Result;
 use crate::boot::{BootError, Booted, boot};
 use crate::dice::Dice;
 use crate::download::Web;
@@ -38,10 +38,9 @@ use crate::flash::{Flash, FlashError};
 use crate::image::Behaviour;
 use crate::observe::{Did, Event, Observer, Stats, Timed};
 use crate::profile::Profile;
-use crate::target::{KeyOrigin, Target};
+use crate::target::Target;
 use crate::trust::Trust;
 use crate::update::{State, Updater};
-use crate::{Error, Result};
 
 /// What the whole fleet is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,15 +62,6 @@ pub(crate) struct Shared {
     pub observer: Arc<dyn Observer>,
     pub favours: mpsc::UnboundedSender<Favour>,
     pub requests: SigningRequests,
-}
-
-/// What the fleet has found out about certificate signing requests.
-#[derive(Debug, Default)]
-pub(crate) struct SigningRequests {
-    /// One was answered.
-    are_known: AtomicBool,
-    /// None was answered, and one went unanswered.
-    are_unknown: AtomicBool,
 }
 
 /// What a device with a fault asks whoever runs the simulation for.
@@ -210,7 +200,13 @@ impl Device {
         if self.identity.is_some() {
             self.shared.stats.provisioned(1);
         }
-        let start = self.place as f64 / self.shared.target.pace.connects_per_second.max(0.001);
+        let pace = &self.shared.target.pace;
+        let must_claim = self.identity.is_none() && self.shared.target.claim.is_some();
+        let rate = match must_claim {
+            true => pace.connects_per_second.min(pace.claims_per_second),
+            false => pace.connects_per_second,
+        };
+        let start = self.place as f64 / rate.max(0.001);
         if !self.pause(Duration::from_secs_f64(start)).await {
             loop {
                 match self.power_cycle().await {
@@ -323,121 +319,6 @@ impl Device {
         }
     }
 
-    /// Connects as itself; becomes somebody first if it is nobody yet.
-    async fn connect(&mut self) -> Result<Client<Stream>> {
-        if self.identity.is_none() && self.shared.target.claim.is_some() {
-            self.provision().await?;
-        }
-        let shared = self.shared.clone();
-        let began = Instant::now();
-        let stream = self.dial(self.identity.as_ref()).connect().await;
-        let stream = stream.map_err(|source| self.broker_failed(source))?;
-        let options = self.options();
-        if let Some(deafness) = self.injector.as_mut().and_then(|injector| injector.deafness()) {
-            self.session.deafen(deafness);
-        }
-        let session = std::mem::take(&mut self.session);
-        match Client::open(stream, &options, session).await {
-            Ok(client) => {
-                shared.stats.time(Timed::Connect, began.elapsed());
-                Ok(client)
-            }
-            Err((error, session)) => {
-                self.session = session;
-                Err(self.broker_failed(error))
-            }
-        }
-    }
-
-    async fn provision(&mut self) -> Result<()> {
-        let shared = self.shared.clone();
-        let Some(claiming) = &shared.target.claim else { return Ok(()) };
-        let began = Instant::now();
-        let stream = self.dial(shared.claim.as_ref()).connect().await;
-        let stream = stream.map_err(|source| self.broker_failed(source))?;
-        let fails_late = self.refused_claims < 2
-            && self.injector.as_ref().is_some_and(|injector| injector.is(Fault::ClaimRefused));
-        let options = Options { clean_session: true, ..self.options() };
-        let address = shared.target.broker.to_string();
-        // There are clouds that do not answer certificate signing requests at all.
-        let requests = &shared.requests;
-        let origin = match requests.are_unknown.load(Ordering::Relaxed) {
-            true => KeyOrigin::Cloud,
-            false => claiming.key,
-        };
-        let claimed = provision::claim(
-            stream,
-            &options,
-            claiming,
-            origin,
-            &self.serial,
-            &address,
-            fails_late,
-        );
-        let provisioned = match claimed.await {
-            Ok(provisioned) => provisioned,
-            Err(error) => {
-                self.refused_claims += 1;
-                let is_unanswered = matches!(
-                    &error, Error::Late { what, .. } if what == provision::UNANSWERED_REQUEST
-                );
-                if is_unanswered
-                    && !requests.are_known.load(Ordering::Relaxed)
-                    && !requests.are_unknown.swap(true, Ordering::Relaxed)
-                {
-                    warn!("this cloud answers no signing requests, so it is asked for keys");
-                }
-                return Err(error);
-            }
-        };
-        if origin == KeyOrigin::Device {
-            requests.are_known.store(true, Ordering::Relaxed);
-        }
-        self.identity = Some(self.store.save(&provisioned.pair)?);
-        self.thing = provisioned.thing;
-        self.record.thing = self.thing.clone();
-        shared.stats.time(Timed::Provision, began.elapsed());
-        shared.stats.provisioned(1);
-        self.tell(Did::Provision);
-        Ok(())
-    }
-
-    fn options(&self) -> Options {
-        let pace = &self.shared.target.pace;
-        Options {
-            keep_alive: match self.injector.as_deref() {
-                // So that a lost PINGRESP is met within the run.
-                Some(injector) if injector.is(Fault::NoPingresp) => 2,
-                _ => pace.keep_alive,
-            },
-            patience: pace.patience,
-            clean_session: !self.profile.keeps_session,
-            ..Options::new(self.thing.as_str())
-        }
-    }
-
-    fn dial(&self, identity: Option<&Identity>) -> Dial {
-        let target = &self.shared.target;
-        let tls = self.shared.tls.as_ref().map(|settings| {
-            let config = match identity {
-                Some(identity) => settings.with_identity(identity),
-                None => settings.without_identity(),
-            };
-            if self.clock_is_wrong { with_old_clock(&config) } else { config }
-        });
-        Dial {
-            address: Address { host: target.broker.host.clone(), port: target.broker.port },
-            tls,
-            server_name: target.server_name.clone(),
-            source: self.source,
-            patience: target.pace.patience,
-        }
-    }
-
-    fn broker_failed(&self, source: iotstack_mqtt::client::Error) -> Error {
-        Error::Mqtt { address: self.shared.target.broker.to_string(), source }
-    }
-
     /// What a new image does on this device: what it says, or what the profile rolls.
     fn behaviour(&self, booted: &Booted) -> Behaviour {
         if !booted.behaviour.is_healthy() {
@@ -492,20 +373,6 @@ impl Device {
     fn tell(&self, did: Did<'_>) {
         self.shared.observer.hear(&Event::Device { thing: &self.thing, did });
     }
-}
-
-/// The same settings, with a clock that stands still long ago.
-fn with_old_clock(config: &ClientConfig) -> Arc<ClientConfig> {
-    #[derive(Debug)]
-    struct Old;
-    impl rustls::time_provider::TimeProvider for Old {
-        fn current_time(&self) -> Option<UnixTime> {
-            Some(UnixTime::since_unix_epoch(Duration::from_secs(OLD_CLOCK)))
-        }
-    }
-    let mut config = config.clone();
-    config.time_provider = Arc::new(Old);
-    Arc::new(config)
 }
 
 /// What a clock says that has just got power: shortly after 1970.

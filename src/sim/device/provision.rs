@@ -91,7 +91,9 @@ pub(crate) async fn claim(
     };
     let ask = |topic: &str| topic.to_owned();
     client.publish(ask(create.as_str()), request, QoS::AtLeastOnce).await.map_err(wire)?;
-    let created = answer(&mut client, create.as_str(), patience, serial, address).await;
+    // A cloud that knows no such requests says nothing at all.
+    let limit = patience.min(Duration::from_secs(10));
+    let created = answer(&mut client, create.as_str(), limit, serial, address).await;
     let created: Created = match (created, origin) {
         (Err(Error::Late { seconds, .. }), KeyOrigin::Device) => {
             let what = UNANSWERED_REQUEST.to_owned();
