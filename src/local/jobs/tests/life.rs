@@ -168,3 +168,35 @@ async fn a_rollout_goes_on_after_a_restart() {
     world.until(|sent| sent.published.len() == 4).await;
     assert_eq!(world.counts("j1", "numberOfQueuedThings").await, 3);
 }
+
+#[tokio::test]
+async fn what_was_answered_survives_a_kill_at_any_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = stored(folder.path(), 1_767_225_600_000);
+    world.registry.group("lamps", 3);
+    let more = json!({"jobExecutionsRolloutConfig": {"maximumPerMinute": 3},
+        "jobExecutionsRetryConfig": {"criteriaList": [{"failureType": "FAILED", "numberOfRetries": 1}]}});
+    world.create("j1", &["lamps"], more).await.unwrap();
+    for (thing, request, payload, status, number, version) in [
+        ("lamp-0", "start-next", "{}", "IN_PROGRESS", 1, 2),
+        ("lamp-0", "j1/update", r#"{"status":"IN_PROGRESS"}"#, "IN_PROGRESS", 1, 3),
+        ("lamp-1", "j1/update", r#"{"status":"FAILED"}"#, "QUEUED", 2, 1),
+        ("lamp-0", "j1/update", r#"{"status":"SUCCEEDED"}"#, "SUCCEEDED", 1, 4),
+        ("lamp-1", "start-next", "{}", "IN_PROGRESS", 2, 2),
+        ("lamp-2", "j1/update", r#"{"status":"REJECTED"}"#, "REJECTED", 1, 2),
+    ] {
+        world.ask(&format!("$aws/things/{thing}/jobs/{request}"), payload).await;
+        // What lies on the disk now is what a killed process leaves behind.
+        let left = tempfile::tempdir().unwrap();
+        std::fs::copy(folder.path().join("state.redb"), left.path().join("state.redb")).unwrap();
+        let again = stored(left.path(), 1_767_225_600_000);
+        let input = json!({"jobId": "j1", "thingName": thing});
+        let found = again.call("DescribeJobExecution", input).await.unwrap();
+        let found = &found["execution"];
+        assert_eq!(found["status"], status, "{thing} {request}");
+        assert_eq!(
+            (&found["executionNumber"], &found["versionNumber"]),
+            (&json!(number), &json!(version))
+        );
+    }
+}
