@@ -42,7 +42,7 @@ impl Ledger {
 
     /// Writes the stack's new state, with its event.
     pub fn status(&self, status: StackStatus, reason: Option<String>) -> Commit {
-        let mut name = None;
+        let (mut name, mut news) = (None, None);
         let now = self.cloud.clock.now();
         let commit = self.change(|stack, batch| {
             stack.head.status = status;
@@ -65,13 +65,14 @@ impl Ledger {
                 ..Event::default()
             };
             add_event(stack, batch, event);
+            news = News::of(stack);
             name = Some(Arc::from(stack.head.name.as_str()));
         });
         if let Some(stack) = name {
             tracing::debug!(%stack, status = status.as_str(), "a stack has a new status");
             self.cloud.bus.tell(&CloudEvent::StackChanged { stack, status: status.as_str() });
         }
-        self.notify();
+        self.publish(news);
         commit
     }
 
@@ -85,6 +86,7 @@ impl Ledger {
         change: impl FnOnce(&mut Resource),
     ) {
         let at = self.cloud.clock.now();
+        let mut news = None;
         let _ = self.change(|stack, batch| {
             let resource = stack.resources.entry(logical_id.to_owned()).or_insert_with(|| {
                 Resource { logical_id: logical_id.to_owned(), ..Resource::empty(at) }
@@ -96,17 +98,21 @@ impl Ledger {
             let event = event_of(resource, status, reason);
             put_resource(batch, stack, logical_id);
             add_event(stack, batch, event);
+            news = News::of(stack);
         });
-        self.notify();
+        self.publish(news);
     }
 
     /// Writes an event about something that the stack has no record of any more.
     pub fn tell(&self, resource: &Resource, status: ResourceStatus, reason: Option<&str>) {
         let at = self.cloud.clock.now();
+        let mut news = None;
         let _ = self.change(|stack, batch| {
             let event = Event { at, ..event_of(resource, status, reason) };
             add_event(stack, batch, event);
+            news = News::of(stack);
         });
+        self.publish(news);
     }
 
     /// Changes a resource without an event.
@@ -119,24 +125,36 @@ impl Ledger {
         });
     }
 
-    /// Tells the stack's topics about its last event.
-    fn notify(&self) {
-        let told = self.look(|stack| {
-            let arns = &stack.definition.as_ref()?.notification_arns;
-            let event = stack.events.last()?;
-            (!arns.is_empty()).then(|| (arns.clone(), message(stack, event)))
-        });
-        let Some((arns, message)) = told.flatten() else { return };
+    fn publish(&self, news: Option<News>) {
+        let Some(News { topics, message }) = news else { return };
         let cloud = self.cloud.clone();
         tokio::spawn(async move {
-            let Ok(topics) = cloud.ports.topics() else { return };
-            for arn in arns {
+            let Ok(port) = cloud.ports.topics() else { return };
+            for topic in topics {
                 let subject = Some("AWS CloudFormation Notification");
-                if let Err(fault) = topics.publish(&arn, &message, subject).await {
-                    tracing::debug!(topic = arn, %fault, "an event was not published");
+                if let Err(fault) = port.publish(&topic, &message, subject).await {
+                    tracing::debug!(topic, %fault, "an event was not published");
                 }
             }
         });
+    }
+}
+
+/// An event for the topics that a stack tells.
+struct News {
+    topics: Vec<String>,
+    message: String,
+}
+
+impl News {
+    /// The last event, if anybody wants to hear of it.
+    fn of(stack: &Stack) -> Option<Self> {
+        let topics = &stack.definition.as_ref()?.notification_arns;
+        if topics.is_empty() {
+            return None;
+        }
+        let message = message(stack, stack.events.last()?);
+        Some(News { topics: topics.clone(), message })
     }
 }
 
