@@ -78,6 +78,8 @@ impl Parameters {
             return Err(Fault::not_implemented(format!("parameters of type {}", wanted.data_type)));
         }
         let now = self.clock.now();
+        let known = self.parameters.get(&wanted.name).map(|kept| kept.newest().kind);
+        let key = self.key_of(wanted.kind.or(known), wanted.key)?;
         self.parameters.change(|parameters| {
             let kept = parameters.get(&wanted.name).cloned();
             if kept.is_some() && !wanted.overwrite {
@@ -101,20 +103,6 @@ impl Parameters {
             }
             let largest = if wanted.tier == "Standard" { 4096 } else { 8192 };
             check_value(kind, &wanted.value, wanted.pattern.as_deref(), largest)?;
-            let key = match kind {
-                Kind::SecureString => {
-                    let key = wanted.key.unwrap_or_else(|| "alias/aws/ssm".to_owned());
-                    self.kms
-                        .check_usable(&key)
-                        .map_err(|fault| Fault::new("InvalidKeyId", 400, fault.message))?;
-                    Some(key)
-                }
-                _ if wanted.key.is_some() => {
-                    let reason = "KeyId is for parameters of type SecureString";
-                    return Err(Fault::new("ValidationException", 400, reason));
-                }
-                _ => None,
-            };
             let mut parameter = kept.unwrap_or_else(|| Parameter {
                 name: wanted.name.clone(),
                 versions: Vec::new(),
@@ -136,6 +124,19 @@ impl Parameters {
             parameters.put(&wanted.name, parameter);
             Ok(number)
         })
+    }
+
+    /// The KMS key for a value, which only a SecureString has.
+    fn key_of(&self, kind: Option<Kind>, key: Option<String>) -> Result<Option<String>, Fault> {
+        if kind != Some(Kind::SecureString) {
+            let reason = "KeyId is for parameters of type SecureString";
+            let refused = key.map(|_| Fault::new("ValidationException", 400, reason));
+            return refused.map_or(Ok(None), Err);
+        }
+        let key = key.unwrap_or_else(|| "alias/aws/ssm".to_owned());
+        let unusable = |fault: Fault| Fault::new("InvalidKeyId", 400, fault.message);
+        self.kms.check_usable(&key).map_err(unusable)?;
+        Ok(Some(key))
     }
 
     /// Deletes a parameter.
