@@ -25,6 +25,8 @@ pub struct LocalCa {
     /// When certificates begin to be good: never after the machine's time, even
     /// where the cloud's clock runs ahead of it.
     not_before: Timestamp,
+    /// When this process began to use it.
+    started: Timestamp,
 }
 
 /// A certificate for a server. `Debug` does not show the key.
@@ -72,7 +74,8 @@ impl LocalCa {
         if let Some((_, record)) = store.load::<Record>(table::CA)?.into_iter().next() {
             let key = KeyPair::from_pem(&record.key).map_err(refuse)?;
             let issuer = Issuer::new(params(&record.name, record.made), key);
-            return Ok(LocalCa { pem: record.certificate, issuer, not_before: record.made });
+            let pem = record.certificate;
+            return Ok(LocalCa { pem, issuer, not_before: record.made, started: now });
         }
         let made = Timestamp(now.millis() - ONE_HOUR);
         let name = format!("iotstack local CA {}", id::hex_digits(8));
@@ -85,7 +88,7 @@ impl LocalCa {
         // Everything that this authority signs is stored after it, so nothing
         // waits for this batch.
         drop(store.commit(batch));
-        Ok(LocalCa { pem, issuer: Issuer::new(params, key), not_before: made })
+        Ok(LocalCa { pem, issuer: Issuer::new(params, key), not_before: made, started: now })
     }
 
     /// The certificate of the authority, PEM: what devices must trust.
@@ -109,8 +112,10 @@ impl LocalCa {
         let name = hostnames.first().copied().unwrap_or("localhost");
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        // Some clients refuse servers whose certificate is good for longer.
-        params.not_after = moment(Timestamp(self.not_before.millis() + 800 * 24 * ONE_HOUR));
+        // Some clients refuse servers whose certificate is good for longer; as it is
+        // made anew at every start, that is long enough.
+        params.not_before = moment(Timestamp(self.started.millis() - ONE_HOUR));
+        params.not_after = moment(Timestamp(self.started.millis() + 800 * 24 * ONE_HOUR));
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(refuse)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(refuse)?;
         Ok(ServerCertificate {
