@@ -1,5 +1,7 @@
 //! ARNs: the engine writes an account and a region of its own; clients see those
 //! of the cloud.
+//!
+//! Data of items is never touched: what looks like an ARN there is the user's own text.
 
 use iotstack_local_kernel::Account;
 use serde_json::{Map, Value};

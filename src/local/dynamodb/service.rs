@@ -1,4 +1,7 @@
 //! The service: DynamoDB's operations, handed to the engine.
+//!
+//! The table of operations is two lists: those whose answers describe tables and carry
+//! ARNs, and those whose answers carry items and are left as they are.
 
 use std::sync::Arc;
 use std::time::Duration;

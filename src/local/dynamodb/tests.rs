@@ -1,4 +1,7 @@
 //! The engine through the service: what the stacks and their clients rely on.
+//!
+//! They do not repeat the tests of the library; they hold what the adapter promises: names
+//! of errors, ARNs, the clock, and the resource type.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,18 +1,13 @@
 //! Lambda of the local cloud: functions as local processes.
 //!
 //! Does: functions from zips (custom runtimes, and Python and Node where their
-//! interpreter is installed), run through the Lambda Runtime API on loopback with
-//! time limit, session keys of their role, warm processes, reserved concurrency,
-//! logs, metrics, asynchronous invocations with retries and destinations,
-//! versions, aliases, permissions.
-//!
-//! Does not: layers, images, function URLs, code signing, provisioned
-//! concurrency, event source mappings, extensions; these are refused by name. A
-//! function is a process of this machine under this user: its folder is its own
-//! and its environment is clean, but nothing keeps it from reading what the user
-//! may read. Networks (`VpcConfig`) are stored and change nothing. Processes are
-//! built for this machine, whatever `Architectures` says. Asynchronous
-//! invocations that wait are lost when the cloud ends.
+//! interpreter is installed) through the Lambda Runtime API, with time limit, session
+//! keys, warm processes, reserved concurrency, logs, metrics, events with retries and
+//! destinations, versions, aliases and permissions. Does not, and refuses by name:
+//! layers, images, URLs, code signing, event source mappings, extensions. A function
+//! has its own folder and a clean environment, but nothing keeps it from reading what
+//! its user may read; it is built for this machine, whatever `Architectures` says, and
+//! `VpcConfig` changes nothing. Events that wait are lost when the cloud ends.
 //!
 //! Invariants: no lock is held while a process runs; no environment of a function
 //! is logged; every process belongs to a group that ends with its worker.
@@ -32,6 +27,7 @@ mod record;
 mod resource;
 mod service;
 mod settings;
+mod table;
 #[cfg(test)]
 mod tests;
 

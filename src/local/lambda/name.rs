@@ -1,5 +1,7 @@
 //! How a function is called: by name, by part of its ARN or by the whole of it,
 //! each with or without a version or an alias.
+//!
+//! The account and the region of an ARN are not compared: there is only one of each.
 
 use iotstack_local_kernel::{Account, Fault};
 

@@ -1,4 +1,7 @@
 //! Who else may invoke a function: the statements of its resource policy.
+//!
+//! A statement allows a principal, perhaps only on behalf of one resource or account.
+//! There are no denials, as Lambda's API can write none.
 
 use iotstack_local_kernel::{Account, Fault};
 use serde::{Deserialize, Serialize};

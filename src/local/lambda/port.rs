@@ -1,4 +1,7 @@
 //! What other services ask of functions.
+//!
+//! Rules, topics, alarms and stacks reach functions through it. Whether they may is
+//! their question to ask (`permits`); an invocation itself does not ask again.
 
 use std::sync::Arc;
 

@@ -1,4 +1,8 @@
 //! What is known of a function, as it is kept and as it is shown.
+//!
+//! A function keeps its latest state, its published versions, aliases, permissions
+//! and how its events are treated in one record, which is stored whole. Code is
+//! named by its hash and kept apart.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,7 @@
 //! Lambda's CloudFormation types: functions, permissions, versions, aliases and
 //! the treatment of asynchronous invocations.
+//!
+//! They make the same calls as the API does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

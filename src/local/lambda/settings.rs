@@ -1,4 +1,7 @@
 //! The settings of a function: read from a request, judged, kept.
+//!
+//! Requests of the API and of stacks name the same members. What cannot be had on this
+//! machine is refused by name rather than accepted and forgotten.
 
 use std::collections::BTreeMap;
 

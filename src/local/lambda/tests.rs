@@ -1,4 +1,7 @@
 //! Functions that really run: small scripts, made by the tests.
+//!
+//! They run Python and shell, so they need `python3` on the machine, as a user of
+//! Python functions does. Fake ports witness what functions log, count and send.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -7,9 +7,8 @@
 //! What one resource sends to another needs the permission of the receiver's
 //! policy, as on AWS.
 //!
-//! Does not: send mail or text messages (such subscriptions stay pending), push to
-//! phones, archives and replays, API destinations, pipes, schedulers, HTTPS
-//! endpoints; these are refused by name. Queues speak AWS's JSON protocol only.
+//! Does not: send mail or text messages (such subscriptions stay pending), archives,
+//! API destinations, HTTPS endpoints; these are refused by name. Queues speak JSON only.
 //! Messages outlive the process; the ids with which FIFO queues find doubles do not.
 //!
 //! Invariants: no lock is held while another service is called; a message is

@@ -1,4 +1,7 @@
 //! Aliases: names for versions. Weights between two versions are refused.
+//!
+//! An alias points to one version and may be pointed elsewhere; invocations through
+//! it run what it points to at that moment.
 
 use iotstack_local_kernel::{Call, Commit, Fault, Reply, id, loose, page};
 use serde_json::{Map, Value, json};

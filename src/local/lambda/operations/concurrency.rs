@@ -1,4 +1,7 @@
 //! Reserved concurrency, and how asynchronous invocations are treated.
+//!
+//! A reservation is both the most that may run and, with zero, a way to stop a
+//! function. What is said about events holds for a version or an alias each.
 
 use iotstack_local_kernel::{Call, Commit, Fault, Reply, loose};
 use serde_json::{Map, Value, json};

@@ -1,4 +1,8 @@
 //! Invocations: answered, later, or only judged.
+//!
+//! A synchronous invocation waits for its process, an event returns at once, a dry run
+//! only asks whether the function is there. Errors of functions are answers with a
+//! header, not faults.
 
 use std::sync::Arc;
 

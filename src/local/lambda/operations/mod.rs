@@ -1,4 +1,8 @@
 //! The operations of Lambda's API, one file per noun.
+//!
+//! Each reads the members of a call, asks the service for a change or a look, and
+//! shapes the answer. What is shared is how a function is named and how lists are cut
+//! into pages.
 
 mod alias;
 mod concurrency;

@@ -1,4 +1,7 @@
 //! Permissions: who else may invoke a function.
+//!
+//! Permissions are kept per qualifier, so that an alias may be invoked by others than
+//! the function. The whole policy cannot be written at once, as on AWS.
 
 use iotstack_local_kernel::{Call, Commit, Fault, Reply, loose};
 use serde_json::{Map, Value, json};

@@ -1,4 +1,7 @@
 //! Tags of functions, and what the account is told about its limits.
+//!
+//! Tags belong to the function, not to its versions. The limits of the account are
+//! AWS's numbers; none of them is enforced beyond what other files say.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,7 @@
 //! Published versions: the code and the settings of a moment.
+//!
+//! A version never changes and keeps its code, whatever happens to the function.
+//! Publishing what was not changed since gives the version that is there.
 
 use iotstack_local_kernel::{Call, Commit, Fault, Reply, Timestamp, id, loose, page};
 use serde_json::{Value, json};

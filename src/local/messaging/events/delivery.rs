@@ -1,4 +1,7 @@
 //! Events on their way: which rules want them, and how their targets get them.
+//!
+//! What a target may not or cannot take goes to its dead-letter queue, if it has one. An
+//! event passes a few buses at most, so that buses that feed each other come to rest.
 
 use std::sync::Arc;
 

@@ -1,5 +1,9 @@
 //! EventBridge: buses, rules and their targets.
+//!
+//! Events are matched when they are put and brought to their targets at once; nothing is
+//! kept of them. Schedules are looked at every full minute of the cloud's clock.
 
+mod buses;
 mod delivery;
 mod operations;
 mod resource;

@@ -1,4 +1,7 @@
-//! The operations of EventBridge.
+//! The operations on rules, targets, events and tags.
+//!
+//! Rules and targets are changed whole or not at all. A rule must lose its targets before
+//! it may be deleted, as on AWS; stacks remove both.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,171 +11,11 @@ use iotstack_local_kernel::{Call, Commit, Fault, Reply, loose, page};
 use serde_json::{Map, Value, json};
 
 use super::delivery::Event;
-use super::rule::{Bus, Rule, Target};
+use super::rule::{Rule, Target};
 use super::{BUSES, Events, RULES, invalid, moment_of, no_bus, no_rule};
 use crate::pattern::Pattern;
 
 impl Events {
-    pub(super) fn create_bus(&self, call: Call) -> Result<(Reply, Commit), Fault> {
-        let (arn, commit) = self.make_bus(&call.input)?;
-        Ok((json!({"EventBusArn": arn}).into(), commit))
-    }
-
-    /// Makes a bus; gives its ARN.
-    pub(super) fn make_bus(&self, input: &Map<String, Value>) -> Result<(String, Commit), Fault> {
-        let name = loose::required(input, "Name")?;
-        let is_fit = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
-        if name.len() > 256 || !name.chars().all(is_fit) || Self::is_default(&name) {
-            return Err(invalid(format!(
-                "bus name `{name}` must be up to 256 letters, digits and `._-/` and not `default`"
-            )));
-        }
-        if loose::text(input, "EventSourceName")?.is_some() {
-            return Err(invalid("there are no partners here; leave EventSourceName out"));
-        }
-        let now = self.clock.now();
-        let mut bus = Bus::new(&name, now);
-        describe(&mut bus, input)?;
-        bus.tags = loose::pairs(input, "Tags", ("Key", "Value"))?.into_iter().collect();
-        let mut state = self.state();
-        if state.buses.contains_key(&name) {
-            let message = format!("Event bus {name} already exists.");
-            return Err(Fault::new("ResourceAlreadyExistsException", 400, message));
-        }
-        let mut batch = self.store.batch();
-        batch.put(BUSES, name.as_str(), &bus);
-        state.buses.insert(name.clone(), bus);
-        Ok((self.bus_arn(&name), self.store.commit(batch)))
-    }
-
-    pub(super) fn update_bus(&self, call: Call) -> Result<(Reply, Commit), Fault> {
-        let name = self.bus_of(loose::text(&call.input, "Name")?.as_deref());
-        let commit = self.change_bus(&name, |bus| describe(bus, &call.input))?;
-        Ok((json!({"Name": name, "Arn": self.bus_arn(&name)}).into(), commit))
-    }
-
-    /// Changes a bus and stores it.
-    pub(super) fn change_bus(
-        &self,
-        name: &str,
-        change: impl FnOnce(&mut Bus) -> Result<(), Fault>,
-    ) -> Result<Commit, Fault> {
-        let mut state = self.state();
-        let bus = state.buses.get_mut(name).ok_or_else(|| no_bus(name))?;
-        change(bus)?;
-        bus.modified = self.clock.now();
-        let mut batch = self.store.batch();
-        batch.put(BUSES, name, &*bus);
-        Ok(self.store.commit(batch))
-    }
-
-    pub(super) fn delete_bus(&self, call: Call) -> Result<(Reply, Commit), Fault> {
-        let name = self.bus_of(Some(&loose::required(&call.input, "Name")?));
-        Ok((Reply::empty(), self.remove_bus(&name)?))
-    }
-
-    /// Removes a bus that has no rules; one that is not there is no error.
-    pub(super) fn remove_bus(&self, name: &str) -> Result<Commit, Fault> {
-        if Self::is_default(name) {
-            return Err(invalid("the default event bus cannot be deleted"));
-        }
-        let mut state = self.state();
-        if let Some((_, rule)) = state.rules.keys().find(|(bus, _)| bus == name) {
-            return Err(invalid(format!(
-                "event bus {name} has rules, such as {rule}; delete them first"
-            )));
-        }
-        let mut batch = self.store.batch();
-        if state.buses.remove(name).is_some() {
-            batch.remove(BUSES, name);
-        }
-        Ok(self.store.commit(batch))
-    }
-
-    pub(super) fn describe_bus(&self, call: Call) -> Result<Reply, Fault> {
-        let name = self.bus_of(loose::text(&call.input, "Name")?.as_deref());
-        let state = self.state();
-        let bus = state.buses.get(&name).ok_or_else(|| no_bus(&name))?;
-        Ok(self.shown_bus(bus).into())
-    }
-
-    fn shown_bus(&self, bus: &Bus) -> Value {
-        let mut shown = json!({
-            "Name": bus.name,
-            "Arn": self.bus_arn(&bus.name),
-            "CreationTime": bus.created.fractional_seconds(),
-            "LastModifiedTime": bus.modified.fractional_seconds(),
-        });
-        for (member, value) in [
-            ("Description", bus.description.clone()),
-            ("KmsKeyIdentifier", bus.kms_key.clone()),
-            ("Policy", bus.document()),
-        ] {
-            if let Some(value) = value {
-                shown[member] = json!(value);
-            }
-        }
-        if let Some(queue) = &bus.dead_letter {
-            shown["DeadLetterConfig"] = json!({"Arn": queue});
-        }
-        shown
-    }
-
-    pub(super) fn list_buses(&self, call: Call) -> Result<Reply, Fault> {
-        let prefix = loose::text(&call.input, "NamePrefix")?.unwrap_or_default();
-        let token = loose::text(&call.input, "NextToken")?;
-        let state = self.state();
-        let fitting = state.buses.values().filter(|bus| bus.name.starts_with(&prefix));
-        let (found, next) =
-            page::page(fitting, |bus| bus.name.clone(), token.as_deref(), limit(&call)?)?;
-        let shown: Vec<Value> = found.into_iter().map(|bus| self.shown_bus(bus)).collect();
-        Ok(json!({"EventBuses": shown, "NextToken": next}).into())
-    }
-
-    pub(super) fn put_permission(&self, call: Call) -> Result<(Reply, Commit), Fault> {
-        let bus = self.bus_of(loose::text(&call.input, "EventBusName")?.as_deref());
-        if let Some(policy) = loose::text(&call.input, "Policy")? {
-            let policy: Value = serde_json::from_str(&policy)
-                .map_err(|error| invalid(format!("Policy is not JSON: {error}")))?;
-            let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
-            let commit = self.change_bus(&bus, |bus| {
-                bus.policy = statements
-                    .into_iter()
-                    .enumerate()
-                    .map(|(place, statement)| {
-                        let id = statement["Sid"].as_str().map_or(place.to_string(), str::to_owned);
-                        (id, statement)
-                    })
-                    .collect();
-                Ok(())
-            })?;
-            return Ok((Reply::empty(), commit));
-        }
-        let id = loose::required(&call.input, "StatementId")?;
-        let statement = statement(&call.input, &id, &self.bus_arn(&bus))?;
-        let commit = self.change_bus(&bus, |bus| {
-            bus.policy.insert(id, statement);
-            Ok(())
-        })?;
-        Ok((Reply::empty(), commit))
-    }
-
-    pub(super) fn remove_permission(&self, call: Call) -> Result<(Reply, Commit), Fault> {
-        let bus = self.bus_of(loose::text(&call.input, "EventBusName")?.as_deref());
-        let all = loose::flag(&call.input, "RemoveAllPermissions")?.unwrap_or(false);
-        let id = loose::text(&call.input, "StatementId")?.unwrap_or_default();
-        let commit = self.change_bus(&bus, |bus| {
-            if all {
-                bus.policy.clear();
-            } else if bus.policy.remove(&id).is_none() {
-                let message = format!("Statement with the provided id {id} does not exist.");
-                return Err(Fault::new("ResourceNotFoundException", 400, message));
-            }
-            Ok(())
-        })?;
-        Ok((Reply::empty(), commit))
-    }
-
     pub(super) fn put_rule(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let bus = self.bus_of(loose::text(&call.input, "EventBusName")?.as_deref());
         let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?;
@@ -489,41 +332,6 @@ enum Place {
     Rule((String, String)),
 }
 
-/// Takes over what a request says about a bus.
-pub(super) fn describe(bus: &mut Bus, input: &Map<String, Value>) -> Result<(), Fault> {
-    bus.description = loose::text(input, "Description")?;
-    bus.kms_key = loose::text(input, "KmsKeyIdentifier")?;
-    bus.dead_letter = loose::text(&loose::object(input, "DeadLetterConfig")?, "Arn")?;
-    Ok(())
-}
-
-/// A statement from its parts.
-pub(super) fn statement(input: &Map<String, Value>, id: &str, bus: &str) -> Result<Value, Fault> {
-    let principal = loose::required(input, "Principal")?;
-    let principal = match principal.as_str() {
-        "*" => json!("*"),
-        account => json!({"AWS": format!("arn:aws:iam::{account}:root")}),
-    };
-    let mut statement = json!({
-        "Sid": id,
-        "Effect": "Allow",
-        "Principal": principal,
-        "Action": loose::required(input, "Action")?,
-        "Resource": bus,
-    });
-    let condition = loose::object(input, "Condition")?;
-    if !condition.is_empty() {
-        let (kind, key) =
-            (loose::required(&condition, "Type")?, loose::required(&condition, "Key")?);
-        let mut keys = Map::new();
-        keys.insert(key, json!(loose::required(&condition, "Value")?));
-        let mut kinds = Map::new();
-        kinds.insert(kind, Value::Object(keys));
-        statement["Condition"] = Value::Object(kinds);
-    }
-    Ok(statement)
-}
-
 fn judge_count(count: usize) -> Result<(), Fault> {
     if count > MOST_TARGETS {
         let message = format!("a rule has at most {MOST_TARGETS} targets, not {count}");
@@ -532,7 +340,7 @@ fn judge_count(count: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-fn limit(call: &Call) -> Result<usize, Fault> {
+pub(super) fn limit(call: &Call) -> Result<usize, Fault> {
     let limit = loose::integer(&call.input, "Limit")?.unwrap_or(100);
     if !(1..=100).contains(&limit) {
         return Err(invalid(format!("Limit must be 1 to 100, not {limit}")));

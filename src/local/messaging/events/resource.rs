@@ -1,4 +1,6 @@
 //! CloudFormation types of EventBridge.
+//!
+//! A rule comes with its targets. On a bus of its own its physical id names the bus too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use iotstack_local_kernel::{
 };
 use serde_json::{Map, Value, json};
 
-use super::operations::{describe, statement};
+use super::buses::{describe, statement};
 use super::rule::Target;
 use super::{DEFAULT, Events};
 

@@ -1,4 +1,7 @@
 //! Buses, rules and targets, as they are kept and judged.
+//!
+//! A target is kept as it was given, for those who list it, and is read again when an
+//! event comes.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,7 @@
 //! Schedules of rules: `rate(5 minutes)` and `cron(0 12 * * ? *)`, in UTC.
+//!
+//! The day of the month and the day of the week exclude each other, as in AWS's cron;
+//! one of them must be `?`.
 
 use iotstack_local_kernel::{Fault, Timestamp};
 use time::{Duration, OffsetDateTime};

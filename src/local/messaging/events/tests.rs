@@ -1,4 +1,7 @@
 //! What rules and their targets rely on.
+//!
+//! Fake functions and logs witness what reaches them; queues and topics are those of the
+//! same cloud.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

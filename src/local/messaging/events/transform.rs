@@ -1,4 +1,7 @@
 //! What a target gets of an event: all of it, a part, a text, or a template.
+//!
+//! Everything about it is read and judged when a target is put, so that an event cannot
+//! fail on a wrong template.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,7 @@
 //! The attributes of queues: which there are, what they accept, what they begin with.
+//!
+//! Attributes are texts, as on the wire; they are judged when they are set and read
+//! as numbers where they are needed.
 
 use std::collections::BTreeMap;
 

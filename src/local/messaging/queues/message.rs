@@ -1,4 +1,7 @@
 //! Messages of queues, as they are kept and as they are shown.
+//!
+//! A message keeps its number, which orders it in its queue, and is stored for itself.
+//! The digests are those that clients compute to check what they get.
 
 use std::collections::BTreeMap;
 

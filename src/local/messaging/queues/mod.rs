@@ -1,4 +1,7 @@
 //! SQS: queues.
+//!
+//! Queues are named by their URL, their ARN or plainly; the last part of any of them
+//! counts. All messages are stored with every change of their state.
 
 mod attribute;
 pub(crate) mod message;

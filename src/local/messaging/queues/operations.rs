@@ -1,4 +1,7 @@
 //! The operations of SQS.
+//!
+//! Each takes the lock, changes the queue, hands the change to the store and waits for
+//! it outside of the lock. Receiving waits for a message or for its time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

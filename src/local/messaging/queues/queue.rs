@@ -1,4 +1,7 @@
 //! A queue and its rules: who gets which message, and when again.
+//!
+//! All of this is state and rules: no wire, no store, no clock. The operations hand in
+//! the time and store what came of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

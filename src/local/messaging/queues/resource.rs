@@ -1,4 +1,7 @@
 //! CloudFormation types of SQS.
+//!
+//! A template writes all attributes of a queue except its policy, which is a resource
+//! of its own and survives an update of the queue.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! What senders and receivers rely on.
+//!
+//! The clock is stepped by hand: visibility, delay, retention and long polling are
+//! moments of the cloud's time.
 
 use std::sync::Arc;
 use std::time::Duration;

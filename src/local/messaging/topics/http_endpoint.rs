@@ -1,4 +1,7 @@
 //! HTTP endpoints of subscriptions: on this machine only, without TLS.
+//!
+//! A local cloud that called foreign machines would be a surprise, so it refuses. What
+//! an endpoint does not take is tried again a few times within seconds.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,4 +1,7 @@
 //! SNS: topics and their subscriptions.
+//!
+//! Topics are kept by their ARN, with their subscriptions beside them. Publishing copies
+//! what it needs under the lock and delivers without it.
 
 mod delivery;
 mod http_endpoint;

@@ -1,4 +1,7 @@
 //! The operations of SNS.
+//!
+//! A topic that is made twice with the same attributes is one; what is deleted twice is
+//! no error, as on AWS.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! CloudFormation types of SNS.
+//!
+//! The policy of a topic is a resource of its own and survives an update of the topic.
+//! A topic may bring subscriptions along; they go with it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

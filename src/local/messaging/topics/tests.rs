@@ -1,4 +1,7 @@
 //! What publishers and subscribers rely on.
+//!
+//! Queues of the same cloud, and one HTTP endpoint on this machine, witness what is
+//! delivered.
 
 use std::sync::Arc;
 

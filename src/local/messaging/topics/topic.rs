@@ -1,4 +1,7 @@
 //! Topics and subscriptions, as they are kept, and what their attributes accept.
+//!
+//! What an attribute, a protocol or an endpoint may be is judged here, before a topic
+//! or a subscription changes.
 
 use std::collections::BTreeMap;
 

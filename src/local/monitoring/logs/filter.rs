@@ -1,4 +1,7 @@
 //! Metric filters: lines that become values of metrics.
+//!
+//! A filter looks at every line as it comes and adds to a metric through the port, after
+//! the lock of the groups is released.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,7 @@
 //! A log group with its streams, and what they keep.
+//!
+//! Streams and lines are bounded: the oldest lines of a stream and the quietest streams of
+//! a group make room for new ones.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

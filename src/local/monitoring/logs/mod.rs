@@ -3,6 +3,7 @@
 //! Lines live in memory: a stream keeps its newest ones, a group its newest
 //! streams, and all together have a bound. Retention is the cloud's time.
 
+mod events;
 mod filter;
 mod group;
 mod operations;

@@ -1,12 +1,13 @@
-//! The operations of CloudWatch Logs.
+//! The operations on groups, streams and metric filters.
+//!
+//! Only groups are stored; streams and lines live in memory, so that those operations
+//! need not wait.
 
-use iotstack_local_kernel::{Call, Commit, Fault, Reply, Timestamp, loose, page};
-use serde_json::{Map, Value, json};
+use iotstack_local_kernel::{Call, Commit, Fault, Reply, loose, page};
+use serde_json::{Value, json};
 
 use super::filter::MetricFilter;
-use super::group::{
-    Group, Line, NEWEST, OLDEST, OVERHEAD, Stream, judge_group, judge_retention, judge_stream,
-};
+use super::group::{Group, Stream, judge_group, judge_retention, judge_stream};
 use super::pattern::Pattern;
 use super::{GROUPS, Logs, no_group, no_stream};
 
@@ -193,147 +194,6 @@ impl Logs {
         Ok(json!({"logStreams": shown, "nextToken": next}).into())
     }
 
-    pub(super) fn put_events(&self, call: Call) -> Result<Reply, Fault> {
-        let (group, stream) = (call.text("logGroupName")?, call.text("logStreamName")?);
-        let events = loose::list(&call.input, "logEvents")?;
-        if events.is_empty() || events.len() > 10_000 {
-            return Err(Fault::invalid_input(format!(
-                "logEvents must have 1 to 10000 items, not {}",
-                events.len()
-            )));
-        }
-        let mut lines: Vec<(Timestamp, String)> = Vec::with_capacity(events.len());
-        let mut size = 0;
-        for event in &events {
-            let Value::Object(event) = event else {
-                return Err(Fault::invalid_input("logEvents must be objects"));
-            };
-            let at = loose::integer(event, "timestamp")?
-                .ok_or_else(|| Fault::invalid_input("timestamp is required"))?;
-            let text = loose::required(event, "message")?;
-            size += text.len() + OVERHEAD;
-            if lines.last().is_some_and(|(last, _)| last.0 > at) {
-                return Err(Fault::invalid_input("logEvents must be in the order of their times"));
-            }
-            lines.push((Timestamp(at), text));
-        }
-        if size > LARGEST_BATCH {
-            return Err(Fault::invalid_input(format!(
-                "logEvents has {size} bytes; {LARGEST_BATCH} are allowed"
-            )));
-        }
-        let oldest = Timestamp(call.at.0 - i64::try_from(OLDEST.as_millis()).unwrap_or(0));
-        let newest = call.at.after(NEWEST);
-        let too_old = lines.iter().take_while(|(at, _)| *at < oldest).count();
-        let in_time = lines.iter().take_while(|(at, _)| *at <= newest).count();
-        let total = lines.len();
-        lines.truncate(in_time);
-        lines.drain(..too_old.min(in_time));
-        self.append(group, stream, lines, false)?;
-        let mut rejected = Map::new();
-        if too_old > 0 {
-            rejected.insert("tooOldLogEventEndIndex".to_owned(), json!(too_old));
-        }
-        if in_time < total {
-            rejected.insert("tooNewLogEventStartIndex".to_owned(), json!(in_time));
-        }
-        let mut shown = json!({"nextSequenceToken": "0"});
-        if !rejected.is_empty() {
-            shown["rejectedLogEventsInfo"] = Value::Object(rejected);
-        }
-        Ok(shown.into())
-    }
-
-    pub(super) fn get_events(&self, call: Call) -> Result<Reply, Fault> {
-        let (name, stream) = (group_of(&call)?, call.text("logStreamName")?);
-        let limit = limit(&call, 10_000, 10_000)?;
-        let span = Span::of(&call)?;
-        let token = call.optional_text("nextToken")?.map(Place::parse).transpose()?;
-        let from_head = call.flag("startFromHead")?;
-        let groups = self.groups();
-        let group = groups.all.get(&name).ok_or_else(|| no_group(&name))?;
-        let found = group.streams.get(stream).ok_or_else(|| no_stream(stream))?;
-        let horizon = group.horizon(call.at);
-        let lines: Vec<&Line> =
-            found.lines.iter().filter(|line| line.at >= horizon && span.holds(line)).collect();
-        let (begin, end) = match &token {
-            Some(Place { forward: true, after }) => {
-                let begin = lines.partition_point(|line| line.place() <= *after);
-                (begin, lines.len().min(begin + limit))
-            }
-            Some(Place { forward: false, after }) => {
-                let end = lines.partition_point(|line| line.place() < *after);
-                (end.saturating_sub(limit), end)
-            }
-            None if from_head => (0, lines.len().min(limit)),
-            None => (lines.len().saturating_sub(limit), lines.len()),
-        };
-        let shown = &lines[begin..end];
-        // An empty page repeats its token: that is how clients see the end.
-        let here = token.map_or((i64::MIN, 0), |place| place.after);
-        let first = shown.first().map_or(here, |line| line.place());
-        let last = shown.last().map_or(here, |line| line.place());
-        let events: Vec<Value> = shown.iter().map(|line| line.shown(None)).collect();
-        Ok(json!({
-            "events": events,
-            "nextForwardToken": format!("f/{}.{}", last.0, last.1),
-            "nextBackwardToken": format!("b/{}.{}", first.0, first.1),
-        })
-        .into())
-    }
-
-    pub(super) fn filter_events(&self, call: Call) -> Result<Reply, Fault> {
-        let name = group_of(&call)?;
-        let pattern = Pattern::parse(call.optional_text("filterPattern")?.unwrap_or_default())?;
-        let limit = limit(&call, 10_000, 10_000)?;
-        let span = Span::of(&call)?;
-        let names = loose::texts(&call.input, "logStreamNames")?;
-        let prefix = call.optional_text("logStreamNamePrefix")?.unwrap_or_default();
-        if !names.is_empty() && !prefix.is_empty() {
-            let message = "logStreamNames and logStreamNamePrefix exclude each other";
-            return Err(Fault::invalid_input(message));
-        }
-        let after = match call.optional_text("nextToken")? {
-            None => None,
-            Some(token) => Some(Place::parse(token)?.after),
-        };
-        let groups = self.groups();
-        let group = groups.all.get(&name).ok_or_else(|| no_group(&name))?;
-        if let Some(missing) = names.iter().find(|name| !group.streams.contains_key(*name)) {
-            return Err(no_stream(missing));
-        }
-        let horizon = group.horizon(call.at);
-        let mut fitting: Vec<(&Line, &str)> = group
-            .streams
-            .iter()
-            .filter(|(name, _)| {
-                name.starts_with(prefix) && (names.is_empty() || names.contains(name))
-            })
-            .flat_map(|(name, stream)| stream.lines.iter().map(move |line| (line, name.as_str())))
-            .filter(|(line, _)| {
-                line.at >= horizon
-                    && span.holds(line)
-                    && after.is_none_or(|after| line.place() > after)
-                    && pattern.fits(&line.text)
-            })
-            .collect();
-        fitting.sort_by_key(|(line, _)| line.place());
-        let mut size = 0;
-        let fits = |line: &Line| {
-            size += line.size();
-            size <= LARGEST_PAGE
-        };
-        let taken =
-            fitting.iter().take(limit).map(|(line, _)| *line).take_while(mut_fn(fits)).count();
-        let next = (taken < fitting.len())
-            .then(|| taken.checked_sub(1).map(|last| fitting[last].0.place()))
-            .flatten()
-            .map(|(at, number)| format!("f/{at}.{number}"));
-        let events: Vec<Value> =
-            fitting[..taken].iter().map(|(line, stream)| line.shown(Some(stream))).collect();
-        Ok(json!({"events": events, "searchedLogStreams": [], "nextToken": next}).into())
-    }
-
     pub(super) fn put_metric_filter(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let filter = MetricFilter::read(&call.input, false, call.text("filterName")?, call.at)?;
         let commit = self.add_filter(call.text("logGroupName")?, filter)?;
@@ -446,74 +306,8 @@ impl Logs {
     }
 }
 
-impl Line {
-    fn place(&self) -> (i64, u64) {
-        (self.at.0, self.number)
-    }
-
-    fn shown(&self, stream: Option<&str>) -> Value {
-        let mut shown = json!({
-            "timestamp": self.at.millis(),
-            "message": self.text,
-            "ingestionTime": self.arrived.millis(),
-        });
-        if let Some(stream) = stream {
-            shown["logStreamName"] = json!(stream);
-            shown["eventId"] = json!(format!("{:056}", self.number));
-        }
-        shown
-    }
-}
-
-/// From when to when lines are wanted.
-struct Span {
-    start: i64,
-    end: i64,
-}
-
-impl Span {
-    fn of(call: &Call) -> Result<Self, Fault> {
-        let start = call.optional_integer("startTime")?.unwrap_or(i64::MIN);
-        let end = call.optional_integer("endTime")?.unwrap_or(i64::MAX);
-        if start > end {
-            let message = format!("startTime {start} must not be after endTime {end}");
-            return Err(Fault::invalid_input(message));
-        }
-        Ok(Span { start, end })
-    }
-
-    fn holds(&self, line: &Line) -> bool {
-        // The end itself is left out, as AWS does.
-        self.start <= line.at.0 && line.at.0 < self.end
-    }
-}
-
-/// A place between lines, which a token names.
-struct Place {
-    forward: bool,
-    after: (i64, u64),
-}
-
-impl Place {
-    fn parse(token: &str) -> Result<Self, Fault> {
-        let read = || {
-            let (way, place) = token.split_once('/')?;
-            let (at, number) = place.split_once('.')?;
-            let forward = match way {
-                "f" => true,
-                "b" => false,
-                _ => return None,
-            };
-            Some(Place { forward, after: (at.parse().ok()?, number.parse().ok()?) })
-        };
-        read().ok_or_else(|| {
-            Fault::invalid_input(format!("nextToken `{token}` was not given by a page"))
-        })
-    }
-}
-
 /// The group that a call names, by its name or its ARN.
-fn group_of(call: &Call) -> Result<String, Fault> {
+pub(super) fn group_of(call: &Call) -> Result<String, Fault> {
     if let Some(name) = call.optional_text("logGroupName")? {
         return Ok(name.to_owned());
     }
@@ -532,21 +326,10 @@ fn name_of_arn(arn: &str) -> String {
     name.trim_end_matches(":*").to_owned()
 }
 
-fn limit(call: &Call, default: i64, most: i64) -> Result<usize, Fault> {
+pub(super) fn limit(call: &Call, default: i64, most: i64) -> Result<usize, Fault> {
     let limit = call.optional_integer("limit")?.unwrap_or(default);
     if !(1..=most).contains(&limit) {
         return Err(Fault::invalid_input(format!("limit must be 1 to {most}, not {limit}")));
     }
     Ok(usize::try_from(limit).unwrap_or(1))
 }
-
-/// A predicate that counts while it is asked.
-fn mut_fn<'a>(mut fits: impl FnMut(&'a Line) -> bool) -> impl FnMut(&&'a Line) -> bool {
-    move |line| fits(line)
-}
-
-/// What one PutLogEvents may bring.
-const LARGEST_BATCH: usize = 1_048_576;
-
-/// What one page of FilterLogEvents brings.
-const LARGEST_PAGE: usize = 1_048_576;

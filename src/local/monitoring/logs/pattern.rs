@@ -101,9 +101,7 @@ impl Condition {
             Condition::Compare { path, operator, value: wanted } => {
                 select(value, path).iter().any(|found| operator.holds(found, wanted))
             }
-            Condition::Is { path, value: wanted } => {
-                select(value, path).contains(&wanted)
-            }
+            Condition::Is { path, value: wanted } => select(value, path).contains(&wanted),
             Condition::Exists { path, wanted } => select(value, path).is_empty() != *wanted,
         }
     }

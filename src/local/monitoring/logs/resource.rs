@@ -1,4 +1,7 @@
 //! CloudFormation types of CloudWatch Logs.
+//!
+//! They make the same calls as the API does. A stream of a template is made again, empty,
+//! if the cloud was started anew without it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! What clients of CloudWatch Logs rely on.
+//!
+//! The clock is stepped by hand, so that retention and the age of lines can be tried.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! What alarms do when their state changes: they tell topics, functions and the
 //! event bus.
+//!
+//! An action that fails is logged and does not keep the others from running.
 
 use std::sync::Arc;
 

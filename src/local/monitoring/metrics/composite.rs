@@ -1,4 +1,7 @@
 //! Rules of composite alarms: `ALARM("a") AND NOT (OK(b) OR FALSE)`.
+//!
+//! A rule is read when it is put and again when it is evaluated; depth and length are
+//! bounded.
 
 use iotstack_local_kernel::Fault;
 

@@ -1,4 +1,7 @@
 //! Dashboards: kept as they are, judged as far as a reader needs it.
+//!
+//! What a widget shows is not judged: whoever draws it finds out. The body comes back
+//! byte for byte.
 
 use iotstack_local_kernel::{Call, Commit, Fault, Reply, Timestamp, loose, page};
 use serde::{Deserialize, Serialize};

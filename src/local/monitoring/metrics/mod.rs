@@ -6,6 +6,7 @@
 
 mod action;
 mod alarm;
+mod alarm_operations;
 mod composite;
 mod dashboard;
 mod evaluate;

@@ -1,4 +1,7 @@
 //! Times in requests and answers: numbers in JSON, texts in XML.
+//!
+//! Clients of the JSON protocol send and expect seconds since 1970, older ones that send
+//! forms expect ISO 8601.
 
 use iotstack_local_kernel::{Call, Fault, Timestamp};
 use serde_json::{Map, Value, json};

@@ -1,4 +1,7 @@
 //! Metrics: put, read, listed.
+//!
+//! Data of a request is read and judged as a whole before any of it counts. Lists and
+//! statistics read the same minutes that alarms do.
 
 use iotstack_local_kernel::{Call, Fault, Reply, Timestamp, loose, page};
 use serde_json::{Map, Value, json};

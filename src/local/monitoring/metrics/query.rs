@@ -160,7 +160,13 @@ impl<'a> Run<'a> {
                 let points = times.into_iter().map(|at| (at, number)).collect();
                 vec![named(Line { label: String::new(), points, period }, false)]
             }
-            Outcome::Series(line) => vec![named(line, false)],
+            Outcome::Series(mut line) => {
+                // What was calculated is called by its id, not by what it was made of.
+                if matches!(query.source, Source::Expression { .. }) {
+                    line.label.clear();
+                }
+                vec![named(line, false)]
+            }
             Outcome::List(lines) => lines.into_iter().map(|line| named(line, true)).collect(),
             Outcome::Text(_) => return Err(invalid(format!("query `{}` is a text", query.id))),
         })

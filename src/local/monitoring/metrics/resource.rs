@@ -1,4 +1,7 @@
 //! CloudFormation types of CloudWatch.
+//!
+//! They make the same calls as the API does.
+//! An alarm that is there already is not taken over by a stack.
 
 use std::sync::Arc;
 
