@@ -8,13 +8,14 @@
 //!
 //! Real: versioning with delete markers, ranges, conditions, checksums, tags,
 //! copies, multipart uploads, signatures, presigned URLs with their expiry, and
-//! IAM permissions of the caller. Bytes lie in memory, or in files of the state
-//! folder whose names say nothing about keys.
+//! IAM permissions of the caller, notifications to functions, queues, topics
+//! and the event bus. Bytes lie in memory, or in files of the state folder whose
+//! names say nothing about keys.
 //!
 //! Stored and given back, but without effect: bucket policies (a policy that
 //! demands TLS would shut out the plain endpoint), CORS, lifecycle rules,
-//! notification destinations, encryption. Not offered: replication, object lock,
-//! select, websites, access control lists other than the owner's.
+//! encryption. Not offered: replication, object lock, select, websites, access
+//! control lists other than the owner's.
 
 mod access;
 mod blob;
@@ -26,6 +27,7 @@ mod error;
 mod front;
 mod listing;
 mod multipart;
+mod notify;
 mod object;
 mod operations;
 mod port;

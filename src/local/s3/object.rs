@@ -11,6 +11,7 @@ use crate::Error;
 use crate::blob::Blob;
 use crate::body::Received;
 use crate::condition::{ReadCondition, Verdict, WriteCondition, wire_etag};
+use crate::notify::Happening;
 use crate::record::{Checksums, Content, ENCRYPTION, Encryption, Headers, Version};
 use crate::store::Buckets;
 use crate::tags::tags_of_header;
@@ -60,7 +61,8 @@ pub(crate) async fn put(
         parts: Vec::new(),
     };
     let condition = WriteCondition { if_match: input.if_match, if_none_match: input.if_none_match };
-    let version = buckets.put(&input.bucket, &input.key, content, &condition).await?;
+    let version =
+        buckets.put(&input.bucket, &input.key, content, &condition, Happening::Put).await?;
     let content = version.content.clone().unwrap_or_default();
     Ok(dto::PutObjectOutput {
         e_tag: Some(wire_etag(&content.etag)),
@@ -260,7 +262,9 @@ pub(crate) async fn copy(
     content.parts = Vec::new();
     buckets.read(&input.bucket, |_| ())?;
     content.blob = buckets.blobs.copy(&content.blob).await?;
-    let made = buckets.put(&input.bucket, &input.key, content, &WriteCondition::default()).await?;
+    let made = buckets
+        .put(&input.bucket, &input.key, content, &WriteCondition::default(), Happening::Copy)
+        .await?;
     let content = made.content.clone().unwrap_or_default();
     Ok(dto::CopyObjectOutput {
         copy_object_result: Some(dto::CopyObjectResult {

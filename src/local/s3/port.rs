@@ -12,6 +12,7 @@ use md5::{Digest, Md5};
 use crate::Error;
 use crate::body::LARGEST;
 use crate::condition::WriteCondition;
+use crate::notify::Happening;
 use crate::object::{check_key, encryption, read_all, shown_version};
 use crate::presign::Presigner;
 use crate::record::{Content, Headers, Version};
@@ -61,7 +62,8 @@ impl Objects for Port {
                 ..Content::default()
             };
             let condition = WriteCondition::default();
-            let version = self.buckets.put(bucket, key, content, &condition).await?;
+            let version =
+                self.buckets.put(bucket, key, content, &condition, Happening::Put).await?;
             Ok(self.object(&version, bytes)?)
         })
     }

@@ -347,8 +347,9 @@ fn notification(value: &Value) -> Value {
         if all.is_empty() { Value::Null } else { Value::Array(all) }
     };
     let bridge = &value["EventBridgeConfiguration"];
+    let bridge = !bridge.is_null() && flag(&bridge["EventBridgeEnabled"]) != json!(false);
     json!({
-        "event_bridge_configuration": (!bridge.is_null()).then(|| json!({})),
+        "event_bridge_configuration": bridge.then(|| json!({})),
         "lambda_function_configurations":
             list("LambdaConfigurations", "Function", "lambda_function_arn"),
         "queue_configurations": list("QueueConfigurations", "Queue", "queue_arn"),

@@ -14,7 +14,10 @@ use serde_json::Value;
 use crate::Error;
 use crate::blob::{Blob, Blobs};
 use crate::condition::WriteCondition;
-use crate::record::{BucketRecord, Content, Part, Setting, Upload, Version, Versioning};
+use crate::notify::{self, Happening};
+use crate::record::{
+    BucketRecord, Content, NOTIFICATION, Part, Setting, Upload, Version, Versioning,
+};
 
 /// All buckets of the account.
 pub(crate) struct Buckets {
@@ -35,6 +38,14 @@ pub(crate) struct Bucket {
     /// The versions of each key, the newest last; never empty.
     pub(crate) keys: BTreeMap<String, Vec<Arc<Version>>>,
     pub(crate) uploads: BTreeMap<String, Upload>,
+}
+
+/// Where a new version comes from.
+enum Origin<'a> {
+    /// A request that brought or copied it.
+    Request(Happening),
+    /// An upload in parts, which ends with it.
+    Upload(&'a Upload),
 }
 
 /// What a deletion did.
@@ -172,8 +183,9 @@ impl Buckets {
         key: &str,
         content: Content,
         condition: &WriteCondition,
+        happening: Happening,
     ) -> Result<Arc<Version>, Error> {
-        self.enter(bucket, key, content, condition, None).await
+        self.enter(bucket, key, content, condition, Origin::Request(happening)).await
     }
 
     /// Enters the object of a completed upload, and ends the upload.
@@ -183,7 +195,7 @@ impl Buckets {
         content: Content,
         condition: &WriteCondition,
     ) -> Result<Arc<Version>, Error> {
-        self.enter(&upload.bucket, &upload.key, content, condition, Some(upload)).await
+        self.enter(&upload.bucket, &upload.key, content, condition, Origin::Upload(upload)).await
     }
 
     async fn enter(
@@ -192,8 +204,12 @@ impl Buckets {
         key: &str,
         content: Content,
         condition: &WriteCondition,
-        upload: Option<&Upload>,
+        origin: Origin<'_>,
     ) -> Result<Arc<Version>, Error> {
+        let (upload, happening) = match origin {
+            Origin::Upload(upload) => (Some(upload), Happening::Completed),
+            Origin::Request(happening) => (None, happening),
+        };
         let fresh = content.blob.clone();
         let entered = (|| {
             let mut state = self.lock();
@@ -219,16 +235,18 @@ impl Buckets {
                 batch.remove(UPLOADS, upload.record_key());
                 blobs.extend(upload.parts.into_values().map(|part| part.blob));
             }
+            let told = owner.notification();
             state.sequence = sequence;
-            Ok((version, self.cloud.store.commit(batch), blobs))
+            Ok((version, self.cloud.store.commit(batch), blobs, told))
         })();
         match entered {
             Err(error) => {
                 self.blobs.remove(&fresh);
                 Err(error)
             }
-            Ok((version, commit, blobs)) => {
+            Ok((version, commit, blobs, told)) => {
                 self.finish(commit, blobs).await?;
+                notify::tell(&self.cloud, told, &version, happening);
                 self.cloud
                     .bus
                     .tell(&CloudEvent::ObjectCreated { bucket: bucket.into(), key: key.into() });
@@ -244,12 +262,24 @@ impl Buckets {
         key: &str,
         version: Option<&str>,
     ) -> Result<Deleted, Error> {
-        let (deleted, commit, blobs) = {
+        let (deleted, commit, blobs, told, gone) = {
             let mut state = self.lock();
             let sequence = state.sequence + 1;
             let owner = state.bucket_mut(bucket)?;
             let mut batch = self.cloud.store.batch();
+            // What is told of the deletion, which has no content any more.
+            let gone = Version {
+                bucket: bucket.to_owned(),
+                key: key.to_owned(),
+                id: version.unwrap_or(NULL).to_owned(),
+                sequence,
+                modified: self.cloud.clock.now(),
+                content: None,
+            };
             let marks = owner.record.versioning != Versioning::Never;
+            // Deleting what is not there changes nothing that could be told.
+            let happens = (marks && version.is_none()) || owner.holds(key, &gone.id);
+            let told = owner.notification().filter(|_| happens);
             let (deleted, blobs) = match version {
                 Some(version) => owner.remove(key, version, &mut batch),
                 None if marks => {
@@ -270,9 +300,13 @@ impl Buckets {
                 }
             };
             state.sequence = sequence;
-            (deleted, self.cloud.store.commit(batch), blobs)
+            (deleted, self.cloud.store.commit(batch), blobs, told, gone)
         };
         self.finish(commit, blobs).await?;
+        let marked = deleted.marker && version.is_none();
+        let happening = if marked { Happening::Marked } else { Happening::Deleted };
+        let id = deleted.version.clone().unwrap_or(gone.id.clone());
+        notify::tell(&self.cloud, told, &Version { id, ..gone }, happening);
         Ok(deleted)
     }
 
@@ -415,6 +449,15 @@ impl Bucket {
             true => Err(Error::DeleteMarker { version: id.to_owned() }),
             false => Ok(found.clone()),
         }
+    }
+
+    fn holds(&self, key: &str, id: &str) -> bool {
+        self.keys.get(key).is_some_and(|versions| versions.iter().any(|v| v.id == id))
+    }
+
+    /// Whom to tell about changes.
+    fn notification(&self) -> Option<Value> {
+        self.record.settings.get(NOTIFICATION.name).cloned()
     }
 
     fn next_version_id(&self) -> String {

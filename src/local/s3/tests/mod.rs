@@ -2,6 +2,7 @@
 
 mod bench;
 mod buckets;
+mod notifications;
 mod objects;
 mod odd;
 mod presigned;
