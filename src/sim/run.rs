@@ -17,7 +17,7 @@ use crate::device::{DeviceRecord, Favour};
 use crate::fleet::FleetOutcome;
 use crate::observe::{Event, Observer};
 use crate::report::{Moment, Report};
-use crate::scenario::{Facts, Scenario};
+use crate::scenario::{Facts, Scenario, Verdict};
 use crate::target::Target;
 use crate::version::compare;
 use crate::{Error, Result};
@@ -73,7 +73,12 @@ pub async fn run_with(
     let Watch { fleet, curve, .. } = watch;
     let outcome = fleet.stop().await?;
     let facts = facts(scenario, &outcome, view.as_ref(), &curve, began.elapsed());
-    let verdicts = scenario.expectations.iter().map(|expected| expected.judge(&facts)).collect();
+    let mut verdicts: Vec<_> =
+        scenario.expectations.iter().map(|expected| expected.judge(&facts)).collect();
+    if view.is_none_or(|view| !view.is_over()) {
+        // Nobody has to write that down for it to be expected.
+        verdicts.push(unfinished(scenario, view.as_ref()));
+    }
     Ok(Report {
         scenario: scenario.name.clone(),
         seed: scenario.seed,
@@ -257,6 +262,19 @@ fn facts(
         }
     }
     facts
+}
+
+/// The verdict on a run whose time was up before the job was over.
+fn unfinished(scenario: &Scenario, view: Option<&JobView>) -> Verdict {
+    let found = match view {
+        None => "the cloud never said how the job stands".to_owned(),
+        Some(view) => format!(
+            "the job is {} with {} executions queued and {} in progress",
+            view.status, view.queued, view.in_progress
+        ),
+    };
+    let seconds = scenario.timeout.as_secs();
+    Verdict { expectation: format!("ends within its time of {seconds} s"), is_met: false, found }
 }
 
 fn ticks(every: Duration) -> tokio::time::Interval {

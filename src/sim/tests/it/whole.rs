@@ -153,6 +153,22 @@ async fn a_fleet_over_several_processes_comes_to_the_same_verdict() {
     assert_eq!(ends(&report), ends(&alone), "the same seed, the same ends");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_time_is_up_does_not_pass() {
+    let cloud = TestCloud::start().await;
+    // Every image drips, and nothing is patient enough to see the end of it.
+    cloud.web.behave(&[super::web::Manner::StallsAfter(4096)]);
+    let mut target = cloud.target();
+    target.pace.stall = std::time::Duration::from_secs(30);
+    let text = SCENARIO.replace("timeout: 60 s", "timeout: 2 s").replace("size: 40", "size: 3");
+    let scenario = Scenario::from_yaml(&text).unwrap();
+    let report = run(&scenario, target, &Operator(cloud), Arc::new(Silence)).await.unwrap();
+    assert!(!report.is_passed());
+    let last = report.verdicts.last().unwrap();
+    assert_eq!(last.expectation, "ends within its time of 2 s");
+    assert!(last.found.contains("in progress"), "{last:?}");
+}
+
 #[tokio::test]
 async fn a_worker_that_ends_early_ends_the_run() {
     let cloud = TestCloud::start().await;
