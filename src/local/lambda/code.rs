@@ -15,6 +15,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use iotstack_local_kernel::id;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -79,6 +81,12 @@ impl Codes {
         if package.hash == hash { Ok(package) } else { Err(missing()) }
     }
 
+    /// Lets go of all code, and of where it is unpacked; what is stored stays.
+    pub(crate) fn clear(&self) {
+        let packages = std::mem::take(&mut *self.lock());
+        drop(packages);
+    }
+
     /// Forgets all code but this, and what somebody is about to use or still runs.
     pub(crate) fn keep_only(&self, used: &BTreeSet<String>) {
         let mut packages = self.lock();
@@ -135,11 +143,29 @@ impl Package {
 /// A folder that only its owner can enter, and that goes when it is dropped.
 pub(crate) fn private_folder() -> Result<TempDir, Error> {
     let folder = tempfile::Builder::new()
-        .prefix("iotstack-lambda-")
+        .prefix(&format!("{PREFIX}{}-", std::process::id()))
         .tempdir()
         .map_err(Error::machine("a folder for code cannot be made"))?;
     archive::keep_private(folder.path())?;
     Ok(folder)
+}
+
+/// Removes the folders of clouds that ended without doing it, as when they were killed.
+pub(crate) fn remove_left_behind() {
+    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let owner = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX)?.split_once('-'))
+            .and_then(|(owner, _)| Pid::from_raw(owner.parse().ok()?));
+        if let Some(owner) = owner
+            && test_kill_process(owner) == Err(Errno::SRCH)
+            && let Err(error) = fs::remove_dir_all(entry.path())
+        {
+            tracing::debug!(%error, "a folder of a cloud that ended stays");
+        }
+    }
 }
 
 fn write(folder: &Path, hash: &str, zip: &[u8]) -> Result<PathBuf, Error> {
@@ -162,4 +188,25 @@ fn write(folder: &Path, hash: &str, zip: &[u8]) -> Result<PathBuf, Error> {
 
 fn file_of(folder: &Path, hash: &str) -> PathBuf {
     folder.join(format!("{hash}.zip"))
+}
+
+/// How the names of folders begin; the process that owns them follows.
+const PREFIX: &str = "iotstack-lambda-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_folders_of_ended_processes_are_removed() {
+        let own = private_folder().unwrap();
+        // A process that has ended, whose id nobody has yet.
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let left = std::env::temp_dir().join(format!("{PREFIX}{}-left", ended.id()));
+        fs::create_dir_all(&left).unwrap();
+        remove_left_behind();
+        assert!(own.path().exists());
+        assert!(!left.exists());
+    }
 }

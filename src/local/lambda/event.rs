@@ -55,7 +55,11 @@ impl Lambda {
             let Ok(plan) = self.plan(name) else { return };
             let version = plan.version.number.clone();
             let run = self.clone().run(plan, request_id.clone(), payload.clone(), None, false);
-            let (outcome, pause) = match run.await {
+            // Waiting is bounded by those before; the place is free again during pauses.
+            let turn = self.event_turns.acquire().await;
+            let ran = run.await;
+            drop(turn);
+            let (outcome, pause) = match ran {
                 Err(fault) if fault.status == 429 => {
                     throttles += 1;
                     // Throttled events are tried again until they are too old.

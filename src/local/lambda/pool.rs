@@ -123,6 +123,12 @@ impl Pool {
         drop(ended);
     }
 
+    /// Ends all idle processes.
+    pub(crate) fn clear(&self) {
+        let ended = std::mem::take(&mut lock(&self.state).idle);
+        drop(ended);
+    }
+
     /// Ends processes that were idle for long.
     pub(crate) fn reap(&self) {
         let ended: Vec<Leased> = lock(&self.state)

@@ -12,8 +12,9 @@ use bytes::Bytes;
 use iotstack_local_kernel::{
     Account, Clock, Cloud, Commit, Fault, Store, StoreError, Timestamp, id,
 };
+use tokio::sync::Semaphore;
 
-use crate::code::Codes;
+use crate::code::{self, Codes};
 use crate::error::not_found;
 use crate::name::{FunctionName, function_arn};
 use crate::pool::{Leased, Pool};
@@ -31,6 +32,8 @@ pub(crate) struct Lambda {
     pub(crate) pool: Pool,
     /// How many asynchronous invocations wait or run.
     pub(crate) events: AtomicUsize,
+    /// How many of them run at once: more would only start more processes.
+    pub(crate) event_turns: Semaphore,
     functions: Mutex<BTreeMap<String, Function>>,
 }
 
@@ -46,6 +49,7 @@ impl Lambda {
     pub(crate) fn restore(cloud: &Arc<Cloud>) -> Result<Arc<Self>, StoreError> {
         let functions: BTreeMap<String, Function> =
             cloud.store.load(FUNCTIONS)?.into_iter().collect();
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Arc::new(Lambda {
             cloud: Arc::downgrade(cloud),
             account: cloud.account.clone(),
@@ -54,18 +58,22 @@ impl Lambda {
             codes: Codes::new(cloud.store.folder()),
             pool: Pool::new(),
             events: AtomicUsize::new(0),
+            event_turns: Semaphore::new(2 * cores.clamp(2, 16)),
             functions: Mutex::new(functions),
         }))
     }
 
     /// Begins to end processes that nobody uses, where there is a runtime to do it.
+    /// With that runtime all processes and folders end, whoever still holds the
+    /// service then.
     pub(crate) fn start(self: &Arc<Self>) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let lambda = Arc::downgrade(self);
+        runtime.spawn_blocking(code::remove_left_behind);
+        let ending = Ending(Arc::downgrade(self));
         runtime.spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(30)).await;
-                let Some(lambda) = lambda.upgrade() else { return };
+                let Some(lambda) = ending.0.upgrade() else { return };
                 lambda.pool.reap();
             }
         });
@@ -349,6 +357,18 @@ impl Lambda {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+}
+
+/// Lives as long as the runtime, and ends what must not outlive it.
+struct Ending(Weak<Lambda>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(lambda) = self.0.upgrade() {
+            lambda.pool.clear();
+            lambda.codes.clear();
+        }
     }
 }
 

@@ -605,3 +605,50 @@ async fn an_invocation_goes_on_when_its_caller_leaves() {
     caller.abort();
     until("it ends", || witness.sum("Invocations") == 1.0).await;
 }
+
+#[tokio::test]
+async fn a_burst_of_events_shares_few_processes() {
+    let (cloud, witness) = lambda();
+    let code = "import os, time\ndef handler(event, context):\n    time.sleep(0.02)\n    print('pid', os.getpid())";
+    create(&cloud, python("f", code)).await;
+    for _ in 0..100 {
+        cloud.ports.functions().unwrap().invoke_event("f", Bytes::from_static(b"{}"));
+    }
+    until("all events are done", || {
+        witness.lines().iter().filter(|line| line.starts_with("pid")).count() == 100
+    })
+    .await;
+    let lines = witness.lines();
+    let pids: std::collections::BTreeSet<&String> =
+        lines.iter().filter(|line| line.starts_with("pid")).collect();
+    assert!(pids.len() <= 32, "{}", pids.len());
+    assert_eq!(witness.sum("Errors"), 0.0);
+}
+
+#[test]
+fn nothing_outlives_the_runtime() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (cloud, found) = runtime.block_on(async {
+        let (cloud, _) = lambda();
+        let code = "import os\ndef handler(event, context):\n    return [os.getpid(), os.environ['LAMBDA_TASK_ROOT'], os.environ['HOME']]";
+        create(&cloud, python("f", code)).await;
+        let (found, _) = invoke(&cloud, "f", "{}").await;
+        (cloud, found)
+    });
+    assert!(Path::new(found[1].as_str().unwrap()).exists());
+    drop(runtime);
+    // Somebody may still hold the cloud; its processes and folders are gone all the same.
+    assert!(!Path::new(found[1].as_str().unwrap()).exists());
+    assert!(!Path::new(found[2].as_str().unwrap()).exists());
+    let began = Instant::now();
+    let is_there = || {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", found[0])).unwrap_or_default();
+        !status.is_empty() && !status.contains("State:\tZ")
+    };
+    while is_there() {
+        assert!(began.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(cloud);
+}
