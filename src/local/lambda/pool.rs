@@ -25,6 +25,8 @@ pub(crate) struct Pool {
 struct State {
     idle: Vec<Leased>,
     running: BTreeMap<String, u32>,
+    /// How many invocations wait for a place.
+    waiting: u32,
 }
 
 /// A process with its place.
@@ -88,13 +90,17 @@ impl Pool {
         }
         let oldest = {
             let mut state = lock(&self.state);
+            state.waiting += 1;
             let oldest = (0..state.idle.len()).min_by_key(|place| state.idle[*place].since);
             oldest.map(|place| state.idle.swap_remove(place))
         };
         // Ended outside of the lock.
         drop(oldest);
+        let waiting = Waiting(self.state.clone());
         let closed = |_| Fault::internal("the processes of functions are ended");
-        self.permits.clone().acquire_owned().await.map_err(closed)
+        let permit = self.permits.clone().acquire_owned().await.map_err(closed);
+        drop(waiting);
+        permit
     }
 
     /// Puts a process into its place.
@@ -108,10 +114,17 @@ impl Pool {
         Leased { function, revision, expires, worker, since: Instant::now(), _permit: permit }
     }
 
-    /// Keeps a process for its next invocation.
+    /// Keeps a process for its next invocation, unless somebody waits for its place.
     pub(crate) fn give_back(&self, mut leased: Leased) {
         leased.since = Instant::now();
-        lock(&self.state).idle.push(leased);
+        let mut state = lock(&self.state);
+        if state.waiting == 0 {
+            state.idle.push(leased);
+        } else {
+            // Ended outside of the lock.
+            drop(state);
+            drop(leased);
+        }
     }
 
     /// Ends the idle processes of a function, except those of these revisions.
@@ -141,6 +154,15 @@ impl Pool {
     /// How many invocations of a function run now.
     pub(crate) fn running(&self, function: &str) -> u32 {
         lock(&self.state).running.get(function).copied().unwrap_or(0)
+    }
+}
+
+/// Somebody who waits for a place; counts until it is dropped.
+struct Waiting(Arc<Mutex<State>>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        lock(&self.0).waiting -= 1;
     }
 }
 
