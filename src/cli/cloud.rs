@@ -61,7 +61,8 @@ pub async fn session(context: &Context) -> Result<Session> {
     Ok(session)
 }
 
-fn is_local(url: &str) -> bool {
+/// Whether a cloud is on this machine.
+pub fn is_local(url: &str) -> bool {
     ["://127.", "://localhost", "://[::1]"].iter().any(|local| url.contains(local))
 }
 

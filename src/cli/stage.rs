@@ -17,6 +17,8 @@ use iotstack_sim::{Address, Claiming, KeyOrigin, KeyPair, Pace, Target};
 use iotstack_stacks::{Handlers, Request};
 use serde_json::{Map, Value, json};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::context::Context;
 use super::error::{Error, Kind, Result};
 use super::{cloud, fleet, handlers};
@@ -29,6 +31,19 @@ pub struct Stage {
     local: Option<LocalCloud>,
     session: Session,
     prefix: String,
+    /// The broker that was named, or that a local cloud has told.
+    broker: Option<Broker>,
+    /// Whether the cloud is on this machine.
+    is_near: bool,
+}
+
+/// Where devices connect, if AWS is not to be asked, and who vouches for it.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    /// `host` or `host:port`.
+    pub address: String,
+    /// Certificates, PEM; those that this machine trusts if absent.
+    pub authority: Option<String>,
 }
 
 impl Stage {
@@ -70,31 +85,36 @@ impl Stage {
         let clients = session.clients(&Environment::default()).await?;
         let fleet = Fleet::open(clients, &fleet::stack_name(ENVIRONMENT)).await?;
         let prefix = fleet.thing_group()?.to_owned();
-        Ok(Stage { fleet, local: Some(local), session, prefix })
+        Ok(Stage { fleet, local: Some(local), session, prefix, broker: None, is_near: true })
     }
 
     /// The stack that stands in the account of an environment.
-    pub async fn account(context: &Context, stack: &fleet::StackOption) -> Result<Self> {
+    pub async fn account(
+        context: &Context,
+        stack: &fleet::StackOption,
+        broker: Option<Broker>,
+    ) -> Result<Self> {
         let session = cloud::session(context).await?;
         let fleet = fleet::open(context, stack).await?;
         let prefix = fleet.thing_group()?.to_owned();
-        Ok(Stage { fleet, local: None, session, prefix })
-    }
-
-    /// The cloud of this process.
-    pub fn cloud(&self) -> Option<&LocalCloud> {
-        self.local.as_ref()
+        let is_near = session.endpoint_url().is_some_and(cloud::is_local);
+        let broker = match (broker, session.endpoint_url()) {
+            (None, Some(endpoint)) if is_near => told_by(endpoint).await,
+            (broker, _) => broker,
+        };
+        Ok(Stage { fleet, local: None, session, prefix, broker, is_near })
     }
 
     /// What devices must know.
     pub async fn target(&self) -> Result<Target> {
         let claim = self.fleet.claim().await?;
         let (name, certificate) = self.fleet.signing_certificate().await?;
-        let broker = match &self.local {
-            Some(local) => address(local.mqtt(), 8883)?,
-            None => address(&self.fleet.endpoint().await?.host, 8883)?,
+        let broker = match (&self.broker, &self.local) {
+            (Some(given), _) => given.address.clone(),
+            (None, Some(local)) => local.mqtt().to_owned(),
+            (None, None) => self.fleet.endpoint().await?.host,
         };
-        let mut target = Target::new(broker, self.prefix.clone());
+        let mut target = Target::new(address(&broker, 8883)?, self.prefix.clone());
         target.claim = Some(Claiming {
             claim: KeyPair {
                 certificate: claim.credentials.certificate_pem,
@@ -111,8 +131,15 @@ impl Stage {
             target.authority = Some(local.ca_pem().to_owned());
             target.allows_plain_downloads = true;
         } else {
-            target.authority = Some(system_authorities()?);
-            target.pace = Pace::aws();
+            let given = self.broker.as_ref().and_then(|broker| broker.authority.clone());
+            target.authority = Some(match given {
+                Some(authority) => authority,
+                None => system_authorities()?,
+            });
+            target.allows_plain_downloads = self.is_near;
+            if !self.is_near {
+                target.pace = Pace::aws();
+            }
         }
         Ok(target)
     }
@@ -181,6 +208,23 @@ async fn bootstrap(session: &Session) -> Result<()> {
     }
 }
 
+/// The broker of an `iotstack local` at this endpoint; nothing if it is another cloud.
+async fn told_by(endpoint: &str) -> Option<Broker> {
+    let host = endpoint.strip_prefix("http://")?.trim_end_matches('/');
+    let mut stream = tokio::net::TcpStream::connect(host).await.ok()?;
+    let request =
+        format!("GET /_iotstack/health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.take(LONGEST_ANSWER).read_to_string(&mut answer).await.ok()?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body)?;
+    let health: Value = serde_json::from_str(body).ok()?;
+    Some(Broker {
+        address: health["mqtt"].as_str()?.to_owned(),
+        authority: health["authority"].as_str().map(str::to_owned),
+    })
+}
+
 /// The authorities that this machine trusts, PEM, for brokers with public certificates.
 fn system_authorities() -> Result<String> {
     let path = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty());
@@ -214,6 +258,8 @@ fn address(text: &str, port: u16) -> Result<Address> {
     };
     Ok(Address { host: host.to_owned(), port })
 }
+
+const LONGEST_ANSWER: u64 = 64 * 1024;
 
 /// What the stack on this machine is called after.
 const ENVIRONMENT: &str = "dev";

@@ -12,7 +12,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{Error, Kind, Result};
 use crate::cli::fleet::StackOption;
 use crate::cli::operator::Operator;
-use crate::cli::stage::Stage;
+use crate::cli::stage::{Broker, Stage};
 use crate::cli::ui::playing::Playing;
 use crate::cli::ui::{self, out, style, tell};
 
@@ -50,6 +50,14 @@ pub struct Arguments {
     #[arg(short, long)]
     json: bool,
 
+    /// Connects devices here instead of where AWS IoT says; with --env
+    #[arg(long, value_name = "HOST:PORT")]
+    broker: Option<String>,
+
+    /// The certificates that vouch for the broker, PEM [default: those this machine trusts]
+    #[arg(long, value_name = "FILE", requires = "broker")]
+    broker_ca: Option<PathBuf>,
+
     #[command(flatten)]
     stack: StackOption,
 }
@@ -70,7 +78,7 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
     let report = cloud::block_on_threads(async {
         match &context.options.env {
             None => on_this_machine(&scenario, arguments.time_lapse, context).await,
-            Some(_) => in_an_account(&scenario, &arguments.stack, context).await,
+            Some(_) => in_an_account(&scenario, &arguments, context).await,
         }
     })?;
     if let Some(path) = &arguments.html {
@@ -112,10 +120,22 @@ pub async fn on_this_machine(
 /// Plays against the stack of an account, and takes away what the devices left there.
 async fn in_an_account(
     scenario: &Scenario,
-    stack: &StackOption,
+    arguments: &Arguments,
     context: &Context,
 ) -> Result<Report> {
-    let stage = Stage::account(context, stack).await?;
+    let broker = match &arguments.broker {
+        Some(address) => {
+            let read = |path: &PathBuf| {
+                std::fs::read_to_string(path).map_err(|error| {
+                    Error::usage(format!("cannot read `{}`: {error}", path.display()))
+                })
+            };
+            let authority = arguments.broker_ca.as_ref().map(read).transpose()?;
+            Some(Broker { address: address.clone(), authority })
+        }
+        None => None,
+    };
+    let stage = Stage::account(context, &arguments.stack, broker).await?;
     let target = stage.target().await?;
     let things: Vec<String> =
         scenario.devices.iter().map(|device| target.thing_name(&device.serial)).collect();

@@ -3,6 +3,7 @@
 //! On a terminal the line stays in its place; in a pipe every phase is a line, and the
 //! numbers are told at each tenth of the way.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,7 @@ pub struct Playing {
 #[derive(Debug, Default)]
 struct Numbers {
     phase: String,
-    provisioned: usize,
-    connected: usize,
+    connected: HashSet<String>,
     started: usize,
     good: usize,
     bad: usize,
@@ -71,7 +71,7 @@ impl Playing {
         let done = numbers.good + numbers.bad;
         let line = format!(
             "{} of {size} connected, {} updating, {} {}",
-            numbers.connected,
+            numbers.connected.len(),
             numbers.started.saturating_sub(done),
             style::good(format!("{} succeeded", numbers.good)),
             match numbers.bad {
@@ -94,16 +94,18 @@ impl Playing {
 
 impl Observer for Playing {
     fn hear(&self, event: &Event<'_>) {
-        let did = match event {
+        let (thing, did) = match event {
             Event::Phase(words) => return self.phase(words),
-            Event::Device { did, .. } => did,
+            Event::Device { thing, did } => (thing, did),
             _ => return,
         };
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         match did {
-            Did::Provision => numbers.provisioned += 1,
-            Did::Connect => numbers.connected += 1,
-            Did::Disconnect { .. } => numbers.connected = numbers.connected.saturating_sub(1),
+            Did::Connect => drop(numbers.connected.insert((*thing).to_owned())),
+            // A reset says no goodbye.
+            Did::Disconnect { .. } | Did::Boot { .. } | Did::Die { .. } => {
+                drop(numbers.connected.remove(*thing));
+            }
             Did::Start { .. } => numbers.started += 1,
             Did::End { outcome, .. } if outcome.status() == JobExecutionStatus::Succeeded => {
                 numbers.good += 1

@@ -61,6 +61,7 @@ async fn health(State(gateway): State<Arc<Gateway>>) -> Response {
     axum_json(&json!({
         "endpoint": addresses.endpoint,
         "mqtt": addresses.mqtt,
+        "authority": gateway.parts.ca.pem(),
         "account": account.id,
         "region": account.region,
         "time": gateway.cloud.clock.now().iso8601(),
