@@ -101,10 +101,12 @@ impl Observer for Playing {
         };
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         match did {
-            Did::Connect => drop(numbers.connected.insert((*thing).to_owned())),
+            Did::Connect => {
+                numbers.connected.insert((*thing).to_owned());
+            }
             // A reset says no goodbye.
             Did::Disconnect { .. } | Did::Boot { .. } | Did::Die { .. } => {
-                drop(numbers.connected.remove(*thing));
+                numbers.connected.remove(*thing);
             }
             Did::Start { .. } => numbers.started += 1,
             Did::End { outcome, .. } if outcome.status() == JobExecutionStatus::Succeeded => {
