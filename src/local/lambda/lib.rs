@@ -3,8 +3,8 @@
 //! Does: functions from zips (custom runtimes, and Python and Node where their
 //! interpreter is installed) through the Lambda Runtime API, with time limit, session
 //! keys, warm processes, reserved concurrency, logs, metrics, events with retries and
-//! destinations, versions, aliases and permissions. Does not, and refuses by name:
-//! layers, images, URLs, code signing, event source mappings, extensions. A function
+//! destinations, queues as sources, versions, aliases and permissions. Does not, and
+//! refuses by name: layers, images, URLs, code signing, extensions. A function
 //! has its own folder and a clean environment, but nothing keeps it from reading what
 //! its user may read; it is built for this machine, whatever `Architectures` says, and
 //! `VpcConfig` changes nothing. Events that wait are lost when the cloud ends.
@@ -17,6 +17,7 @@ mod code;
 mod error;
 mod event;
 mod interpreter;
+mod mapping;
 mod name;
 mod operations;
 mod policy;

@@ -1,5 +1,5 @@
-//! Lambda's CloudFormation types: functions, permissions, versions, aliases and
-//! the treatment of asynchronous invocations.
+//! Lambda's CloudFormation types: functions, permissions, versions, aliases, event
+//! sources and the treatment of asynchronous invocations.
 //!
 //! They make the same calls as the API does.
 
@@ -25,6 +25,7 @@ pub(crate) fn register(cloud: &Cloud, lambda: &Arc<Lambda>) {
     cloud.add_resource(Arc::new(VersionType(lambda.clone())));
     cloud.add_resource(Arc::new(AliasType(lambda.clone())));
     cloud.add_resource(Arc::new(EventInvokeConfigType(lambda.clone())));
+    cloud.add_resource(Arc::new(EventSourceMappingType(lambda.clone())));
 }
 
 struct FunctionType(Arc<Lambda>);
@@ -362,6 +363,56 @@ impl ResourceHandler for EventInvokeConfigType {
             });
             match removed {
                 Ok(((), commit)) => Ok(commit.stored().await.map_err(Fault::from)?),
+                Err(fault) => gone_is_fine(fault),
+            }
+        })
+    }
+}
+
+struct EventSourceMappingType(Arc<Lambda>);
+
+impl EventSourceMappingType {
+    fn state(&self, id: String) -> ResourceState {
+        let arn = self.0.account.arn("lambda", format_args!("event-source-mapping:{id}"));
+        ResourceState::new(id.clone()).with("Id", id).with("EventSourceMappingArn", arn)
+    }
+}
+
+impl ResourceHandler for EventSourceMappingType {
+    fn type_name(&self) -> &'static str {
+        "AWS::Lambda::EventSourceMapping"
+    }
+
+    fn create<'a>(
+        &'a self,
+        request: &'a ResourceRequest,
+    ) -> BoxFuture<'a, Result<ResourceState, ResourceFault>> {
+        Box::pin(async move {
+            let (mapping, commit) = self.0.make_mapping(&object(&request.properties)?)?;
+            commit.stored().await.map_err(Fault::from)?;
+            Ok(self.state(mapping.id))
+        })
+    }
+
+    fn update<'a>(
+        &'a self,
+        request: &'a ResourceRequest,
+    ) -> BoxFuture<'a, Result<ResourceState, ResourceFault>> {
+        Box::pin(async move {
+            let input = object(&request.properties)?;
+            let (mapping, commit) = self.0.change_mapping(request.physical_id()?, &input)?;
+            commit.stored().await.map_err(Fault::from)?;
+            Ok(self.state(mapping.id))
+        })
+    }
+
+    fn delete<'a>(
+        &'a self,
+        request: &'a ResourceRequest,
+    ) -> BoxFuture<'a, Result<(), ResourceFault>> {
+        Box::pin(async move {
+            match self.0.remove_mapping(request.physical_id()?) {
+                Ok((_, commit)) => Ok(commit.stored().await.map_err(Fault::from)?),
                 Err(fault) => gone_is_fine(fault),
             }
         })

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::code::{self, Codes};
 use crate::error::not_found;
+use crate::mapping::{MAPPINGS, Mapping};
 use crate::name::{FunctionName, function_arn};
 use crate::pool::{Leased, Pool};
 use crate::process::{Invocation, Launch, LogTarget, Outcome, Worker};
@@ -35,6 +36,7 @@ pub(crate) struct Lambda {
     /// How many of them run at once: more would only start more processes.
     pub(crate) event_turns: Semaphore,
     functions: Mutex<BTreeMap<String, Function>>,
+    mappings: Mutex<BTreeMap<String, Mapping>>,
 }
 
 /// What an invocation needs to know, taken before it begins.
@@ -60,6 +62,7 @@ impl Lambda {
             events: AtomicUsize::new(0),
             event_turns: Semaphore::new(2 * cores.clamp(2, 16)),
             functions: Mutex::new(functions),
+            mappings: Mutex::new(cloud.store.load(MAPPINGS)?.into_iter().collect()),
         }))
     }
 
@@ -69,6 +72,10 @@ impl Lambda {
     pub(crate) fn start(self: &Arc<Self>) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn_blocking(code::remove_left_behind);
+        let mappings: Vec<Mapping> = self.mappings().values().cloned().collect();
+        for mapping in mappings {
+            self.poll(mapping);
+        }
         let ending = Ending(Arc::downgrade(self));
         runtime.spawn(async move {
             loop {
@@ -85,6 +92,10 @@ impl Lambda {
 
     pub(crate) fn functions(&self) -> MutexGuard<'_, BTreeMap<String, Function>> {
         self.functions.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub(crate) fn mappings(&self) -> MutexGuard<'_, BTreeMap<String, Mapping>> {
+        self.mappings.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     pub(crate) fn arn(&self, name: &str) -> String {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use http::Method;
-use iotstack_local_kernel::{Operation, Operations, Protocol, Service};
+use iotstack_local_kernel::{Commit, Fault, Operation, Operations, Protocol, Reply, Service};
 
 use crate::service::Lambda;
 
@@ -179,6 +179,36 @@ impl Service for Lambda {
                 Self::untag,
             )
             .rest("ListTags", GET, "/2017-03-31/tags/{Resource}", Self::list_tags)
+            .rest_async(
+                "CreateEventSourceMapping",
+                POST,
+                "/2015-03-31/event-source-mappings",
+                |lambda, call| stored(lambda.create_mapping(&call)),
+            )
+            .rest(
+                "GetEventSourceMapping",
+                GET,
+                "/2015-03-31/event-source-mappings/{UUID}",
+                Self::get_mapping,
+            )
+            .rest(
+                "ListEventSourceMappings",
+                GET,
+                "/2015-03-31/event-source-mappings?EventSourceArn&FunctionName&Marker&MaxItems:int",
+                Self::list_mappings,
+            )
+            .rest_async(
+                "UpdateEventSourceMapping",
+                PUT,
+                "/2015-03-31/event-source-mappings/{UUID}",
+                |lambda, call| stored(lambda.update_mapping(&call)),
+            )
+            .rest_stored(
+                "DeleteEventSourceMapping",
+                DELETE,
+                "/2015-03-31/event-source-mappings/{UUID}",
+                Self::delete_mapping,
+            )
             .rest("GetAccountSettings", GET, "/2016-08-19/account-settings", Self::account_settings)
             .rest(
                 "GetFunctionCodeSigningConfig",
@@ -193,11 +223,17 @@ impl Service for Lambda {
         &[
             ("PublishLayerVersion", "layers are not unpacked; put everything into the zip"),
             ("CreateFunctionUrlConfig", "functions have no URLs here; invoke them"),
-            ("CreateEventSourceMapping", "no queue or stream is polled for functions"),
             ("CreateCodeSigningConfig", "signatures of zips are not checked"),
             ("PutProvisionedConcurrencyConfig", "warm processes are kept anyway"),
             ("InvokeWithResponseStream", "responses are not streamed; use Invoke"),
             ("InvokeAsync", "it was replaced by Invoke with the type Event"),
         ]
     }
+}
+
+/// Answers when the change is stored.
+async fn stored(changed: Result<(Reply, Commit), Fault>) -> Result<Reply, Fault> {
+    let (reply, commit) = changed?;
+    commit.stored().await?;
+    Ok(reply)
 }

@@ -13,7 +13,8 @@ use bytes::Bytes;
 use iotstack_local_kernel::ports::{LogStreams, Metrics, Queues};
 use iotstack_local_kernel::testing::{call, cloud};
 use iotstack_local_kernel::{
-    Account, Body, BoxFuture, Clock, Cloud, Fault, Reply, ResourceRequest, Store, Timestamp,
+    Account, Body, BoxFuture, Clock, Cloud, Fault, Operation, Operations, Protocol, Reply,
+    ResourceRequest, Service, Store, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -623,6 +624,75 @@ async fn a_burst_of_events_shares_few_processes() {
         lines.iter().filter(|line| line.starts_with("pid")).collect();
     assert!(pids.len() <= 32, "{}", pids.len());
     assert_eq!(witness.sum("Errors"), 0.0);
+}
+
+/// A queue that gives what it holds and forgets what is deleted.
+#[derive(Default)]
+struct FakeQueue(Mutex<Vec<&'static str>>);
+
+impl Service for FakeQueue {
+    fn scopes(&self) -> &'static [&'static str] {
+        &["sqs"]
+    }
+
+    fn protocols(&self) -> &'static [Protocol] {
+        &[]
+    }
+
+    fn operations(self: Arc<Self>) -> Vec<Operation> {
+        Operations::of(self)
+            .named_async("ReceiveMessage", |queue, call| async move {
+                assert_eq!(call.input["QueueUrl"], QUEUE);
+                let found: Vec<Value> = queue
+                    .0
+                    .lock()
+                    .unwrap()
+                    .iter()
+                    .map(|body| json!({"MessageId": body, "Body": body, "ReceiptHandle": body}))
+                    .collect();
+                if found.is_empty() || call.input["WaitTimeSeconds"] == 0 {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    return Ok(Reply::empty());
+                }
+                Ok(json!({"Messages": found}).into())
+            })
+            .named("DeleteMessageBatch", |queue, call| {
+                let entries = call.input["Entries"].as_array().unwrap().clone();
+                let is_done = |body: &str| entries.iter().any(|e| e["ReceiptHandle"] == body);
+                queue.0.lock().unwrap().retain(|body| !is_done(body));
+                Ok(Reply::empty())
+            })
+            .list()
+    }
+}
+
+const QUEUE: &str = "arn:aws:sqs:us-east-1:123456789012:q";
+
+#[tokio::test]
+async fn a_function_gets_the_messages_of_its_queue() {
+    let (cloud, witness) = lambda();
+    let queue = Arc::new(FakeQueue::default());
+    cloud.services.add(queue.clone());
+    let code = "def handler(event, context):\n    bodies = [r['body'] for r in event['Records']]\n    \
+                print('got', *bodies)\n    \
+                return {'batchItemFailures': [{'itemIdentifier': b} for b in bodies if b == 'bad']}";
+    create(&cloud, python("f", code)).await;
+    let input = json!({
+        "FunctionName": "f", "EventSourceArn": QUEUE, "FunctionResponseTypes": ["ReportBatchItemFailures"],
+    });
+    let made = call(&cloud, "lambda", "CreateEventSourceMapping", input.clone()).await.unwrap();
+    assert_eq!(made["State"], "Enabled");
+    let twice = call(&cloud, "lambda", "CreateEventSourceMapping", input).await.unwrap_err();
+    assert_eq!(twice.code, "ResourceConflictException");
+    queue.0.lock().unwrap().extend(["a", "bad", "b"]);
+    until("what was done is deleted", || *queue.0.lock().unwrap() == ["bad"]).await;
+    until("the function logged", || witness.lines().contains(&"got a bad b".to_owned())).await;
+    let stream = json!({"FunctionName": "f", "EventSourceArn": "arn:aws:kinesis:us-east-1:123456789012:stream/s"});
+    let refused = call(&cloud, "lambda", "CreateEventSourceMapping", stream).await.unwrap_err();
+    assert!(refused.message.contains("must be the ARN of a queue"), "{refused}");
+    let id = json!({"UUID": made["UUID"]});
+    call(&cloud, "lambda", "DeleteEventSourceMapping", id.clone()).await.unwrap();
+    assert!(call(&cloud, "lambda", "GetEventSourceMapping", id).await.is_err());
 }
 
 #[test]
