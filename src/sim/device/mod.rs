@@ -40,7 +40,7 @@ use crate::observe::{Did, Event, Observer, Stats, Timed};
 use crate::profile::Profile;
 use crate::target::Target;
 use crate::trust::Trust;
-use crate::update::{State, Updater};
+use crate::update::{JobKey, State, Updater};
 
 /// What the whole fleet is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,8 +76,10 @@ pub(crate) enum Favour {
 }
 
 /// The update that a device works on, as far as time goes.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Work {
+    /// Which one, as soon as it has been begun.
+    key: Option<JobKey>,
     began: Option<Instant>,
     download_began: Option<Instant>,
     failed_fetches: u32,

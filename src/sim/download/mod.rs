@@ -198,7 +198,12 @@ impl<'a> Sender<'a> {
     async fn send(&mut self, bytes: Bytes) -> Option<Step> {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let room = rest.len().min(CHUNK);
+            let piece = match self.request.fault {
+                // What drips comes second by second, and not in one lump after a while.
+                Some(BodyFault::Drips { bytes_per_second }) => bytes_per_second as usize,
+                _ => CHUNK,
+            };
+            let room = rest.len().min(piece.clamp(1, CHUNK));
             let mut chunk = rest.split_to(room);
             let from = self.position;
             match self.request.fault {

@@ -240,7 +240,8 @@ impl Device {
         talk: &mut Talk,
     ) -> Result<(), End> {
         let key = execution.key();
-        let is_new = updater.job() != Some(&key);
+        // A power cut may have taken the journal's knowledge of it, but not ours.
+        let is_new = self.work.key.as_ref() != Some(&key) && updater.job() != Some(&key);
         talk.version = Some(execution.version_number);
         let Some(mut document) = execution.job_document else {
             talk.must_describe = true;
@@ -253,7 +254,8 @@ impl Device {
         }
         let order = Order::read(&document);
         if is_new {
-            self.work = Work { began: Some(Instant::now()), ..Work::default() };
+            let began = Some(Instant::now());
+            self.work = Work { key: Some(key.clone()), began, ..Work::default() };
             talk.last_progress = 0;
             talk.fetch = None;
             talk.stream = None;
@@ -282,6 +284,7 @@ impl Device {
             self.clock_is_wrong = false;
             updater.reconsider(&mut self.flash)?;
             talk.has_hint = true;
+            self.work = Work::default();
             self.shared.stats.busy(-1);
         }
         Ok(())
@@ -325,6 +328,8 @@ impl Device {
     fn note_end(&mut self, job: JobKey, outcome: Option<&Outcome>, talk: &mut Talk) {
         let took = self.work.began.take().map_or(Duration::ZERO, |began| began.elapsed());
         let at = self.shared.stats.age().as_secs_f64();
+        // One that began in an earlier life of this program was never counted.
+        let was_counted = self.work.key.is_some();
         let is_known = self.record.updates.iter().any(|update| update.job == job);
         talk.version = None;
         talk.brought = None;
@@ -335,7 +340,9 @@ impl Device {
             injector.spend();
             self.flash.heal();
         }
-        self.shared.stats.busy(-1);
+        if was_counted {
+            self.shared.stats.busy(-1);
+        }
         if is_known {
             return;
         }
