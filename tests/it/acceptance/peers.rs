@@ -150,8 +150,13 @@ fn the_stock_cdk_program_deploys_what_iotstack_synthesized() {
 fn the_clients_of_mosquitto_publish_and_subscribe() {
     let (live, _) = deployed();
     let folder = live.project.path("pump");
-    let provisioned =
-        live.run(["device", "provision", "firmware-dev-pump-7", "--into", folder.to_str().unwrap()]);
+    let provisioned = live.run([
+        "device",
+        "provision",
+        "firmware-dev-pump-7",
+        "--into",
+        folder.to_str().unwrap(),
+    ]);
     provisioned.success();
     std::fs::write(folder.join("authority.pem"), live.cloud.authority()).unwrap();
     let client = |name: &str, arguments: &[&str]| -> Command {
@@ -168,7 +173,14 @@ fn the_clients_of_mosquitto_publish_and_subscribe() {
     // One client subscribes and then publishes: an answer comes back on its own topic.
     let output = client(
         "mosquitto_rr",
-        &["-t", shadow, "-e", &format!("{shadow}/accepted"), "-m", r#"{"state":{"reported":{"rpm":7}}}"#],
+        &[
+            "-t",
+            shadow,
+            "-e",
+            &format!("{shadow}/accepted"),
+            "-m",
+            r#"{"state":{"reported":{"rpm":7}}}"#,
+        ],
     );
     let mut output = output;
     let answer = succeed(output.output().unwrap(), "mosquitto_rr");

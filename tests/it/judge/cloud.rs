@@ -145,11 +145,6 @@ impl Cloud {
         self.authority.as_deref().unwrap()
     }
 
-    /// What it has logged.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
-
     /// Makes `command` talk to this cloud and nothing else of AWS: endpoint,
     /// credentials, region, and no configuration from the home folder.
     pub fn reach<'a>(&self, command: &'a mut Command) -> &'a mut Command {
