@@ -282,7 +282,15 @@ impl Device {
                     Err(error) => self.flash_failed(error),
                 };
             }
-            let attempt = Box::pin(self.connect()).await;
+            let mut control = self.control.clone();
+            let over = async {
+                // An error means that whoever watches is gone, which is an end as well.
+                let _ = control.wait_for(|control| control.is_over).await;
+            };
+            let attempt = tokio::select! {
+                attempt = Box::pin(self.connect()) => attempt,
+                () = over => return After::Over,
+            };
             let end = match attempt {
                 Ok(client) => {
                     backoff.reset();

@@ -363,10 +363,11 @@ pub const LONG: Duration = Duration::from_secs(30);
 /// Everything fast.
 pub fn pace() -> Pace {
     Pace {
-        patience: Duration::from_millis(700),
+        // Long enough for a machine that does much else meanwhile.
+        patience: Duration::from_millis(1500),
         backoff: Duration::from_millis(20),
         longest_backoff: Duration::from_millis(200),
-        self_test: Duration::from_millis(900),
+        self_test: Duration::from_secs(4),
         reset: Duration::from_millis(2),
         watchdog: Duration::from_millis(5),
         stall: Duration::from_millis(300),

@@ -261,6 +261,22 @@ async fn mqtt_connect_retries_without_a_connack() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_simulation_waits_for_no_broker() {
+    let cloud = Cloud::start().await;
+    cloud.misbehave(withhold("CONNACK", u32::MAX));
+    let mut target = cloud.target();
+    target.pace.patience = Duration::from_secs(600);
+    let fleet = cloud.device_in(lamp(), None, target);
+    let end = tokio::time::Instant::now() + LONG;
+    while cloud.connects().is_empty() {
+        assert!(tokio::time::Instant::now() < end);
+        tokio::task::yield_now().await;
+    }
+    let stopped = tokio::time::timeout(LONG, fleet.stop()).await.unwrap();
+    assert_eq!(stopped.devices.len(), 1);
+}
+
+#[tokio::test]
 async fn mqtt_subscribe_retry_no_suback() {
     let cloud = Cloud::start().await;
     cloud.misbehave(withhold("SUBACK", 1));

@@ -91,9 +91,18 @@ expect:
   - duration < 1 min
 ";
 
+/// Devices that are in no hurry: what they make of a seed must not depend on how busy
+/// the machine is.
+fn patient(cloud: &TestCloud) -> iotstack_sim::Target {
+    let mut target = cloud.target();
+    target.pace.patience = std::time::Duration::from_secs(8);
+    target.pace.self_test = std::time::Duration::from_secs(30);
+    target
+}
+
 async fn play(seed: u64) -> (iotstack_sim::Report, BTreeMap<String, String>) {
     let cloud = TestCloud::with_tls("localhost").await;
-    let target = cloud.target();
+    let target = patient(&cloud);
     let scenario = Scenario::from_yaml(SCENARIO).unwrap().with_seed(seed);
     let ends = Arc::new(Ends::default());
     let report = run(&scenario, target, &Operator(cloud), ends.clone()).await.unwrap();
@@ -126,7 +135,7 @@ async fn a_scenario_comes_to_its_verdict_and_the_same_seed_to_the_same_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fleet_over_several_processes_comes_to_the_same_verdict() {
     let cloud = TestCloud::with_tls("localhost").await;
-    let target = cloud.target();
+    let target = patient(&cloud);
     let scenario = Scenario::from_yaml(SCENARIO).unwrap();
     let workers = Workers {
         program: std::env::current_exe().unwrap(),
@@ -172,7 +181,7 @@ async fn a_run_whose_time_is_up_does_not_pass() {
 #[tokio::test]
 async fn a_worker_that_ends_early_ends_the_run() {
     let cloud = TestCloud::start().await;
-    let target = cloud.target();
+    let target = patient(&cloud);
     let scenario = Scenario::from_yaml(SCENARIO).unwrap();
     let program = "/bin/false".into();
     let workers = Workers { program, arguments: Vec::new(), processes: 2 };
