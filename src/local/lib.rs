@@ -25,6 +25,7 @@ use std::sync::Arc;
 use iotstack_local_broker::{Broker, Listener, raise_file_limit};
 use iotstack_local_kernel::cloud::Addresses;
 use iotstack_local_kernel::{Cloud, Store};
+use iotstack_local_lambda::Functions;
 use iotstack_mqtt::tls::Identity;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -42,6 +43,7 @@ use parts::Parts;
 pub struct LocalCloud {
     cloud: Arc<Cloud>,
     broker: Arc<Broker>,
+    functions: Functions,
     addresses: Addresses,
     ca_pem: String,
     root: RootKey,
@@ -78,6 +80,7 @@ pub async fn start(options: Options) -> Result<LocalCloud, Error> {
     };
     cloud.listen_at(addresses.clone());
     let (broker, ca_pem) = (parts.broker.clone(), parts.ca.pem().to_owned());
+    let functions = parts.functions.clone();
     let loopback_only = options.host.is_loopback();
     let history = console::History::of(&cloud);
     let gateway = Arc::new(Gateway { cloud: cloud.clone(), parts, history, loopback_only });
@@ -88,7 +91,8 @@ pub async fn start(options: Options) -> Result<LocalCloud, Error> {
         }
     });
     tracing::info!(endpoint = addresses.endpoint, mqtt = addresses.mqtt, "the local cloud runs");
-    Ok(LocalCloud { cloud, broker, addresses, ca_pem, root: options.root, http, _mqtt: mqtt })
+    let root = options.root;
+    Ok(LocalCloud { cloud, broker, functions, addresses, ca_pem, root, http, _mqtt: mqtt })
 }
 
 impl LocalCloud {
@@ -137,6 +141,7 @@ impl LocalCloud {
 impl Drop for LocalCloud {
     fn drop(&mut self) {
         self.http.abort();
+        self.functions.end();
     }
 }
 

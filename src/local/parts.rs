@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use iotstack_local_broker::{Broker, Settings};
 use iotstack_local_kernel::Cloud;
+use iotstack_local_lambda::Functions;
 use iotstack_local_registry::LocalCa;
 use iotstack_local_s3::Front;
 
@@ -16,6 +17,8 @@ use crate::{Error, Options};
 pub struct Parts {
     /// S3 answers requests by itself.
     pub objects: Front,
+    /// The functions, whose processes end with the cloud.
+    pub functions: Functions,
     /// The broker takes WebSockets in.
     pub broker: Arc<Broker>,
     /// The authority that certifies devices and the broker.
@@ -27,7 +30,7 @@ impl Parts {
     pub fn install(cloud: &Arc<Cloud>, options: &Options) -> Result<Self, Error> {
         iotstack_local_identity::install(cloud, options.root.clone())?;
         let objects = iotstack_local_s3::install(cloud)?;
-        iotstack_local_lambda::install(cloud)?;
+        let functions = iotstack_local_lambda::install(cloud)?;
         iotstack_local_messaging::install(cloud)?;
         iotstack_local_monitoring::install(cloud)?;
         iotstack_local_dynamodb::install(cloud)?;
@@ -39,7 +42,7 @@ impl Parts {
         let broker = iotstack_local_broker::install(cloud, settings)?;
         iotstack_local_cloudformation::install(cloud)?;
         match cloud.doubled_resources() {
-            doubled if doubled.is_empty() => Ok(Parts { objects, broker, ca }),
+            doubled if doubled.is_empty() => Ok(Parts { objects, functions, broker, ca }),
             doubled => Err(Error::DoubledResources(doubled)),
         }
     }

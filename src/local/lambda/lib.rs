@@ -32,21 +32,35 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use iotstack_local_kernel::{Cloud, StoreError};
 
 pub use error::Error;
 
+/// The functions of a cloud, for whoever ends it.
+#[derive(Clone)]
+pub struct Functions(Weak<service::Lambda>);
+
+impl Functions {
+    /// Ends all idle processes and removes the folders in which they ran. What is
+    /// stored stays; nothing can be invoked any more.
+    pub fn end(&self) {
+        if let Some(lambda) = self.0.upgrade() {
+            lambda.end();
+        }
+    }
+}
+
 /// Restores functions and registers the service, its resource types and its port.
 ///
 /// # Errors
 /// [`StoreError`] if the state on disk cannot be read.
-pub fn install(cloud: &Arc<Cloud>) -> Result<(), StoreError> {
+pub fn install(cloud: &Arc<Cloud>) -> Result<Functions, StoreError> {
     let lambda = service::Lambda::restore(cloud)?;
     cloud.services.add(lambda.clone());
     cloud.ports.serve_functions(Arc::new(port::Port(lambda.clone())));
     resource::register(cloud, &lambda);
     lambda.start();
-    Ok(())
+    Ok(Functions(Arc::downgrade(&lambda)))
 }

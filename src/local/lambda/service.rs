@@ -86,6 +86,12 @@ impl Lambda {
         });
     }
 
+    /// Ends idle processes and lets go of all code.
+    pub(crate) fn end(&self) {
+        self.pool.clear();
+        self.codes.clear();
+    }
+
     pub(crate) fn cloud(&self) -> Result<Arc<Cloud>, Fault> {
         self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is ended"))
     }
@@ -377,8 +383,7 @@ struct Ending(Weak<Lambda>);
 impl Drop for Ending {
     fn drop(&mut self) {
         if let Some(lambda) = self.0.upgrade() {
-            lambda.pool.clear();
-            lambda.codes.clear();
+            lambda.end();
         }
     }
 }
