@@ -53,7 +53,7 @@ impl Construct for Provisioning<'_> {
                 "Claim certificate of {prefix} with its private key, for the factory"
             )),
         );
-        let secret_arn = secret.reference();
+        let secret_arn = secret.attribute(CfnSecret::ID);
         let provider = scope.add(
             "Provider",
             self.functions.provider("claim-certificate", "Makes the claim certificate"),
@@ -141,15 +141,17 @@ fn claim_policy(prefix: &str) -> Vec<PolicyStatement> {
 fn allow_claims(function: &impl Grantee, secret_arn: &Expr) {
     let certificates =
         text!("arn:{}:iot:{}:{}:cert/*", Pseudo::Partition, Pseudo::Region, Pseudo::AccountId);
-    // A certificate that does not exist yet has no ARN.
-    let _ = function.allow(Statement::allow(["iot:CreateCertificateFromCsr"], ["*"]));
+    // A certificate that does not exist yet has no ARN, and a list knows no narrower resource.
+    let _ = function.allow(Statement::allow(
+        ["iot:CreateCertificateFromCsr", "iot:ListAttachedPolicies"],
+        ["*"],
+    ));
     let _ = function.allow(Statement::allow(
         [
             "iot:AttachPolicy",
             "iot:DeleteCertificate",
             "iot:DescribeCertificate",
             "iot:DetachPolicy",
-            "iot:ListAttachedPolicies",
             "iot:UpdateCertificate",
         ],
         [certificates],
