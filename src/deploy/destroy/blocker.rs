@@ -208,7 +208,8 @@ impl Search<'_> {
         let last = name.rsplit('/').next().unwrap_or(name);
         let own = self.all.iter().any(|resource| {
             let physical_id = resource.physical_id.as_deref();
-            resource.resource_type == kind
+            // A custom resource may have made it, and takes it away itself.
+            (resource.resource_type == kind || resource.resource_type.starts_with("Custom::"))
                 && (physical_id == Some(name) || physical_id == Some(last))
         });
         !own

@@ -174,7 +174,9 @@ class Resolver:
 
     def attribute(self, logical_id, attribute):
         resource = self.template["Resources"][logical_id]
-        if attribute.split(".")[-1].endswith("Arn"):
+        # The id of a secret is its ARN.
+        is_id_of_secret = attribute == "Id" and resource["Type"] == "AWS::SecretsManager::Secret"
+        if attribute.split(".")[-1].endswith("Arn") or is_id_of_secret:
             return self.arn(logical_id)
         if resource["Type"].startswith("Custom::"):
             return imported(attribute, self.region)
