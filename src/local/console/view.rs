@@ -135,6 +135,9 @@ pub async fn dashboard(gateway: &Gateway, name: &str, minutes: i64) -> Result<Va
         if widget["type"] == "metric" {
             widget["series"] = series(gateway, &widget["properties"], minutes).await?;
         }
+        if widget["type"] == "alarm" {
+            widget["states"] = alarms(gateway, &widget["properties"]).await?;
+        }
         widgets.push(widget);
     }
     Ok(json!({ "name": name, "widgets": widgets, "now": gateway.cloud.clock.now().millis() }))
@@ -148,14 +151,33 @@ pub async fn logs(gateway: &Gateway) -> Result<Value, Fault> {
     Ok(json!({ "groups": names }))
 }
 
-/// The newest lines of a log group.
+/// The newest lines of a log group, oldest first.
 pub async fn log(gateway: &Gateway, group: &str, query: Option<String>) -> Result<Value, Fault> {
-    let mut input = json!({ "logGroupName": group, "limit": 500 });
-    if let Some(query) = query.filter(|query| !query.is_empty()) {
-        input["filterPattern"] = json!(query);
+    let now = gateway.cloud.clock.now().millis();
+    let mut newest: Vec<Value> = Vec::new();
+    // Lines come oldest first, so a longer time is asked for only where a short one is
+    // not enough.
+    for minutes in [5, 60, i64::MAX] {
+        let from = now.saturating_sub(minutes.saturating_mul(60_000)).max(0);
+        let mut input = json!({ "logGroupName": group, "limit": 10_000, "startTime": from });
+        if let Some(query) = query.as_ref().filter(|query| !query.is_empty()) {
+            input["filterPattern"] = json!(query);
+        }
+        newest.clear();
+        for _ in 0..PARTS_OF_A_LOG {
+            let found = ask(gateway, "logs", "FilterLogEvents", input.clone()).await?;
+            newest.extend_from_slice(list(&found, "events"));
+            newest.drain(..newest.len().saturating_sub(LINES));
+            match &found["nextToken"] {
+                Value::Null => break,
+                token => input["nextToken"] = token.clone(),
+            }
+        }
+        if newest.len() == LINES {
+            break;
+        }
     }
-    let found = ask(gateway, "logs", "FilterLogEvents", input).await?;
-    Ok(json!({ "events": list(&found, "events") }))
+    Ok(json!({ "events": newest }))
 }
 
 /// What a line of the fleet shows.
@@ -180,13 +202,31 @@ async fn described(gateway: &Gateway, id: &str) -> Result<Value, Fault> {
     Ok(found["job"].clone())
 }
 
+/// The states of the alarms that a widget names, in its order.
+async fn alarms(gateway: &Gateway, properties: &Value) -> Result<Value, Fault> {
+    let names = list(properties, "alarms").iter().filter_map(Value::as_str);
+    let names: Vec<&str> =
+        names.map(|arn| arn.rsplit_once(":alarm:").map_or(arn, |(_, name)| name)).collect();
+    let input = json!({ "AlarmNames": names, "MaxRecords": 100 });
+    let found = ask(gateway, "monitoring", "DescribeAlarms", input).await?;
+    let known = list(&found, "MetricAlarms").iter().chain(list(&found, "CompositeAlarms"));
+    let known: Vec<&Value> = known.collect();
+    let states = names.iter().map(|name| {
+        let alarm = known.iter().find(|alarm| alarm["AlarmName"] == *name);
+        json!({ "name": name, "state": alarm.map(|alarm| &alarm["StateValue"]) })
+    });
+    Ok(states.collect())
+}
+
 /// The values of a widget's metrics, one list for each line of it.
 async fn series(gateway: &Gateway, properties: &Value, minutes: i64) -> Result<Value, Fault> {
     let mut queries = Vec::new();
     let mut labels = Vec::new();
     let usual = properties["stat"].as_str().unwrap_or("Average");
     let mut above: Vec<Value> = Vec::new();
-    for (at, line) in list(properties, "metrics").iter().enumerate() {
+    let mut longest = 60;
+    let lines = list(properties, "metrics");
+    for (at, line) in lines.iter().enumerate() {
         let mut parts: Vec<Value> = line.as_array().cloned().unwrap_or_default();
         let options = match parts.last() {
             Some(Value::Object(options)) => {
@@ -217,13 +257,24 @@ async fn series(gateway: &Gateway, properties: &Value, minutes: i64) -> Result<V
             .collect();
         let (Some(namespace), Some(name)) = (parts.first(), parts.get(1)) else { continue };
         let id = options.get("id").cloned().unwrap_or_else(|| json!(format!("m{at}")));
-        labels.push(options.get("label").cloned().unwrap_or_else(|| name.clone()));
+        let period = options.get("period").or_else(|| properties.get("period"));
+        let period = period.and_then(Value::as_i64).unwrap_or(60).clamp(1, 86_400);
+        longest = longest.max(period);
+        // Two metrics of one name are told apart by what they are about.
+        let told = lines.iter().filter(|line| line[1] == *name || line[1] == ".").count() > 1;
+        let own = match (dimensions.last(), name.as_str()) {
+            (Some(dimension), Some(name)) if told => {
+                json!(format!("{} {name}", dimension["Value"].as_str().unwrap_or_default()))
+            }
+            _ => name.clone(),
+        };
+        labels.push(options.get("label").cloned().unwrap_or(own));
         queries.push(json!({
             "Id": id,
             "ReturnData": options.get("visible") != Some(&json!(false)),
             "MetricStat": {
                 "Metric": { "Namespace": namespace, "MetricName": name, "Dimensions": dimensions },
-                "Period": 60,
+                "Period": period,
                 "Stat": options.get("stat").and_then(Value::as_str).unwrap_or(usual),
             },
         }));
@@ -234,17 +285,18 @@ async fn series(gateway: &Gateway, properties: &Value, minutes: i64) -> Result<V
     let now = gateway.cloud.clock.now().seconds();
     let input = json!({
         "MetricDataQueries": queries,
-        "StartTime": now - minutes * 60,
+        // Periods begin at whole multiples, and the one that runs is shown as well.
+        "StartTime": (now - minutes * 60).div_euclid(longest) * longest,
         "EndTime": now + 60,
         "ScanBy": "TimestampAscending",
     });
     let found = ask(gateway, "monitoring", "GetMetricData", input).await?;
     let results = list(&found, "MetricDataResults");
-    let lines = queries.iter().zip(labels).filter_map(|(query, label)| {
+    let found = queries.iter().zip(labels).filter_map(|(query, label)| {
         let result = results.iter().find(|result| result["Id"] == query["Id"])?;
         Some(json!({ "label": label, "times": result["Timestamps"], "values": result["Values"] }))
     });
-    Ok(lines.collect())
+    Ok(found.collect())
 }
 
 async fn ask(
@@ -261,3 +313,8 @@ async fn ask(
 fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     value[name].as_array().map(Vec::as_slice).unwrap_or_default()
 }
+
+/// How many lines of a log are shown.
+const LINES: usize = 500;
+/// How many answers are asked for until the end of a log is believed to be far away.
+const PARTS_OF_A_LOG: usize = 20;

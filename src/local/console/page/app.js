@@ -1,7 +1,7 @@
 // The pages of the console. Each is a function that gives nodes; the address after `#`
 // chooses one, and an event of the cloud draws it again.
 
-import { clockTime, colour, lineChart } from "./chart.js";
+import { clockTime, colour, lineChart, short } from "./chart.js";
 
 const page = document.getElementById("page");
 const live = document.getElementById("live");
@@ -34,14 +34,19 @@ const KINDS = {
 const kind = (status) => KINDS[status] ?? (/ROLLBACK|FAILED/.test(status) ? "bad" : "idle");
 const words = (status) => (status ?? "").toLowerCase().replaceAll("_", " ");
 const state = (status) => h("span", { class: `state ${kind(status)}` }, words(status));
-const when = (seconds) => (seconds ? new Date(seconds * 1000).toLocaleString() : "");
+const when = (seconds) => (seconds ? moments(seconds * 1000) : "");
+// The day is said only where it is not today.
+function moments(at) {
+  const today = new Date(at).toDateString() === new Date().toDateString();
+  return h("time", { datetime: new Date(at).toISOString() }, today ? clockTime(at) : new Date(at).toLocaleString());
+}
 const link = (path, text) => h("a", { href: `#/${path}` }, text);
 
 function table(headings, rows, empty) {
   if (rows.length === 0) return h("p", { class: "quiet" }, empty);
-  return h("table", {},
+  return h("div", { class: "scroll" }, h("table", {},
     h("thead", {}, h("tr", {}, headings.map((heading) => h("th", { scope: "col" }, heading)))),
-    h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell) => h("td", {}, cell ?? ""))))));
+    h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell) => h("td", {}, cell ?? "")))))));
 }
 
 // --- Pages -----------------------------------------------------------------
@@ -66,30 +71,35 @@ async function overview() {
 }
 
 async function fleet(query) {
-  const found = await get(`things?query=${encodeURIComponent(query ?? "")}`);
-  const input = h("input", { name: "query", value: query ?? "", placeholder: "Search, as in connectivity.connected:true or thingName:pump*", "aria-label": "Search things" });
-  const versions = {};
-  for (const thing of found.things) versions[thing.version ?? "none"] = (versions[thing.version ?? "none"] ?? 0) + 1;
-  const rows = (things) => things.map((thing) => [
+  const input = h("input", { name: "query", value: query ?? "", placeholder: "Search, as in thingName:pump* or connectivity.connected:true", "aria-label": "Search things" });
+  const form = h("form", { role: "search", onsubmit: (event) => { event.preventDefault(); go(`fleet?${encodeURIComponent(input.value)}`); } }, input, h("button", {}, "Search"));
+  const things = [];
+  let token = null;
+  try {
+    // As many parts of the list as were asked for, also when it is drawn again.
+    for (let part = 0; part < parts && (part === 0 || token); part++) {
+      const from = token ? `&token=${encodeURIComponent(token)}` : "";
+      const found = await get(`things?query=${encodeURIComponent(query ?? "")}${from}`);
+      things.push(...found.things);
+      token = found.next;
+    }
+  } catch (error) {
+    if (error instanceof TypeError) throw error;
+    return [h("h1", {}, "Fleet"), form, h("p", { class: "bad", role: "alert" }, error.message), query ? link("fleet", "Show all things") : null];
+  }
+  const versions = new Map();
+  for (const { version } of things) versions.set(version ?? "no version", (versions.get(version ?? "no version") ?? 0) + 1);
+  const rows = things.map((thing) => [
     link(`fleet/${encodeURIComponent(thing.name)}`, thing.name),
     thing.version ?? h("span", { class: "quiet" }, "none reported"),
     thing.connected === null ? h("span", { class: "quiet" }, "never connected") : state(thing.connected ? "connected" : "disconnected"),
-    thing.since ? new Date(thing.since).toLocaleString() : "",
+    thing.since ? moments(thing.since) : "",
   ]);
-  const list = table(["thing", "firmware", "connection", "since"], rows(found.things), "No things.");
-  const more = found.next && h("button", {
-    onclick: async (event) => {
-      const next = await get(`things?token=${encodeURIComponent(found.next)}&query=${encodeURIComponent(query ?? "")}`);
-      list.querySelector("tbody").append(...rows(next.things).map((row) => h("tr", {}, row.map((cell) => h("td", {}, cell ?? "")))));
-      found.next = next.next;
-      if (!next.next) event.target.remove();
-    },
-  }, "More");
   return [
-    h("h1", {}, "Fleet"),
-    h("form", { onsubmit: (event) => { event.preventDefault(); location.hash = `#/fleet?${encodeURIComponent(input.value)}`; } }, input, h("button", {}, "Search")),
-    h("p", { class: "legend quiet" }, Object.entries(versions).map(([version, count]) => h("span", {}, `${version}: ${count}`))),
-    list, more || null,
+    h("h1", {}, "Fleet"), form,
+    things.length ? h("p", { class: "legend quiet" }, h("span", {}, `${token ? "the first " : ""}${things.length} things`), [...versions].map(([version, count]) => h("span", {}, `${version}: ${count}`))) : null,
+    table(["thing", "firmware", "connection", "since"], rows, query ? "No thing matches." : "No things yet."),
+    token ? h("button", { onclick: () => { parts += 1; draw(); } }, "Show more") : null,
   ];
 }
 
@@ -109,10 +119,17 @@ async function device(name) {
     thing.timeline.length === 0 ? h("p", { class: "quiet" }, "Nothing since the cloud started.") :
       h("ol", { class: "timeline" }, thing.timeline.map((event) => h("li", { class: kind(event.kind === "execution" ? event.detail : event.kind) },
         h("time", {}, clockTime(event.at)),
-        [event.kind, event.job, words(event.detail)].filter(Boolean).join(" · ")))),
+        story(event)))),
     h("h2", {}, "Shadow"),
-    thing.shadow ? h("pre", {}, JSON.stringify(thing.shadow, null, 2)) : h("p", { class: "quiet" }, "No shadow."),
+    thing.shadow ? h("pre", { tabindex: 0, "aria-label": "Shadow" }, JSON.stringify({ ...thing.shadow, metadata: undefined }, null, 2)) : h("p", { class: "quiet" }, "No shadow."),
   ];
+}
+
+// An event in words.
+function story(event) {
+  if (event.kind === "execution") return [link(`jobs/${encodeURIComponent(event.job)}`, event.job), ` ${words(event.detail)}`];
+  if (event.kind === "shadow") return event.detail === "shadow" ? "shadow changed" : `shadow ${event.detail} changed`;
+  return event.kind === "registry" ? event.detail : [event.kind, words(event.detail)].filter(Boolean).join(": ");
 }
 
 // The counts of a job as a bar, and how near it is to being aborted.
@@ -126,19 +143,22 @@ function rollout(job) {
     ["queued", "idle", count("Queued")],
     ["canceled or removed", "idle", count("Canceled") + count("Removed")],
   ];
+  const total = parts.reduce((sum, [, , value]) => sum + value, 0);
   const ended = parts[0][2] + parts[1][2] + parts[4][2];
   const margins = (job.abortConfig?.criteriaList ?? []).map((rule) => {
     const bad = rule.failureType === "ALL" ? parts[1][2] : count({ FAILED: "Failed", REJECTED: "Rejected", TIMED_OUT: "TimedOut" }[rule.failureType]);
     const rate = ended ? (100 * bad) / ended : 0;
-    return `aborts at ${rule.thresholdPercentage} % ${words(rule.failureType)} of ${rule.minNumberOfExecutedThings} or more; now ${rate.toFixed(1)} % of ${ended}`;
+    const what = rule.failureType === "ALL" ? "failed, rejected or timed out" : words(rule.failureType);
+    return `canceled if ${rule.thresholdPercentage} % ${what} once ${rule.minNumberOfExecutedThings} ended; now ${rate.toFixed(1)} % of ${ended}`;
   });
-  const rate = job.jobExecutionsRolloutConfig?.maximumPerMinute;
+  const { maximumPerMinute: most, exponentialRate: grows } = job.jobExecutionsRolloutConfig ?? {};
+  const pace = [most && `at most ${most} things a minute`, grows && `beginning with ${grows.baseRatePerMinute}`].filter(Boolean).join(", ");
   return h("div", { class: "card" },
     h("div", {}, link(`jobs/${encodeURIComponent(job.jobId)}`, job.jobId), " ", state(job.status)),
     h("div", { class: "bar", role: "img", "aria-label": parts.map(([label, , value]) => `${value} ${label}`).join(", ") },
       parts.filter(([, , value]) => value > 0).map(([, colours, value]) => h("i", { class: colours, style: `flex-grow:${value}` }))),
-    h("div", { class: "legend" }, parts.filter(([, , value]) => value > 0).map(([label, colours, value]) => h("span", { class: colours }, `${value} ${label}`))),
-    rate ? h("div", { class: "quiet" }, `at most ${rate} things a minute`) : null,
+    h("div", { class: "legend" }, total ? parts.filter(([, , value]) => value > 0).map(([label, colours, value]) => h("span", { class: colours }, `${value} ${label}`)) : h("span", { class: "quiet" }, "no executions yet")),
+    pace ? h("div", { class: "quiet" }, pace) : null,
     margins.map((margin) => h("div", { class: "quiet" }, margin)));
 }
 
@@ -161,26 +181,55 @@ async function job(id) {
   ];
 }
 
-async function dashboards(name) {
+const RANGES = { 15: "15 minutes", 60: "1 hour", 180: "3 hours", 1440: "1 day", 10080: "1 week" };
+
+async function dashboards(name, range) {
   const { dashboards: names } = await get("dashboards");
   if (names.length === 0) return [h("h1", {}, "Dashboards"), h("p", { class: "quiet" }, "No stack has a dashboard.")];
   const chosen = name || names[0];
-  const found = await get(`dashboards/${encodeURIComponent(chosen)}`);
-  const choice = h("select", { "aria-label": "Dashboard", onchange: (event) => { location.hash = `#/dashboards/${encodeURIComponent(event.target.value)}`; } },
-    names.map((one) => h("option", one === chosen ? { selected: "" } : {}, one)));
+  const minutes = range in RANGES ? Number(range) : 15;
+  const found = await get(`dashboards/${encodeURIComponent(chosen)}?minutes=${minutes}`);
+  const choice = (label, options, now, address) => h("select", { "aria-label": label, onchange: (event) => go(address(event.target.value)) },
+    options.map(([value, text]) => h("option", { value, selected: String(value) === String(now) ? "" : null }, text)));
   const widget = (one) => {
-    const box = h("div", { class: "card", style: `grid-column: span ${Math.min(24, one.width ?? 12)}` });
-    if (one.type !== "metric") {
-      box.append(h("p", { style: "white-space: pre-wrap" }, one.properties?.markdown ?? one.properties?.title ?? one.type));
-      return box;
-    }
-    const lines = (one.series ?? []).map((line) => ({ label: line.label, points: (line.times ?? []).map((at, place) => [moment(at), line.values[place]]) }));
-    box.append(h("strong", {}, one.properties?.title ?? ""), lineChart(lines, found.now - 180 * 60_000, found.now),
-      h("div", { class: "legend" }, lines.map((line, index) => h("span", { style: `color:${colour(index)}` }, line.label))));
+    const columns = Math.min(24, one.width ?? 12);
+    const box = h("section", { class: "card", style: `grid-column: span ${columns}` });
+    const title = one.properties?.title;
+    if (title) box.append(h("h2", {}, title));
+    if (one.type === "text") box.append(...markdown(one.properties?.markdown ?? ""));
+    else if (one.type === "alarm") box.append(alarms(one.states ?? []));
+    else if (one.type === "metric") {
+      const lines = (one.series ?? []).map((line) => ({ label: line.label, points: (line.times ?? []).map((at, place) => [moment(at), line.values[place]]) }));
+      if (one.properties?.view === "singleValue") {
+        box.append(h("dl", { class: "values" }, lines.map((line) => h("div", {}, h("dt", {}, line.label), h("dd", {}, line.points.length ? short(line.points.at(-1)[1]) : "–")))));
+      } else {
+        const narrow = matchMedia("(max-width: 800px)").matches;
+        const wide = narrow ? page.clientWidth - 64 : (Math.min(1132, page.clientWidth - 48) * columns) / 24 - 40;
+        // A long period may begin before what is shown.
+        for (const line of lines) line.points = line.points.map(([at, value]) => [Math.max(at, found.now - minutes * 60_000), value]);
+        box.append(lineChart(lines, found.now - minutes * 60_000, found.now, wide),
+          h("div", { class: "legend" }, lines.map((line, index) => h("span", {}, h("i", { class: "swatch", style: `background:${colour(line.label, index)}` }), line.label))));
+      }
+    } else box.append(h("p", { class: "quiet" }, `Widgets of type ${one.type} are not drawn here.`));
     return box;
   };
-  return [h("h1", {}, "Dashboards"), h("form", {}, choice), h("div", { class: "widgets" }, found.widgets.map(widget))];
+  return [
+    h("h1", {}, "Dashboards"),
+    h("form", {},
+      choice("Dashboard", names.map((one) => [one, one]), chosen, (value) => `dashboards/${encodeURIComponent(value)}?${minutes}`),
+      choice("Time range", Object.entries(RANGES), minutes, (value) => `dashboards/${encodeURIComponent(chosen)}?${value}`)),
+    h("div", { class: "widgets" }, found.widgets.map(widget)),
+  ];
 }
+
+// Headings and paragraphs are enough for what dashboards say.
+const markdown = (text) => text.split("\n").filter((line) => line.trim()).map((line) => {
+  const heading = /^#+\s+(.*)/.exec(line);
+  return heading ? h("h2", {}, heading[1]) : h("p", {}, line);
+});
+
+const alarms = (states) => h("ul", { class: "legend plain" }, states.map(({ name, state: value }) =>
+  h("li", {}, name, " ", h("span", { class: `state ${{ OK: "good", ALARM: "bad" }[value] ?? "idle"}` }, words(value)))));
 
 const moment = (at) => (typeof at === "number" ? at * 1000 : Date.parse(at));
 
@@ -188,11 +237,12 @@ async function logs(group, query) {
   const { groups } = await get("logs");
   if (!group) return [h("h1", {}, "Logs"), table(["log group"], groups.map((name) => [link(`logs/${encodeURIComponent(name)}`, name)]), "Nothing was logged yet.")];
   const { events } = await get(`log?group=${encodeURIComponent(group)}&query=${encodeURIComponent(query ?? "")}`);
-  const input = h("input", { value: query ?? "", placeholder: "Filter, as in ERROR or { $.level = \"ERROR\" }", "aria-label": "Filter" });
+  const input = h("input", { value: query ?? "", placeholder: "Filter, as in ERROR or { $.level = \"ERROR\" }", "aria-label": "Filter lines" });
   return [
+    h("p", {}, link("logs", "All log groups")),
     h("h1", {}, group),
-    h("form", { onsubmit: (event) => { event.preventDefault(); location.hash = `#/logs/${encodeURIComponent(group)}?${encodeURIComponent(input.value)}`; } }, input, h("button", {}, "Filter")),
-    events.length ? h("pre", {}, events.map((event) => `${clockTime(event.timestamp)}  ${event.message.trimEnd()}`).join("\n")) : h("p", { class: "quiet" }, "No lines."),
+    h("form", { role: "search", onsubmit: (event) => { event.preventDefault(); go(`logs/${encodeURIComponent(group)}?${encodeURIComponent(input.value)}`); } }, input, h("button", {}, "Filter")),
+    events.length ? h("pre", { class: "lines", tabindex: 0, "aria-label": "Lines" }, events.map((event) => `${clockTime(event.timestamp)}  ${event.message.trimEnd()}`).join("\n")) : h("p", { class: "quiet" }, "No lines."),
   ];
 }
 
@@ -210,31 +260,65 @@ async function draw() {
     "": () => overview(),
     fleet: () => (name ? device(name) : fleet(wanted)),
     jobs: () => (name ? job(name) : jobs()),
-    dashboards: () => dashboards(name),
+    dashboards: () => dashboards(name, wanted),
     logs: () => logs(name, wanted),
   };
   const here = location.hash;
   try {
-    const nodes = await (pages[section] ?? overview)();
-    // Somebody may have gone elsewhere, or be typing.
-    if (here !== location.hash || page.contains(document.activeElement) && document.activeElement.tagName === "INPUT" && document.activeElement.value !== (wanted ?? "")) return;
-    page.replaceChildren(...nodes.flat().filter(Boolean));
+    const nodes = (await (pages[section] ?? overview)()).flat().filter(Boolean);
+    if (here === location.hash) show(nodes, wanted);
   } catch (error) {
-    page.replaceChildren(h("h1", {}, "That did not work"), h("p", { class: "bad" }, error.message), link("", "Back to the overview"));
+    // While the cloud does not answer, what it said last stays, and the corner tells.
+    if (here !== location.hash || (error instanceof TypeError && page.querySelector("h1"))) return;
+    page.replaceChildren(h("h1", {}, "That did not work"), h("p", { class: "bad", role: "alert" }, error.message), link("", "Back to the overview"));
   }
+  document.title = `${page.querySelector("h1").textContent.trim()} · iotstack local cloud`;
 }
 
+// Puts nodes on the page, without taking anything from somebody who types, chooses,
+// marks text, scrolled inside a box, or went to a link with the keyboard.
+function show(nodes, wanted) {
+  const focused = page.contains(document.activeElement) ? document.activeElement : null;
+  if (focused?.tagName === "SELECT" || (focused?.tagName === "INPUT" && focused.value !== (wanted ?? ""))) return;
+  const fresh = h("div", {}, nodes);
+  if (fresh.innerHTML === page.innerHTML) return;
+  const marked = getSelection();
+  if (!marked.isCollapsed && page.contains(marked.anchorNode)) return;
+  const boxes = () => [...page.querySelectorAll("pre, .scroll")];
+  const focusable = () => [...page.querySelectorAll("a, button, input, select, pre")];
+  const scrolled = boxes().map((box) => [box.scrollLeft, box.scrollTop]);
+  const at = focusable().indexOf(focused);
+  const same = (node) => node.tagName === focused.tagName && (node.href ?? node.name) === (focused.href ?? focused.name);
+  page.replaceChildren(...nodes);
+  boxes().forEach((box, index) => { [box.scrollLeft, box.scrollTop] = scrolled[index] ?? [0, 0]; });
+  if (at >= 0) (focusable().find(same) ?? focusable()[at])?.focus({ preventScroll: true });
+}
+
+function go(path) {
+  document.activeElement?.blur();
+  if (location.hash === `#/${path}`) draw();
+  else location.hash = `#/${path}`;
+}
+
+let parts = 1;
 let waiting = false;
 function soon() {
-  if (waiting) return;
+  if (waiting || document.hidden) return;
   waiting = true;
-  setTimeout(() => { waiting = false; draw(); }, 400);
+  setTimeout(async () => { await draw(); waiting = false; }, 400);
 }
 
 const events = new EventSource("events");
-events.onopen = () => { live.textContent = "live"; live.className = "on"; };
+events.onopen = () => { live.textContent = "live"; live.className = "on"; soon(); };
 events.onerror = () => { live.textContent = "reconnecting"; live.className = ""; };
 events.onmessage = soon;
-addEventListener("hashchange", () => { draw(); page.focus(); });
+addEventListener("hashchange", async () => {
+  parts = 1;
+  await draw();
+  page.focus({ preventScroll: true });
+  scrollTo(0, 0);
+});
+addEventListener("resize", soon);
+document.addEventListener("visibilitychange", soon);
 setInterval(soon, 5000);
 draw();

@@ -1,7 +1,9 @@
 // Charts as SVG: lines over time, with an axis that people can read. No library.
 
 const NS = "http://www.w3.org/2000/svg";
-const COLOURS = ["--accent", "--good", "--busy", "--bad", "--idle", "--quiet"];
+const COLOURS = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"];
+// What says how something ended has the colour that it has everywhere.
+const MEANINGS = [[/succe|complete/i, "--good"], [/fail|error/i, "--bad"], [/progress/i, "--busy"]];
 
 function element(name, attributes, text) {
   const node = document.createElementNS(NS, name);
@@ -10,11 +12,15 @@ function element(name, attributes, text) {
   return node;
 }
 
-export const colour = (index) => `var(${COLOURS[index % COLOURS.length]})`;
+export function colour(label, index) {
+  const meaning = MEANINGS.find(([pattern]) => pattern.test(label));
+  return `var(${meaning ? meaning[1] : COLOURS[index % COLOURS.length]})`;
+}
 
 // Lines of {label, points: [[milliseconds, value], …]} between two moments.
-export function lineChart(lines, from, to) {
-  const [width, height, left, bottom, top] = [600, 200, 44, 22, 10];
+// One unit is one pixel at `wide`, so that its words are as large as all others.
+export function lineChart(lines, from, to, wide) {
+  const [width, height, left, bottom, top] = [Math.max(240, Math.round(wide)), 190, 44, 22, 10];
   const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img" });
   const values = lines.flatMap((line) => line.points.map((point) => point[1]));
   svg.append(element("title", {}, lines.map((line) => `${line.label}: ${line.points.at(-1)?.[1] ?? "no data"}`).join(", ")));
@@ -28,13 +34,13 @@ export function lineChart(lines, from, to) {
   }
   for (const [part, anchor] of [[0, "start"], [0.5, "middle"], [1, "end"]]) {
     const at = from + (to - from) * part;
-    svg.append(element("text", { x: x(at), y: height - 6, "text-anchor": anchor }, clockTime(at)));
+    svg.append(element("text", { x: x(at), y: height - 6, "text-anchor": anchor }, shortTime(at)));
   }
   if (values.length === 0) {
-    svg.append(element("text", { x: width / 2, y: height / 2, "text-anchor": "middle" }, "no data yet"));
+    svg.append(element("text", { x: width / 2, y: height / 2 - 12, "text-anchor": "middle" }, "no data yet"));
   }
   lines.forEach((line, index) => {
-    const stroke = colour(index);
+    const stroke = colour(line.label, index);
     const path = line.points.map(([at, value], place) => `${place ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`).join("");
     svg.append(element("path", { d: path, fill: "none", stroke, "stroke-width": 2, "stroke-linejoin": "round" }));
     const last = line.points.at(-1);
@@ -49,6 +55,7 @@ function ceiling(value) {
   return [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= value) ?? value;
 }
 
-const short = (value) => value >= 1e6 ? `${+(value / 1e6).toFixed(1)}M` : value >= 1e3 ? `${+(value / 1e3).toFixed(1)}k` : `${+value.toFixed(2)}`;
+export const short = (value) => value >= 1e6 ? `${+(value / 1e6).toFixed(1)}M` : value >= 1e3 ? `${+(value / 1e3).toFixed(1)}k` : `${+value.toFixed(2)}`;
 
 export const clockTime = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const shortTime = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
