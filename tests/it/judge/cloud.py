@@ -232,7 +232,11 @@ def announce(endpoint, mqtt, answer):
             with urllib.request.urlopen(f"{endpoint}/_ministack/ready", timeout=5) as response:
                 state = json.load(response).get("iot_mtls")
             if mqtt is None or state == "listening":
-                print(json.dumps({"endpoint": endpoint, "mqtt": mqtt}), file=answer, flush=True)
+                said = {"endpoint": endpoint, "mqtt": mqtt}
+                if mqtt is not None:
+                    with urllib.request.urlopen(f"{endpoint}/_ministack/iot/ca.pem", timeout=30) as response:
+                        said["authority"] = response.read().decode()
+                print(json.dumps(said), file=answer, flush=True)
                 return
         except OSError:
             pass

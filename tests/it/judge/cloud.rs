@@ -31,6 +31,9 @@ pub const ACCOUNT: &str = "123456789012";
 /// The region of [`Cloud::env`].
 pub const REGION: &str = "us-east-1";
 
+/// What our own cloud is called in messages.
+const OURS: &str = "iotstack local";
+
 /// How a cloud behaves.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -48,6 +51,8 @@ pub struct Cloud {
     endpoint: String,
     mqtt: Option<u16>,
     authority: Option<String>,
+    /// Whether it is our program, which does not end when its input does.
+    is_ours: bool,
     folder: TempDir,
 }
 
@@ -69,7 +74,7 @@ impl Cloud {
     pub fn ours(arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_iotstack"));
         command.args(["local", "--port", "0", "--mqtt-port", "0", "--json"]).args(arguments);
-        Self::started("iotstack local", command, tempfile::tempdir().unwrap())
+        Self::started(OURS, command, tempfile::tempdir().unwrap())
     }
 
     fn run(script: &str, options: Options) -> Self {
@@ -126,6 +131,7 @@ impl Cloud {
                 port => port.as_u64().map(|port| port.try_into().unwrap()),
             },
             authority: answer["authority"].as_str().map(str::to_owned),
+            is_ours: name == OURS,
             folder,
         }
     }
@@ -140,7 +146,7 @@ impl Cloud {
         self.mqtt
     }
 
-    /// The certificate that vouches for the broker of [`Cloud::ours`], PEM.
+    /// The certificate that vouches for the broker, PEM.
     pub fn authority(&self) -> &str {
         self.authority.as_deref().unwrap()
     }
@@ -225,7 +231,7 @@ impl Drop for Cloud {
     fn drop(&mut self) {
         // Judges end by themselves, with everything they started, when this is closed.
         drop(self.process.stdin.take());
-        if self.authority.is_some() {
+        if self.is_ours {
             let _ = self.process.kill();
         }
         let _ = self.process.wait();
