@@ -10,7 +10,6 @@
 //! the answers of custom resources, the console. `/mqtt` is MQTT over WebSocket.
 
 mod origin;
-mod signature;
 mod websocket;
 
 use std::sync::Arc;
@@ -22,13 +21,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, put};
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
+use iotstack_local_kernel::signature::Signature;
 use iotstack_local_kernel::wire::{self, Format};
 use iotstack_local_kernel::{Caller, Cloud, Fault, Timestamp, id};
 use serde_json::json;
 
 use crate::console::History;
 use crate::parts::Parts;
-use signature::Signature;
 
 /// What the gateway hands requests to.
 pub struct Gateway {

@@ -12,7 +12,7 @@
 //! - [`ports`]: the few things that one service may ask of another, as small
 //!   traits; [`Bus`]: what one service tells all others.
 //! - [`Clock`]: the only source of time. [`Store`]: state that outlives the
-//!   process. [`Account`]: whose cloud this is.
+//!   process. [`Account`]: whose cloud this is. [`signature`]: who signed a request.
 //!
 //! A crate of the local cloud has one entrance,
 //! `pub fn install(cloud: &Arc<Cloud>) -> Result<(), StoreError>`: it restores
@@ -39,6 +39,7 @@ pub mod ports;
 pub mod resource;
 pub mod service;
 pub mod services;
+pub mod signature;
 pub mod store;
 pub mod testing;
 pub mod wire;

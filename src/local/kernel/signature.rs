@@ -9,10 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, Request, Uri, header};
-use iotstack_local_kernel::ports::{Credentials, Identity};
-use iotstack_local_kernel::{Fault, Timestamp, id};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest, Sha256};
+
+use crate::ports::{Credentials, Identity};
+use crate::{Fault, Timestamp, id};
 
 /// The parts of a signature that say who signed, for what, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,8 @@
 //! Signatures that hold, and all the ways in which one does not.
 
-use iotstack_local_kernel::Caller;
-use iotstack_local_kernel::ports::SessionKeys;
-
 use super::*;
+use crate::Caller;
+use crate::ports::SessionKeys;
 
 /// One key of the owner, one of a session.
 struct Keys;
