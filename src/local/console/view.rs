@@ -260,13 +260,15 @@ async fn series(gateway: &Gateway, properties: &Value, minutes: i64) -> Result<V
         let period = options.get("period").or_else(|| properties.get("period"));
         let period = period.and_then(Value::as_i64).unwrap_or(60).clamp(1, 86_400);
         longest = longest.max(period);
-        // Two metrics of one name are told apart by what they are about.
-        let told = lines.iter().filter(|line| line[1] == *name || line[1] == ".").count() > 1;
-        let own = match (dimensions.last(), name.as_str()) {
-            (Some(dimension), Some(name)) if told => {
-                json!(format!("{} {name}", dimension["Value"].as_str().unwrap_or_default()))
-            }
-            _ => name.clone(),
+        // Two metrics of one name are told apart by what not all lines are about.
+        let has = |line: &Value, part: &Value| line.as_array().is_some_and(|l| l.contains(part));
+        let own = if lines.iter().filter(|line| has(line, name)).count() > 1 {
+            let values = dimensions.iter().map(|dimension| &dimension["Value"]);
+            let telling = values.filter(|value| !lines.iter().all(|line| has(line, value)));
+            let telling = telling.chain([name]).filter_map(Value::as_str);
+            json!(telling.collect::<Vec<_>>().join(" "))
+        } else {
+            name.clone()
         };
         labels.push(options.get("label").cloned().unwrap_or(own));
         queries.push(json!({

@@ -145,7 +145,7 @@ function rollout(job) {
   ];
   const total = parts.reduce((sum, [, , value]) => sum + value, 0);
   const ended = parts[0][2] + parts[1][2] + parts[4][2];
-  const margins = (job.abortConfig?.criteriaList ?? []).map((rule) => {
+  const margins = (job.status === "IN_PROGRESS" ? job.abortConfig?.criteriaList ?? [] : []).map((rule) => {
     const bad = rule.failureType === "ALL" ? parts[1][2] : count({ FAILED: "Failed", REJECTED: "Rejected", TIMED_OUT: "TimedOut" }[rule.failureType]);
     const rate = ended ? (100 * bad) / ended : 0;
     const what = rule.failureType === "ALL" ? "failed, rejected or timed out" : words(rule.failureType);
@@ -172,7 +172,8 @@ async function job(id) {
   return [
     h("h1", {}, found.jobId),
     rollout(found),
-    h("p", { class: "quiet" }, [found.description, `created ${when(found.createdAt)}`, found.completedAt && `ended ${when(found.completedAt)}`, found.comment].filter(Boolean).join(" · ")),
+    h("p", { class: "quiet" }, [found.description, ["created ", when(found.createdAt)], found.completedAt && ["ended ", when(found.completedAt)], found.comment]
+      .filter(Boolean).flatMap((part, index) => [index ? " · " : null, part].flat())),
     h("h2", {}, "Executions"),
     table(["thing", "status", "queued", "started", "updated", "attempt"], found.executions.map(({ thingArn, jobExecutionSummary: one }) => {
       const thing = thingArn.split("/").at(-1);
@@ -208,7 +209,7 @@ async function dashboards(name, range) {
         // A long period may begin before what is shown.
         for (const line of lines) line.points = line.points.map(([at, value]) => [Math.max(at, found.now - minutes * 60_000), value]);
         box.append(lineChart(lines, found.now - minutes * 60_000, found.now, wide),
-          h("div", { class: "legend" }, lines.map((line, index) => h("span", {}, h("i", { class: "swatch", style: `background:${colour(line.label, index)}` }), line.label))));
+          h("div", { class: "legend" }, lines.map((line, index) => h("span", {}, h("i", { class: "swatch", style: `background:${colour(lines, index)}` }), line.label))));
       }
     } else box.append(h("p", { class: "quiet" }, `Widgets of type ${one.type} are not drawn here.`));
     return box;

@@ -12,9 +12,11 @@ function element(name, attributes, text) {
   return node;
 }
 
-export function colour(label, index) {
-  const meaning = MEANINGS.find(([pattern]) => pattern.test(label));
-  return `var(${meaning ? meaning[1] : COLOURS[index % COLOURS.length]})`;
+export function colour(lines, index) {
+  const meaning = (line) => MEANINGS.find(([pattern]) => pattern.test(line.label))?.[1];
+  const mine = meaning(lines[index]);
+  const alone = mine && lines.filter((line) => meaning(line) === mine).length === 1;
+  return `var(${alone ? mine : COLOURS[index % COLOURS.length]})`;
 }
 
 // Lines of {label, points: [[milliseconds, value], …]} between two moments.
@@ -40,7 +42,7 @@ export function lineChart(lines, from, to, wide) {
     svg.append(element("text", { x: width / 2, y: height / 2 - 12, "text-anchor": "middle" }, "no data yet"));
   }
   lines.forEach((line, index) => {
-    const stroke = colour(line.label, index);
+    const stroke = colour(lines, index);
     const path = line.points.map(([at, value], place) => `${place ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`).join("");
     svg.append(element("path", { d: path, fill: "none", stroke, "stroke-width": 2, "stroke-linejoin": "round" }));
     const last = line.points.at(-1);
