@@ -30,6 +30,9 @@ mod resources;
 mod state;
 mod x509;
 
+#[doc(hidden)]
+pub mod fuzz;
+
 use std::sync::Arc;
 
 use iotstack_local_kernel::{Cloud, StoreError};
