@@ -7,7 +7,7 @@ every step, by the topic, the answers, with ids, keys and times replaced by word
 
 A step is over when its answer has come and then that of a barrier, which is a harmless
 request to the same service on the same connection: what the step causes besides its
-answer (delta, documents) was sent before. Nothing waits by the clock.
+answer (delta, documents, notify) was sent before. Nothing waits by the clock.
 """
 
 import json
@@ -29,6 +29,8 @@ TEMPLATE = "parity"
 FILTERS = [
     f"{SHADOW}/+/+",
     f"{SHADOW}/name/+/+/+",
+    f"{JOBS}/notify",
+    f"{JOBS}/notify-next",
     *(f"{JOBS}/{request}/{answer}" for request in ("get", "start-next", "+/get", "+/update")
       for answer in ("accepted", "rejected")),
     *(f"$aws/{request}/json/{answer}" for request in (
@@ -131,6 +133,8 @@ def provisioning_steps(said):
     yield "provisioning: unknown token", register, {
         "certificateOwnershipToken": "nobodys", "parameters": {"SerialNumber": "1"}}
     yield "provisioning: no token", register, {"parameters": {"SerialNumber": "1"}}
+    yield "provisioning: unknown template", "$aws/provisioning-templates/nobodys/provision/json", {
+        "certificateOwnershipToken": "nobodys", "parameters": {}}
     yield "provisioning: no JSON", register, "{"
     yield "provisioning: unreadable request for a certificate", (
         "$aws/certificates/create-from-csr/json"), {"certificateSigningRequest": "x"}
