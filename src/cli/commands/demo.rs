@@ -9,7 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{Error, Kind, Result};
 use crate::cli::ui::{out, tell};
 
-use super::simulate::{on_this_machine, tell_verdicts};
+use super::simulate::{on_this_machine, tell_verdicts, workers};
 
 /// Shows a signed over-the-air update from end to end, on this machine alone
 ///
@@ -43,7 +43,8 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
         super::outputs::check_writable(path)?;
     }
     let scenario = Scenario::from_yaml(&scenario(arguments.devices))?.with_seed(arguments.seed);
-    let report = cloud::block_on_threads(on_this_machine(&scenario, 1.0, context))?;
+    let workers = workers(&scenario, None)?;
+    let report = cloud::block_on_threads(on_this_machine(&scenario, 1.0, &workers, context))?;
     if let Some(path) = &arguments.html {
         std::fs::write(path, report.to_html()?)
             .map_err(|error| Error::stack(format!("cannot write `{}`: {error}", path.display())))?;

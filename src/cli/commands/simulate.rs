@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use iotstack_local::{Clock, Options};
-use iotstack_sim::{Report, Scenario};
+use iotstack_sim::{Report, Scenario, Workers};
 use serde_json::{Map, Value, json};
 
 use crate::cli::cloud;
@@ -27,8 +27,16 @@ use crate::cli::ui::{self, out, style, tell};
 #[command(after_long_help = EXAMPLES)]
 pub struct Arguments {
     /// The scenario: fleet, firmware, job, expectations
-    #[arg(value_name = "FILE")]
-    scenario: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "worker")]
+    scenario: Option<PathBuf>,
+
+    /// Spreads the devices over so many processes [default: one for each 15,000]
+    #[arg(long, value_name = "N")]
+    workers: Option<u16>,
+
+    /// Plays a part of a fleet that another process tells on standard input
+    #[arg(long, hide = true)]
+    worker: bool,
 
     /// Decides everything that is left to chance [default: the scenario's]
     #[arg(long, value_name = "N")]
@@ -77,7 +85,10 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
     }
     let report = cloud::block_on_threads(async {
         match &context.options.env {
-            None => on_this_machine(&scenario, arguments.time_lapse, context).await,
+            None => {
+                let workers = workers(&scenario, arguments.workers)?;
+                on_this_machine(&scenario, arguments.time_lapse, &workers, context).await
+            }
             Some(_) => in_an_account(&scenario, &arguments, context).await,
         }
     })?;
@@ -99,6 +110,7 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
 pub async fn on_this_machine(
     scenario: &Scenario,
     time_lapse: f64,
+    workers: &Workers,
     context: &Context,
 ) -> Result<Report> {
     let playing = Arc::new(Playing::new(scenario.devices.len()));
@@ -110,7 +122,8 @@ pub async fn on_this_machine(
     let stage = Stage::local(context, options, parameters, &|words| playing.phase(words)).await?;
     let target = stage.target().await?;
     let operator = Operator::alone(&stage.fleet);
-    let report = iotstack_sim::run(scenario, target, &operator, playing.clone()).await;
+    let report =
+        iotstack_sim::run_with(scenario, target, &operator, playing.clone(), workers).await;
     playing.end();
     let report = report?;
     stage.strike().await?;
@@ -160,7 +173,9 @@ async fn in_an_account(
     }
     let playing = Arc::new(Playing::new(scenario.devices.len()));
     let operator = Operator::among_others(&stage.fleet);
-    let report = iotstack_sim::run(scenario, target, &operator, playing.clone()).await;
+    let workers = workers(scenario, arguments.workers)?;
+    let report =
+        iotstack_sim::run_with(scenario, target, &operator, playing.clone(), &workers).await;
     playing.phase("removing what was made");
     // Also after an error: nobody asked for things that nobody plays with.
     let cleaned = operator.clean_up().await;
@@ -170,6 +185,23 @@ async fn in_an_account(
     cleaned?;
     dismissed?;
     Ok(report)
+}
+
+/// The processes that a fleet is spread over; this one alone for a small fleet.
+pub fn workers(scenario: &Scenario, asked: Option<u16>) -> Result<Workers> {
+    let devices = scenario.devices.len();
+    let processes = match asked {
+        Some(asked) => asked.into(),
+        None if devices > DEVICES_OF_A_PROCESS => devices.div_ceil(DEVICES_OF_A_PROCESS),
+        None => 0,
+    };
+    if processes == 0 {
+        return Ok(Workers::none());
+    }
+    let program = std::env::current_exe()
+        .map_err(|error| Error::stack(format!("cannot find this program: {error}")))?;
+    let arguments = ["simulate", "--worker"].map(Into::into).into();
+    Ok(Workers { program, arguments, processes })
 }
 
 /// What was expected and what was found.
@@ -202,6 +234,9 @@ impl From<iotstack_sim::Error> for Error {
         Error::new(kind, error.to_string())
     }
 }
+
+/// Systems allow a process 20,000 open files or so.
+const DEVICES_OF_A_PROCESS: usize = 15_000;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,13 +3,11 @@
 //! On a terminal the line stays in its place; in a pipe every phase is a line, and the
 //! numbers are told at each tenth of the way.
 
-use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use iotstack_protocol::JobExecutionStatus;
-use iotstack_sim::{Did, Event, Observer};
+use iotstack_sim::{Counts, Event, Observer};
 
 use super::{style, tell};
 
@@ -19,18 +17,14 @@ pub struct Playing {
     began: Instant,
     size: usize,
     bar: Option<ProgressBar>,
-    numbers: Mutex<Numbers>,
+    shown: Mutex<Shown>,
 }
 
 #[derive(Debug, Default)]
-struct Numbers {
+struct Shown {
     phase: String,
-    connected: HashSet<String>,
-    started: usize,
-    good: usize,
-    bad: usize,
     /// The tenth that was told last, in a pipe.
-    told: usize,
+    told: u64,
 }
 
 impl Playing {
@@ -44,19 +38,20 @@ impl Playing {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Playing { began: Instant::now(), size, bar, numbers: Mutex::default() }
+        Playing { began: Instant::now(), size, bar, shown: Mutex::default() }
     }
 
-    /// Tells of a step that is none of the devices'.
+    /// Tells of a step.
     pub fn phase(&self, words: &str) {
-        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.phase = words.to_owned();
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).phase = words.to_owned();
         let line = format!("{:>6.1} s  {words}", self.began.elapsed().as_secs_f64());
         match &self.bar {
-            Some(bar) => bar.suspend(|| tell(style::faint(line))),
+            Some(bar) => {
+                bar.suspend(|| tell(style::faint(line)));
+                bar.set_message(words.to_owned());
+            }
             None => tell(line),
         }
-        self.show(&mut numbers);
     }
 
     /// Takes the line away.
@@ -66,25 +61,26 @@ impl Playing {
         }
     }
 
-    fn show(&self, numbers: &mut Numbers) {
-        let size = self.size;
-        let done = numbers.good + numbers.bad;
+    fn show(&self, counts: &Counts) {
+        let size = self.size as u64;
+        let (good, bad) = (counts.succeeded, counts.failed + counts.rejected);
         let line = format!(
-            "{} of {size} connected, {} updating, {} {}",
-            numbers.connected.len(),
-            numbers.started.saturating_sub(done),
-            style::good(format!("{} succeeded", numbers.good)),
-            match numbers.bad {
+            "{} of {size} connected, {} updating, {}, {}",
+            counts.connected,
+            counts.busy,
+            style::good(format!("{good} succeeded")),
+            match bad {
                 0 => "0 failed".to_owned(),
                 bad => style::bad(format!("{bad} failed")),
             },
         );
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.bar {
-            Some(bar) => bar.set_message(format!("{}: {line}", numbers.phase)),
+            Some(bar) => bar.set_message(format!("{}: {line}", shown.phase)),
             None => {
-                let tenth = done * 10 / size.max(1);
-                if tenth > numbers.told {
-                    numbers.told = tenth;
+                let tenth = (good + bad) * 10 / size.max(1);
+                if tenth > shown.told {
+                    shown.told = tenth;
                     tell(format!("{:>6.1} s  {line}", self.began.elapsed().as_secs_f64()));
                 }
             }
@@ -94,27 +90,11 @@ impl Playing {
 
 impl Observer for Playing {
     fn hear(&self, event: &Event<'_>) {
-        let (thing, did) = match event {
-            Event::Phase(words) => return self.phase(words),
-            Event::Device { thing, did } => (thing, did),
-            _ => return,
-        };
-        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        match did {
-            Did::Connect => {
-                numbers.connected.insert((*thing).to_owned());
-            }
-            // A reset says no goodbye.
-            Did::Disconnect { .. } | Did::Boot { .. } | Did::Die { .. } => {
-                numbers.connected.remove(*thing);
-            }
-            Did::Start { .. } => numbers.started += 1,
-            Did::End { outcome, .. } if outcome.status() == JobExecutionStatus::Succeeded => {
-                numbers.good += 1
-            }
-            Did::End { .. } => numbers.bad += 1,
-            _ => return,
+        match event {
+            Event::Phase(words) => self.phase(words),
+            Event::Numbers(counts) => self.show(counts),
+            // Single devices are too many to be told of.
+            _ => {}
         }
-        self.show(&mut numbers);
     }
 }
