@@ -72,11 +72,14 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
-    let text = std::fs::read_to_string(&arguments.scenario).map_err(|error| {
-        Error::usage(format!("cannot read `{}`: {error}", arguments.scenario.display()))
-    })?;
+    let Some(path) = arguments.scenario.as_deref().filter(|_| !arguments.worker) else {
+        let work = iotstack_sim::work(std::io::stdin(), std::io::stdout());
+        return cloud::block_on_threads(async { Ok(work.await?) });
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::usage(format!("cannot read `{}`: {error}", path.display())))?;
     let mut scenario = Scenario::from_yaml(&text)
-        .map_err(|error| Error::usage(format!("{}: {error}", arguments.scenario.display())))?;
+        .map_err(|error| Error::usage(format!("{}: {error}", path.display())))?;
     if let Some(seed) = arguments.seed {
         scenario = scenario.with_seed(seed);
     }
