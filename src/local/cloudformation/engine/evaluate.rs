@@ -279,7 +279,12 @@ impl Scope<'_> {
             }
             other => return Err(format!("the local cloud does not offer the function {other}")),
         };
-        Ok(Some(found))
+        match &found {
+            Value::String(text) if text.len() > functions::LONGEST => {
+                Err(format!("{name} makes a text of more than {} bytes", functions::LONGEST))
+            }
+            _ => Ok(Some(found)),
+        }
     }
 
     fn reference(&self, name: &str) -> Result<Option<Value>, String> {
@@ -328,9 +333,12 @@ impl Scope<'_> {
             _ => return Err("Fn::Sub needs a text".to_owned()),
         };
         let mut out = String::with_capacity(text.len());
+        // Each variable is resolved once: in functions within functions, each use of
+        // each would be resolved for each use of the one around it.
+        let mut resolved: BTreeMap<&str, Value> = BTreeMap::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
-            out.push_str(before);
+            functions::append("Fn::Sub", &mut out, before)?;
             let Some((name, behind)) = after.split_once('}') else {
                 out.push_str("${");
                 rest = after;
@@ -344,22 +352,24 @@ impl Scope<'_> {
                 continue;
             }
             let name = name.trim();
-            let value = match variables.and_then(|variables| variables.get(name)) {
-                Some(value) => self.value(value)?,
-                None => match name.split_once('.') {
-                    Some((id, attribute)) => Some(self.known.attribute(id, attribute)?),
-                    None => self.reference(name)?,
-                },
-            };
-            let value = value.unwrap_or_default();
-            match functions::scalar(&value) {
-                Some(text) => out.push_str(&text),
+            if !resolved.contains_key(name) {
+                let value = match variables.and_then(|variables| variables.get(name)) {
+                    Some(value) => self.value(value)?,
+                    None => match name.split_once('.') {
+                        Some((id, attribute)) => Some(self.known.attribute(id, attribute)?),
+                        None => self.reference(name)?,
+                    },
+                };
+                resolved.insert(name, value.unwrap_or_default());
+            }
+            match resolved.get(name).and_then(functions::scalar) {
+                Some(text) => functions::append("Fn::Sub", &mut out, &text)?,
                 None => {
                     return Err(format!("Fn::Sub cannot put {name} into a text: it is no text"));
                 }
             }
         }
-        out.push_str(rest);
+        functions::append("Fn::Sub", &mut out, rest)?;
         Ok(out)
     }
 
@@ -399,5 +409,49 @@ fn same(left: Option<&Value>, right: Option<&Value>) -> bool {
             _ => left == right,
         },
         (left, right) => left.is_none() && right.is_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluated(value: &Value) -> Result<Option<Value>, String> {
+        let names = StackNames { name: "s", id: "s", notification_arns: &[] };
+        let scope = Scope {
+            template: &Template::default(),
+            parameters: &IndexMap::new(),
+            conditions: &BTreeMap::new(),
+            account: &Account::default(),
+            stack: names,
+            known: &Nothing,
+            masked: false,
+        };
+        scope.value(value)
+    }
+
+    /// A function around a function, 40 times.
+    fn nested(wrap: impl Fn(Value) -> Value) -> Value {
+        (0..40).fold(json!("a\""), |inner, _| wrap(inner))
+    }
+
+    #[test]
+    fn refuses_functions_that_double_a_text_without_end() {
+        for value in [
+            nested(|inner| json!({"Fn::Sub": ["${X}${X}", {"X": inner}]})),
+            nested(|inner| json!({"Fn::Join": [inner, ["", "", ""]]})),
+            nested(|inner| json!({"Fn::ToJsonString": inner})),
+        ] {
+            let refused = evaluated(&value).unwrap_err();
+            assert!(refused.contains("a text of more than"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn resolves_each_variable_of_a_text_once() {
+        let value = nested(
+            |inner| json!({"Fn::Select": [0, {"Fn::Split": [",", {"Fn::Sub": ["${X},${X}", {"X": inner}]}]}]}),
+        );
+        assert_eq!(evaluated(&value), Ok(Some(json!("a\""))));
     }
 }

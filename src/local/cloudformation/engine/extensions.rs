@@ -5,7 +5,10 @@
 //! `Fn::FindInMap` are functions like others. Every other transform is refused
 //! by name. Functions in `DeletionPolicy` and `UpdateReplacePolicy` are resolved
 //! here too, from parameters.
+//!
+//! Loops in loops multiply, so what all loops of a template copy together is bounded.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
@@ -44,10 +47,11 @@ pub fn unroll(
         masked: false,
     };
     let refused = |reason: String| Error::invalid(format!("Template error: {reason}"));
+    let budget = Budget(Cell::new(LARGEST));
     for section in ["Conditions", "Resources", "Outputs"] {
         if let Some(Value::Object(entries)) = template.get_mut(section) {
             let before = std::mem::take(entries);
-            *entries = unroll_map(before, &scope, 0).map_err(refused)?;
+            *entries = unroll_map(before, &scope, &budget, 0).map_err(refused)?;
         }
     }
     if let Some(Value::Object(resources)) = template.get_mut("Resources") {
@@ -92,12 +96,13 @@ fn has_extensions(template: &Value) -> Result<bool> {
 fn unroll_map(
     map: Map<String, Value>,
     scope: &Scope<'_>,
+    budget: &Budget,
     depth: usize,
 ) -> Result<Map<String, Value>, String> {
     let mut out = Map::new();
     for (key, value) in map {
         if !key.starts_with("Fn::ForEach::") {
-            out.insert(key, unroll_value(value, scope, depth)?);
+            out.insert(key, unroll_value(value, scope, budget, depth)?);
             continue;
         }
         if depth >= DEEPEST {
@@ -116,8 +121,8 @@ fn unroll_map(
         for item in items {
             let item = super::functions::scalar(&item)
                 .ok_or_else(|| format!("{key} goes through texts only"))?;
-            let body = replaced_map(body, variable, &item);
-            for (key, value) in unroll_map(body, scope, depth + 1)? {
+            let body = Replacement { variable, item: &item, budget }.map(body)?;
+            for (key, value) in unroll_map(body, scope, budget, depth + 1)? {
                 if out.len() >= MOST {
                     return Err(format!("{key} makes more than {MOST} entries"));
                 }
@@ -130,50 +135,97 @@ fn unroll_map(
     Ok(out)
 }
 
-fn unroll_value(value: Value, scope: &Scope<'_>, depth: usize) -> Result<Value, String> {
+fn unroll_value(
+    value: Value,
+    scope: &Scope<'_>,
+    budget: &Budget,
+    depth: usize,
+) -> Result<Value, String> {
     Ok(match value {
-        Value::Object(map) => Value::Object(unroll_map(map, scope, depth)?),
+        Value::Object(map) => Value::Object(unroll_map(map, scope, budget, depth)?),
         Value::Array(items) => Value::Array(
             items
                 .into_iter()
-                .map(|item| unroll_value(item, scope, depth))
+                .map(|item| unroll_value(item, scope, budget, depth))
                 .collect::<Result<_, _>>()?,
         ),
         other => other,
     })
 }
 
-fn replaced_map(map: &Map<String, Value>, variable: &str, item: &str) -> Map<String, Value> {
-    map.iter()
-        .map(|(key, value)| (replaced_text(key, variable, item), replaced(value, variable, item)))
-        .collect()
+/// What the loops of a template may still copy, in bytes.
+struct Budget(Cell<usize>);
+
+impl Budget {
+    fn spend(&self, bytes: usize) -> Result<(), String> {
+        let left = self.0.get().checked_sub(bytes.saturating_add(COST));
+        self.0.set(left.ok_or_else(|| format!("the loops make more than {LARGEST} bytes"))?);
+        Ok(())
+    }
 }
 
-/// `${Variable}`, `&{Variable}` and `{"Ref": "Variable"}` become the item.
-fn replaced(value: &Value, variable: &str, item: &str) -> Value {
-    match value {
-        Value::String(text) => Value::String(replaced_text(text, variable, item)),
-        Value::Array(items) => items.iter().map(|inner| replaced(inner, variable, item)).collect(),
-        Value::Object(map) => {
-            let is_reference =
-                map.len() == 1 && map.get("Ref").and_then(Value::as_str) == Some(variable);
-            if is_reference {
-                return Value::String(item.to_owned());
+/// An item in the place of the variable of a loop.
+struct Replacement<'a> {
+    variable: &'a str,
+    item: &'a str,
+    budget: &'a Budget,
+}
+
+impl Replacement<'_> {
+    fn map(&self, map: &Map<String, Value>) -> Result<Map<String, Value>, String> {
+        // An empty body is copied too, and costs as much as a value.
+        self.budget.spend(0)?;
+        map.iter().map(|(key, value)| Ok((self.text(key)?, self.value(value)?))).collect()
+    }
+
+    /// `${Variable}`, `&{Variable}` and `{"Ref": "Variable"}` become the item.
+    fn value(&self, value: &Value) -> Result<Value, String> {
+        Ok(match value {
+            Value::String(text) => Value::String(self.text(text)?),
+            Value::Array(items) => {
+                self.budget.spend(0)?;
+                Value::Array(items.iter().map(|inner| self.value(inner)).collect::<Result<_, _>>()?)
             }
-            Value::Object(replaced_map(map, variable, item))
+            Value::Object(map) => {
+                let is_reference =
+                    map.len() == 1 && map.get("Ref").and_then(Value::as_str) == Some(self.variable);
+                if is_reference {
+                    self.budget.spend(self.item.len())?;
+                    return Ok(Value::String(self.item.to_owned()));
+                }
+                Value::Object(self.map(map)?)
+            }
+            other => {
+                self.budget.spend(0)?;
+                other.clone()
+            }
+        })
+    }
+
+    fn text(&self, text: &str) -> Result<String, String> {
+        if !text.contains(self.variable) {
+            self.budget.spend(text.len())?;
+            return Ok(text.to_owned());
         }
-        other => other.clone(),
+        // `&{…}` leaves out what may not stand in a logical id.
+        let plain: String = self.item.chars().filter(char::is_ascii_alphanumeric).collect();
+        let (whole, short) = (format!("${{{}}}", self.variable), format!("&{{{}}}", self.variable));
+        // Spent before it is made: a long item may stand in many places.
+        let replace = |text: &str, place: &str, item: &str| {
+            let more = text.matches(place).count().saturating_mul(item.len());
+            self.budget.spend(text.len().saturating_add(more))?;
+            Ok(text.replace(place, item))
+        };
+        replace(&replace(text, &whole, self.item)?, &short, &plain)
     }
 }
 
-fn replaced_text(text: &str, variable: &str, item: &str) -> String {
-    if !text.contains(variable) {
-        return text.to_owned();
-    }
-    // `&{…}` leaves out what may not stand in a logical id.
-    let plain: String = item.chars().filter(char::is_ascii_alphanumeric).collect();
-    text.replace(&format!("${{{variable}}}"), item).replace(&format!("&{{{variable}}}"), &plain)
-}
+/// What the loops of a template may copy together, in bytes: many times the size of
+/// a template that is accepted, and nothing for a machine.
+const LARGEST: usize = 64 << 20;
+
+/// What a value costs besides its text.
+const COST: usize = 32;
 
 /// How deep loops may be nested.
 const DEEPEST: usize = 5;
@@ -211,5 +263,18 @@ mod tests {
     fn refuses_other_transforms_by_name() {
         let refused = unrolled(json!({"Transform": "AWS::Serverless-2016-10-31"})).unwrap_err();
         assert!(refused.to_string().contains("AWS::Serverless-2016-10-31"), "{refused}");
+    }
+
+    #[test]
+    fn refuses_loops_that_multiply_without_end() {
+        let items: Vec<String> = (0..1000).map(|item| item.to_string()).collect();
+        let mut body = json!({});
+        for level in 0..5 {
+            let name = format!("Fn::ForEach::L{level}");
+            body = json!({ name: [format!("V{level}"), items, body] });
+        }
+        let template = json!({"Transform": "AWS::LanguageExtensions", "Resources": body});
+        let refused = unrolled(template).unwrap_err();
+        assert!(refused.to_string().contains("the loops make more than"), "{refused}");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A value that is not known yet ([`LATER`]) makes results that are not known yet,
 //! so that a change set can be computed before anything exists. Everything else that
-//! does not fit is refused in words.
+//! does not fit is refused in words. No text grows beyond [`LONGEST`]: functions in
+//! functions could double it at each level until no memory is left.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -11,6 +12,18 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use super::evaluate::LATER;
+
+/// How many bytes a text has at most that a function gives; as many as a template.
+pub const LONGEST: usize = 1 << 20;
+
+/// Adds to the text that a function gives.
+pub fn append(function: &str, out: &mut String, text: &str) -> Result<(), String> {
+    if out.len() + text.len() > LONGEST {
+        return Err(format!("{function} makes a text of more than {LONGEST} bytes"));
+    }
+    out.push_str(text);
+    Ok(())
+}
 
 /// The text that CloudFormation makes of a scalar; nothing for a list or an object.
 pub fn scalar(value: &Value) -> Option<Cow<'_, str>> {
@@ -33,9 +46,9 @@ pub fn join(between: &str, items: &Value) -> Result<Value, String> {
     let mut out = String::new();
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
-            out.push_str(between);
+            append("Fn::Join", &mut out, between)?;
         }
-        out.push_str(&scalar(item).ok_or("Fn::Join can join texts only")?);
+        append("Fn::Join", &mut out, &scalar(item).ok_or("Fn::Join can join texts only")?)?;
     }
     Ok(Value::String(out))
 }
