@@ -16,6 +16,7 @@ mod acceptance;
 mod bootstrap;
 mod check;
 mod completions;
+mod console;
 mod demo;
 mod deploy;
 mod destroy;

@@ -8,7 +8,7 @@
 
 mod cdk;
 mod interrupted;
-mod live;
+pub mod live;
 mod parity;
 mod peers;
 mod story;

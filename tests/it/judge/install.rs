@@ -67,6 +67,20 @@ pub fn node_modules() -> PathBuf {
     folder.join("node_modules")
 }
 
+/// Returns Debian's Chromium, which is installed if this machine has none.
+///
+/// Unlike the others it is the machine's own: it needs its fonts and libraries.
+pub fn chromium() -> PathBuf {
+    let program = PathBuf::from("/usr/bin/chromium");
+    if !program.exists() {
+        once("chromium", &["chromium"], |folder| {
+            let flags = "-q install --yes --no-install-recommends chromium";
+            run("apt-get", flags.split(' ').map(OsStr::new), folder);
+        });
+    }
+    program
+}
+
 /// Prepares one of mosquitto's clients, such as `mosquitto_sub`, out of Debian's packages.
 ///
 /// The packages are only unpacked, so nobody has to be root.
