@@ -43,6 +43,7 @@ def main():
     know_where_texts_begin()
     list_groups_below_a_parent()
     read_encoded_placeholders()
+    know_what_policies_are_attached_to()
 
     # Our output carries one line for the test; the log goes to standard error.
     answer = os.fdopen(os.dup(1), "w")
@@ -204,6 +205,29 @@ def read_encoded_placeholders():
     iot._job_document_s3_location = locate_decoded
 
 
+def know_what_policies_are_attached_to():
+    """Judges `AttachPolicy` and `DetachPolicy` by the certificate or group that they name.
+
+    AWS knows no other resource for them; here they are judged by `*`, so that a role
+    which may attach to certificates alone may attach to nothing.
+    """
+    from ministack.core import iam_actions
+
+    several = iam_actions.iot_resource_arns
+
+    def with_targets(method, path, body, region, account_id):
+        if method in ("PUT", "POST") and path.startswith("/target-policies/"):
+            try:
+                target = json.loads(body or b"{}").get("target")
+            except (ValueError, AttributeError):
+                target = None
+            if isinstance(target, str) and target.startswith("arn:"):
+                return [target]
+        return several(method, path, body, region, account_id)
+
+    iam_actions.iot_resource_arns = with_targets
+
+
 def set_environment(port, endpoint):
     """Sets what ministack reads at import and what Lambda functions inherit."""
     os.environ.update(
@@ -265,6 +289,7 @@ HISTORY = {
     "cloudformation/stacks": lambda value: value.get("StackStatus") == "DELETE_COMPLETE",
     "cloudwatch/alarm_history": lambda value: True,
     "cloudwatch/metrics": lambda value: True,
+    "iam/aws_managed_attachment_counts": lambda value: value == 0,
     "eventbridge/event_buses": lambda value: value.get("Name") == "default",
     "eventbridge/events_log": lambda value: True,
     "iot/event_config": lambda value: not value.get("enabled"),
