@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use iotstack_local::{Clock, Options};
+use iotstack_protocol::JobSettings;
 use iotstack_sim::{Report, Scenario, Workers};
 use serde_json::{Map, Value, json};
 
@@ -173,6 +174,13 @@ async fn in_an_account(
         if !cloud::ask(question).await? {
             return Err(refusal());
         }
+    }
+    if scenario.job != JobSettings::default() {
+        tell(format!(
+            "{}: jobs of {} follow the settings of that stack, not those of the scenario",
+            style::care("note"),
+            stage.fleet.stack()
+        ));
     }
     let playing = Arc::new(Playing::new(scenario.devices.len()));
     let operator = Operator::among_others(&stage.fleet);
