@@ -54,8 +54,8 @@ pub async fn session(context: &Context) -> Result<Session> {
     if session.endpoint_url().is_some_and(is_local) {
         // A cloud on this machine has no quota for looking, and is done in no time.
         session.set_pace(Pace {
-            stack: Duration::from_millis(200),
-            change_set: Duration::from_millis(100),
+            stack: Duration::from_millis(100),
+            change_set: Duration::from_millis(20),
         });
     }
     Ok(session)
