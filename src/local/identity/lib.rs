@@ -65,7 +65,6 @@ impl std::fmt::Debug for RootKey {
 /// # Errors
 /// If the state cannot be read.
 pub fn install(cloud: &Arc<Cloud>, root: RootKey) -> Result<(), StoreError> {
-    keep_private(cloud);
     let iam = Arc::new(Iam::restore(cloud)?);
     let keys = Arc::new(Keys::restore(cloud, &iam, root)?);
     cloud.ports.serve_credentials(keys.clone());
@@ -92,19 +91,4 @@ pub fn install(cloud: &Arc<Cloud>, root: RootKey) -> Result<(), StoreError> {
     ssm::resources::register(cloud, &parameters);
     cloud.services.add(parameters);
     Ok(())
-}
-
-/// The state holds private keys and secrets. Its folder is closed to others
-/// already; its files shall be too, for the day when somebody copies them.
-fn keep_private(cloud: &Cloud) {
-    #[cfg(unix)]
-    if let Some(files) = cloud.store.folder().and_then(|folder| std::fs::read_dir(folder).ok()) {
-        use std::os::unix::fs::PermissionsExt;
-        for file in files.flatten().filter(|file| file.path().is_file()) {
-            let owner_only = std::fs::Permissions::from_mode(0o600);
-            if let Err(error) = std::fs::set_permissions(file.path(), owner_only) {
-                tracing::warn!(path = %file.path().display(), %error, "a file stays readable");
-            }
-        }
-    }
 }

@@ -272,15 +272,22 @@ fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
     Ok(())
 }
 
+/// Makes folder and file of the state, the file empty if it is new. It holds
+/// private keys of certificates and secrets, so the file is closed to others from
+/// its first moment, and not only its folder: somebody may copy it. What an older
+/// version left readable is closed as well.
 fn prepare(folder: &Path) -> std::io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
-    // The state holds private keys of certificates and secrets.
+    let path = folder.join(FILE);
     #[cfg(unix)]
     {
-        use std::os::unix::fs::PermissionsExt;
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+        let mut options = std::fs::File::options();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        options.open(&path)?.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     }
-    Ok(folder.join("state.redb"))
+    Ok(path)
 }
 
 fn definition(table: &str) -> TableDefinition<'_, &'static str, &'static [u8]> {
@@ -290,6 +297,9 @@ fn definition(table: &str) -> TableDefinition<'_, &'static str, &'static [u8]> {
 fn gone() -> StoreError {
     StoreError::Write { reason: "the store is closed".to_owned() }
 }
+
+/// The database's file in the folder of the state.
+const FILE: &str = "state.redb";
 
 /// How many batches share one transaction at most.
 const LARGEST_GROUP: usize = 1024;
@@ -315,6 +325,21 @@ mod tests {
         assert_eq!(store.load::<i32>("things").unwrap(), [("lamp-2".to_owned(), 2)]);
         assert_eq!(store.load::<i32>("groups").unwrap(), []);
         assert!(store.load::<String>("things").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_may_read_the_state_even_if_it_was_open_before() {
+        use std::os::unix::fs::PermissionsExt;
+        let outer = tempfile::tempdir().unwrap();
+        let folder = outer.path().join("state");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        drop(Store::open(&folder).unwrap());
+        assert_eq!((mode(&folder), mode(&folder.join(FILE))), (0o700, 0o600));
+        std::fs::set_permissions(folder.join(FILE), std::fs::Permissions::from_mode(0o644))
+            .unwrap();
+        drop(Store::open(&folder).unwrap());
+        assert_eq!(mode(&folder.join(FILE)), 0o600);
     }
 
     #[tokio::test]
