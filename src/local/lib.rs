@@ -22,19 +22,20 @@ mod parts;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use iotstack_local_broker::{Broker, Listener, raise_file_limit};
+use iotstack_local_broker::{Broker, DoorSettings, Listener, raise_file_limit};
 use iotstack_local_kernel::cloud::Addresses;
 use iotstack_local_kernel::{Cloud, Store};
 use iotstack_local_lambda::Functions;
+use iotstack_local_registry::ServerCertificate;
 use iotstack_mqtt::tls::Identity;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use error::Error;
-pub use iotstack_local_broker::Misbehaviour;
+pub use iotstack_local_broker::{Error as DoorError, Misbehaviour, keep_door};
 pub use iotstack_local_identity::RootKey;
 pub use iotstack_local_kernel::{Account, Clock, Timestamp};
-pub use options::Options;
+pub use options::{Door, Options};
 
 use gateway::Gateway;
 use parts::Parts;
@@ -49,7 +50,7 @@ pub struct LocalCloud {
     root: RootKey,
     http: JoinHandle<()>,
     // Dropping it closes the socket.
-    _mqtt: Listener,
+    _mqtt: Arc<Listener>,
 }
 
 /// Opens the sockets and starts all services. Needs a runtime of tokio.
@@ -57,9 +58,10 @@ pub struct LocalCloud {
 /// # Errors
 /// If the state cannot be read or a port is taken.
 pub async fn start(options: Options) -> Result<LocalCloud, Error> {
-    if let Err(error) = raise_file_limit() {
+    let open_files = raise_file_limit().unwrap_or_else(|error| {
         tracing::warn!(%error, "the limit of open files stays as it is");
-    }
+        FEWEST_OPEN_FILES
+    });
     let store = match &options.state {
         Some(folder) => Store::open(folder)?,
         None => Store::memory(),
@@ -72,7 +74,18 @@ pub async fn start(options: Options) -> Result<LocalCloud, Error> {
     let http_address = bind(options.http_port);
     let socket = TcpListener::bind(http_address).await.map_err(|e| refuse(http_address, e))?;
     let http_address = socket.local_addr().map_err(|e| refuse(http_address, e))?;
-    let mqtt = parts.broker.listen(bind(options.mqtt_port), server_identity(&parts, &options)?)?;
+    let certificate = server_certificate(&parts, &options)?;
+    let identity = Identity::from_pem(&certificate.chain_pem, &certificate.key_pem)
+        .map_err(|error| Error::ServerCertificate(error.to_string()))?;
+    let doors = options.door.map(|door| DoorSettings {
+        program: door.program,
+        arguments: door.arguments,
+        connections: options.connections_per_process.unwrap_or_else(|| within(open_files)),
+        chain_pem: certificate.chain_pem,
+        key_pem: certificate.key_pem,
+    });
+    let mqtt =
+        Arc::new(parts.broker.listen_with_doors(bind(options.mqtt_port), identity, doors)?);
 
     let addresses = Addresses {
         endpoint: format!("http://{}", reachable(http_address)),
@@ -83,7 +96,13 @@ pub async fn start(options: Options) -> Result<LocalCloud, Error> {
     let functions = parts.functions.clone();
     let loopback_only = options.host.is_loopback();
     let history = console::History::of(&cloud);
-    let gateway = Arc::new(Gateway { cloud: cloud.clone(), parts, history, loopback_only });
+    let gateway = Arc::new(Gateway {
+        cloud: cloud.clone(),
+        parts,
+        mqtt: Arc::downgrade(&mqtt),
+        history,
+        loopback_only,
+    });
     let routes = gateway::router(gateway).into_make_service_with_connect_info::<SocketAddr>();
     let http = tokio::spawn(async move {
         if let Err(error) = axum::serve(socket, routes).await {
@@ -146,7 +165,7 @@ impl Drop for LocalCloud {
 }
 
 /// A certificate for all names under which the broker may be reached.
-fn server_identity(parts: &Parts, options: &Options) -> Result<Identity, Error> {
+fn server_certificate(parts: &Parts, options: &Options) -> Result<ServerCertificate, Error> {
     let host = options.host.to_string();
     let region = &options.account.region;
     let named = format!("*.iot.{region}.amazonaws.com");
@@ -155,9 +174,13 @@ fn server_identity(parts: &Parts, options: &Options) -> Result<Identity, Error> 
         names.push(&host);
     }
     names.extend(options.host_names.iter().map(String::as_str));
-    let certificate = parts.ca.server_certificate(&names).map_err(Error::ServerCertificate)?;
-    Identity::from_pem(&certificate.chain_pem, &certificate.key_pem)
-        .map_err(|error| Error::ServerCertificate(error.to_string()))
+    parts.ca.server_certificate(&names).map_err(Error::ServerCertificate)
+}
+
+/// How many connections a process may have that can open so many files; the others are
+/// for requests, functions and the state.
+fn within(open_files: u64) -> usize {
+    usize::try_from(open_files / 4 * 3).unwrap_or(usize::MAX)
 }
 
 /// Where a client of this machine reaches a socket that may listen everywhere.
@@ -167,3 +190,6 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         false => address,
     }
 }
+
+/// What every system that we run on allows.
+const FEWEST_OPEN_FILES: u64 = 256;

@@ -1,5 +1,6 @@
 //! How a local cloud is started.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -28,6 +29,21 @@ pub struct Options {
     pub clock: Clock,
     /// Follows the MQTT standard where AWS IoT departs from it.
     pub standard_mqtt: bool,
+    /// How to start further processes that take devices in; without, those of this
+    /// process must do.
+    pub door: Option<Door>,
+    /// The most devices that one process takes in; three quarters of the files it may
+    /// open if absent.
+    pub connections_per_process: Option<usize>,
+}
+
+/// A program that calls [`keep_door`](crate::keep_door).
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
 }
 
 impl Default for Options {
@@ -42,6 +58,8 @@ impl Default for Options {
             state: None,
             clock: Clock::real(),
             standard_mqtt: false,
+            door: None,
+            connections_per_process: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::net::TcpStream;
 
 use serde_json::Value;
 
+use crate::acceptance::live::Live;
 use crate::judge::cloud::{ACCOUNT, Cloud, REGION};
 use crate::project::Project;
 
@@ -179,3 +180,33 @@ fn the_console_is_served_with_all_it_needs() {
     assert_eq!(get("api/things/nobody").0, 404);
     assert_eq!(get("..%2F..%2FCargo.toml").0, 404);
 }
+
+#[test]
+fn further_processes_take_devices_in_when_one_is_full() {
+    let scenario = "fleet: {size: 7}\nfirmware: {version: 1.1.0, size: 16 KiB}\n\
+                    expect: [succeeded = 100%, no device runs an unsigned image]\n";
+    let project = Project::with_config(FAST_ROLLOUT).file("s.yaml", scenario);
+    let live = Live { project, cloud: Cloud::ours(&["--connections-per-process", "2"]) };
+    let doors = || -> Value {
+        let (_, health) =
+            raw(&live.cloud, "GET /_iotstack/health HTTP/1.1\nHost: HOST\nConnection: close\n\n");
+        serde_json::from_str::<Value>(&health).unwrap()["doors"].clone()
+    };
+    assert_eq!(doors(), 0);
+    live.run(["bootstrap"]).success();
+    live.run(["deploy", "--yes"]).success();
+    let run = live.run(["simulate", "s.yaml", "--env", "dev", "--yes", "--json"]);
+    run.success();
+    assert_eq!(run.json()["facts"]["succeeded"], 7);
+    // Seven devices at a time, of which this process takes two, and each other two.
+    assert!(doors().as_u64().unwrap() >= 3, "{}", doors());
+}
+
+#[test]
+fn a_door_opens_for_a_broker_only() {
+    let run = Project::empty().run(["local", "--door"]);
+    assert_eq!(run.code, 2, "{run:#?}");
+    assert!(run.err.contains("only a broker opens doors"), "{run:#?}");
+}
+
+const FAST_ROLLOUT: &str = "parameters: {jobs: {rollout: {maximum_per_minute: 1000}}}\n";

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use iotstack_local::{Account, Clock, LocalCloud, Options};
+use iotstack_local::{Account, Clock, Door, LocalCloud, Options, RootKey};
 use serde_json::{Value, json};
 
 use crate::cli::cloud;
@@ -48,6 +48,15 @@ pub struct Arguments {
     #[arg(long)]
     standard_mqtt: bool,
 
+    /// The most devices that one process takes in; further processes start as more devices
+    /// come [default: three quarters of the files that a process may open]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    connections_per_process: Option<u32>,
+
+    /// Takes devices in for another process, whose sockets are standard input and output
+    #[arg(long, hide = true)]
+    door: bool,
+
     /// The account's twelve digits
     #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = account)]
     account: String,
@@ -63,6 +72,9 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
+    if arguments.door {
+        return cloud::block_on_threads(async { Ok(iotstack_local::keep_door().await?) });
+    }
     let region = context.options.region.clone().unwrap_or_else(|| "us-east-1".to_owned());
     let mut options = Options {
         host: arguments.host,
@@ -70,10 +82,12 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
         mqtt_port: arguments.mqtt_port,
         host_names: arguments.host_name,
         account: Account { id: arguments.account, region },
+        root: RootKey::default(),
         state: arguments.state,
         clock: Clock::time_lapse(arguments.time_lapse),
         standard_mqtt: arguments.standard_mqtt,
-        ..Options::default()
+        door: Some(door()?),
+        connections_per_process: arguments.connections_per_process.map(|each| each as usize),
     };
     if arguments.coverage {
         // Nothing is served, so no port needs to be free.
@@ -101,6 +115,18 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
         }
         std::future::pending().await
     })
+}
+
+/// This program, as it is started to take devices in.
+pub fn door() -> Result<Door> {
+    let arguments = ["local", "--door"].map(Into::into).into();
+    Ok(Door { program: this_program()?, arguments })
+}
+
+/// Where this program is, to start further processes of it.
+pub fn this_program() -> Result<PathBuf> {
+    std::env::current_exe()
+        .map_err(|error| Error::stack(format!("cannot find this program: {error}")))
 }
 
 fn addresses(local: &LocalCloud) -> Value {
@@ -174,6 +200,12 @@ impl From<iotstack_local::Error> for Error {
             iotstack_local::Error::Store(_) => Error::usage(error.to_string()),
             _ => Error::stack(error.to_string()),
         }
+    }
+}
+
+impl From<iotstack_local::DoorError> for Error {
+    fn from(error: iotstack_local::DoorError) -> Self {
+        Error::usage(error.to_string())
     }
 }
 

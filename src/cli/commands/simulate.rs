@@ -118,7 +118,11 @@ pub async fn on_this_machine(
     context: &Context,
 ) -> Result<Report> {
     let playing = Arc::new(Playing::new(scenario.devices.len()));
-    let options = Options { clock: Clock::time_lapse(time_lapse), ..Options::default() };
+    let options = Options {
+        clock: Clock::time_lapse(time_lapse),
+        door: Some(super::local::door()?),
+        ..Options::default()
+    };
     let mut parameters = Map::new();
     parameters.insert("jobs".to_owned(), json!(scenario.job));
     // A job may be asked for while another is being made, and nobody pays for it here.
@@ -209,10 +213,8 @@ pub fn workers(scenario: &Scenario, asked: Option<u16>) -> Result<Workers> {
     if processes == 0 {
         return Ok(Workers::none());
     }
-    let program = std::env::current_exe()
-        .map_err(|error| Error::stack(format!("cannot find this program: {error}")))?;
     let arguments = ["simulate", "--worker"].map(Into::into).into();
-    Ok(Workers { program, arguments, processes })
+    Ok(Workers { program: super::local::this_program()?, arguments, processes })
 }
 
 /// What was expected and what was found.

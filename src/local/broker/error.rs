@@ -20,4 +20,7 @@ pub enum Error {
     /// The server's certificate or key cannot be used.
     #[error("cannot speak tls: {0}")]
     Identity(iotstack_mqtt::Error),
+    /// A door and the broker do not understand each other.
+    #[error("a door of the broker: {0}")]
+    Door(String),
 }

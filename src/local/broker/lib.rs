@@ -14,6 +14,7 @@
 
 mod broker;
 mod connection;
+mod door;
 mod error;
 mod files;
 mod greeting;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use iotstack_local_kernel::{Cloud, CloudEvent, StoreError};
 
 pub use broker::Broker;
+pub use door::{DoorSettings, keep_door};
 pub use error::Error;
 pub use files::raise_file_limit;
 pub use greeting::Origin;

@@ -5,15 +5,18 @@
 //! as a stream of bytes, authenticated and unwrapped by the gateway.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use iotstack_local_kernel::{Admission, Cloud};
+use iotstack_local_kernel::Admission;
 use iotstack_mqtt::tls::{ClientGate, Identity, ServerSettings, TlsAcceptor};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
 
+use crate::door::{self, Crowd, DoorSettings};
 use crate::greeting::{Origin, greet};
 use crate::{Broker, Error};
 
@@ -21,6 +24,7 @@ use crate::{Broker, Error};
 #[derive(Debug)]
 pub struct Listener {
     address: SocketAddr,
+    doors: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -28,6 +32,11 @@ impl Listener {
     /// The address that clients connect to; with the port that was chosen for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How many processes take connections in besides this one.
+    pub fn doors(&self) -> usize {
+        self.doors.load(Ordering::Relaxed)
     }
 }
 
@@ -44,17 +53,46 @@ impl Broker {
         address: SocketAddr,
         identity: Identity,
     ) -> Result<Listener, Error> {
-        let gate =
-            Arc::new(Gate { cloud: self.cloud().as_ref().map_or_else(Weak::new, Arc::downgrade) });
+        self.listen_with_doors(address, identity, None)
+    }
+
+    /// The same, opening doors when this process alone cannot hold the connections.
+    pub fn listen_with_doors(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        identity: Identity,
+        doors: Option<DoorSettings>,
+    ) -> Result<Listener, Error> {
+        let gate = Arc::new(Gate { broker: Arc::downgrade(self) });
         let settings = ServerSettings::mutual(identity, gate).build().map_err(Error::Identity)?;
         let refuse = |source| Error::Listen { address, source };
         let socket = bind(address).map_err(refuse)?;
         let address = socket.local_addr().map_err(refuse)?;
         let acceptor = TlsAcceptor::from(settings);
         let broker = Arc::downgrade(self);
-        let task = tokio::spawn(async move { accept_all(&broker, &socket, &acceptor).await });
+        let open = Arc::new(AtomicUsize::new(0));
+        let counted = open.clone();
+        let task = tokio::spawn(async move {
+            match doors {
+                None => accept_all(&broker, &socket, &acceptor, None).await,
+                Some(doors) => {
+                    let crowd = Crowd::new(doors.connections);
+                    tokio::join!(
+                        accept_all(&broker, &socket, &acceptor, Some(&crowd)),
+                        open_doors(&broker, &socket, &doors, &crowd, &counted),
+                    );
+                }
+            }
+        });
         tracing::info!(%address, "mqtt with mutual tls");
-        Ok(Listener { address, task })
+        Ok(Listener { address, doors: open, task })
+    }
+
+    /// Whether the cloud lets a client with this certificate (DER) in.
+    pub(crate) fn admits(&self, certificate: &[u8]) -> bool {
+        let Some(cloud) = self.cloud() else { return false };
+        let Ok(authority) = cloud.ports.authority() else { return false };
+        matches!(authority.admits(certificate), Admission::Active | Admission::FirstSeen)
     }
 
     /// Listens for clients without TLS, who are whoever the authority takes them for.
@@ -78,7 +116,7 @@ impl Broker {
             }
         });
         tracing::info!(%address, "mqtt without tls");
-        Ok(Listener { address, task })
+        Ok(Listener { address, doors: Arc::default(), task })
     }
 
     /// Serves a client on a stream that is open, until the connection ends.
@@ -98,11 +136,26 @@ impl Broker {
     }
 }
 
-async fn accept_all(broker: &Weak<Broker>, socket: &TcpListener, acceptor: &TlsAcceptor) {
-    while let Some((stream, source)) = accept(socket).await {
+/// Takes connections in; with a crowd only as many as this process may have.
+async fn accept_all(
+    broker: &Weak<Broker>,
+    socket: &TcpListener,
+    acceptor: &TlsAcceptor,
+    crowd: Option<&Arc<Crowd>>,
+) {
+    let places = crowd.map(|crowd| Arc::new(Semaphore::new(crowd.of_a_process())));
+    loop {
+        let place = match &places {
+            // It is never closed.
+            Some(places) => places.clone().acquire_owned().await.ok(),
+            None => None,
+        };
+        let Some((stream, source)) = accept(socket).await else { return };
         let Some(broker) = broker.upgrade() else { return };
+        let place = (place, crowd.map(Crowd::enter));
         let handshake = acceptor.accept(stream);
         tokio::spawn(async move {
+            let _place = place;
             let patience = broker.settings.greeting_time;
             let greeting = Box::pin(async move {
                 let stream = match handshake.await {
@@ -132,8 +185,41 @@ async fn accept_all(broker: &Weak<Broker>, socket: &TcpListener, acceptor: &TlsA
     }
 }
 
+/// Opens one door after the other as they are needed, and keeps them open.
+async fn open_doors(
+    broker: &Weak<Broker>,
+    socket: &TcpListener,
+    settings: &DoorSettings,
+    crowd: &Arc<Crowd>,
+    counted: &AtomicUsize,
+) {
+    let mut doors = JoinSet::new();
+    loop {
+        crowd.set_doors(doors.len());
+        counted.store(doors.len(), Ordering::Relaxed);
+        tokio::select! {
+            () = crowd.tight() => {
+                if doors.len() >= MOST_DOORS || !crowd.is_tight() {
+                    continue;
+                }
+                match door::open(broker.clone(), socket, settings, crowd.clone()) {
+                    Ok(door) => {
+                        doors.spawn(door);
+                        tracing::info!(doors = doors.len(), "another process takes connections in");
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot open another door for connections");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
+            }
+            Some(_) = doors.join_next() => {}
+        }
+    }
+}
+
 /// The next connection. Errors that pass, such as too many open files, are waited out.
-async fn accept(socket: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+pub(crate) async fn accept(socket: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     loop {
         match socket.accept().await {
             Ok((stream, source)) => {
@@ -162,14 +248,12 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Asks the cloud's authority about certificates.
 struct Gate {
-    cloud: Weak<Cloud>,
+    broker: Weak<Broker>,
 }
 
 impl ClientGate for Gate {
     fn admit(&self, certificate: &[u8], _intermediates: &[&[u8]]) -> bool {
-        let Some(cloud) = self.cloud.upgrade() else { return false };
-        let Ok(authority) = cloud.ports.authority() else { return false };
-        matches!(authority.admits(certificate), Admission::Active | Admission::FirstSeen)
+        self.broker.upgrade().is_some_and(|broker| broker.admits(certificate))
     }
 }
 
@@ -181,3 +265,5 @@ impl std::fmt::Debug for Gate {
 
 const BACKLOG: u32 = 4096;
 const PAUSE: Duration = Duration::from_millis(50);
+/// More connections than so many processes hold are nobody's on one machine.
+const MOST_DOORS: usize = 32;

@@ -12,7 +12,7 @@
 mod origin;
 mod websocket;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use axum::Router;
 use axum::body::Body;
@@ -21,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, put};
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
+use iotstack_local_broker::Listener;
 use iotstack_local_kernel::signature::Signature;
 use iotstack_local_kernel::wire::{self, Format};
 use iotstack_local_kernel::{Caller, Cloud, Fault, Timestamp, id};
@@ -35,6 +36,8 @@ pub struct Gateway {
     pub cloud: Arc<Cloud>,
     /// What is no ordinary service.
     pub parts: Parts,
+    /// Where devices come in.
+    pub mqtt: Weak<Listener>,
     /// What happened lately, for the console.
     pub history: Arc<History>,
     /// Whether only loopback names may stand in `Host`.
@@ -63,6 +66,7 @@ async fn health(State(gateway): State<Arc<Gateway>>) -> Response {
         "authority": gateway.parts.ca.pem(),
         "account": account.id,
         "region": account.region,
+        "doors": gateway.mqtt.upgrade().map_or(0, |mqtt| mqtt.doors()),
         "time": gateway.cloud.clock.now().iso8601(),
     }))
 }
