@@ -20,7 +20,7 @@ use axum::extract::{ConnectInfo, State, WebSocketUpgrade};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, put};
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode, header};
 use iotstack_local_broker::Listener;
 use iotstack_local_kernel::signature::Signature;
 use iotstack_local_kernel::wire::{self, Format};
@@ -97,7 +97,7 @@ async fn mqtt(
     let request = Request::from_parts(parts, Bytes::new());
     let caller = match gateway.authenticate(&request) {
         Ok((_, caller)) => caller,
-        Err(fault) => return refuse(&fault, "iotdevicegateway"),
+        Err(fault) => return refuse(&fault, &Format::RestJson),
     };
     match upgrade {
         Ok(upgrade) => websocket::serve(upgrade, gateway, caller, peer),
@@ -111,23 +111,24 @@ async fn api(State(gateway): State<Arc<Gateway>>, request: Request<Body>) -> Res
         Ok(signature) => signature.scope,
         // Who signs nothing, or in S3's older ways, can only mean S3.
         Err(_) if !request.headers().contains_key("x-amz-target") => "s3".to_owned(),
-        Err(fault) => return refuse(&fault, ""),
+        Err(fault) => return refuse(&fault, &format_of("", request.headers())),
     };
     if scope == "s3" {
         return gateway.parts.objects.answer(request).await.map(Body::new);
     }
     let (head, body) = request.into_parts();
+    let format = format_of(&scope, &head.headers);
     let body = match axum::body::to_bytes(body, LARGEST_BODY).await {
         Ok(body) => body,
         Err(_) => {
             let message = format!("the body must be at most {LARGEST_BODY} bytes and complete");
-            return refuse(&Fault::new("RequestEntityTooLargeException", 413, message), &scope);
+            return refuse(&Fault::new("RequestEntityTooLargeException", 413, message), &format);
         }
     };
     let request = Request::from_parts(head, body);
     match gateway.answer(request).await {
         Ok(response) => response,
-        Err(fault) => refuse(&fault, &scope),
+        Err(fault) => refuse(&fault, &format),
     }
 }
 
@@ -135,7 +136,8 @@ impl Gateway {
     /// Checks who signed, asks whether they may, and calls the operation.
     async fn answer(&self, request: Request<Bytes>) -> Result<Response, Fault> {
         let (scope, caller) = self.authenticate(&request)?;
-        let operation = self.cloud.services.operation_of(&scope, &request);
+        let meant = self.cloud.services.read(&scope, &request);
+        let operation = meant.operation();
         if let (Some(operation), Caller::Principal { arn }) = (operation, &caller) {
             let action = format!("{}:{operation}", action_prefix(&scope));
             if !self.cloud.ports.credentials()?.allows(&caller, &action, "*") {
@@ -145,7 +147,7 @@ impl Gateway {
         }
         tracing::debug!(scope, operation, "call");
         let now = self.cloud.clock.now();
-        let response = self.cloud.services.answer(&scope, request, caller, now).await;
+        let response = meant.answer(request, caller, now).await;
         Ok(response.map(Body::from))
     }
 
@@ -174,15 +176,21 @@ fn action_prefix(scope: &str) -> &str {
     }
 }
 
-/// A refusal before a service is reached, in the format of the scope.
-fn refuse(fault: &Fault, scope: &str) -> Response {
-    let format = match scope {
+/// The format in which a request is refused before a service is reached.
+fn format_of(scope: &str, headers: &HeaderMap) -> Format {
+    if wire::cbor::is_spoken(headers) {
+        return Format::Cbor;
+    }
+    match scope {
         "cloudformation" | "iam" | "sts" | "sns" => Format::Query { namespace: "" },
         "ssm" | "kms" | "logs" | "events" | "secretsmanager" | "acm" | "dynamodb" | "sqs"
         | "monitoring" => Format::AwsJson { version: "1.1" },
         _ => Format::RestJson,
-    };
-    wire::write_fault(fault, &format, &id::uuid()).map(Body::from)
+    }
+}
+
+fn refuse(fault: &Fault, format: &Format) -> Response {
+    wire::write_fault(fault, format, &id::uuid()).map(Body::from)
 }
 
 fn axum_json(value: &serde_json::Value) -> Response {

@@ -57,7 +57,7 @@ pub use message::{
 };
 pub use resource::{ResourceFault, ResourceHandler, ResourceRequest, ResourceState};
 pub use service::{Operation, Operations, Protocol, Service};
-pub use services::Services;
+pub use services::{Meant, Services};
 pub use store::{Batch, Commit, Store, StoreError};
 
 /// A boxed future, the shape of every asynchronous answer behind a trait object.

@@ -58,6 +58,11 @@ pub enum Protocol {
         /// What stands before the operation in `X-Amz-Target`.
         target: &'static str,
     },
+    /// `POST /service/<service>/operation/<operation>`; members are CBOR.
+    Cbor {
+        /// What stands behind `/service/`.
+        service: &'static str,
+    },
     /// `Action=<operation>` in a form; answers are XML.
     Query {
         /// The namespace of the answers.

@@ -109,9 +109,10 @@ impl Services {
         found.into_values().collect()
     }
 
-    /// The name of the operation that a request means, for permissions and logs.
-    pub fn operation_of(&self, scope: &str, request: &Request<Bytes>) -> Option<&'static str> {
-        self.find(scope, request).ok().map(|found| found.operation.name)
+    /// Reads what a request means that was signed for `scope`. Nothing is done yet, so
+    /// that permissions can be asked for in between.
+    pub fn read(&self, scope: &str, request: &Request<Bytes>) -> Meant {
+        Meant(self.find(scope, request))
     }
 
     /// Answers a request that was signed for `scope` by `caller`.
@@ -122,37 +123,7 @@ impl Services {
         caller: Caller,
         at: Timestamp,
     ) -> Response<Bytes> {
-        let request_id = id::uuid();
-        let found = match self.find(scope, &request) {
-            Ok(found) => found,
-            Err((fault, format)) => return wire::write_fault(&fault, &format, &request_id),
-        };
-        let Found { operation, format, input, invalid_input } = found;
-        let outcome = match input {
-            Err(fault) => Err(fault),
-            Ok(input) => {
-                let (parts, body) = request.into_parts();
-                let call = Call {
-                    operation: operation.name,
-                    input,
-                    body,
-                    headers: parts.headers,
-                    caller,
-                    at,
-                    request_id: request_id.clone(),
-                };
-                (operation.handler)(call).await
-            }
-        };
-        match outcome {
-            Ok(reply) => wire::write_reply(reply, &format, operation.name, &request_id),
-            Err(mut fault) => {
-                if fault.is_invalid_input() {
-                    fault.code = invalid_input.to_owned();
-                }
-                wire::write_fault(&fault, &format, &request_id)
-            }
-        }
+        self.read(scope, &request).answer(request, caller, at).await
     }
 
     /// Calls an operation from inside, without a wire: for the console, for
@@ -211,15 +182,68 @@ impl Services {
             let fault = Fault::not_implemented(format!("the service `{scope}`"));
             return Err((fault, Format::RestJson));
         }
+        if let Some((name, operation)) = wire::cbor::target(request) {
+            return find_cbor(&tables, name, operation, request);
+        }
         if let Some(target) =
             request.headers().get("x-amz-target").and_then(|value| value.to_str().ok())
         {
-            return find_target(&tables, target, request.body());
+            return find_target(&tables, target, request);
         }
         if let Some(form) = wire::query::form(request) {
             return find_action(&tables, &form);
         }
         find_route(&tables, request)
+    }
+}
+
+/// What a request means: an operation with its input, or why there is none.
+pub struct Meant(Result<Found, (Fault, Format)>);
+
+impl Meant {
+    /// The name of the operation, for permissions and logs.
+    pub fn operation(&self) -> Option<&'static str> {
+        self.0.as_ref().ok().map(|found| found.operation.name)
+    }
+
+    /// Does what the request means, and answers it.
+    pub async fn answer(
+        self,
+        request: Request<Bytes>,
+        caller: Caller,
+        at: Timestamp,
+    ) -> Response<Bytes> {
+        let request_id = id::uuid();
+        let found = match self.0 {
+            Ok(found) => found,
+            Err((fault, format)) => return wire::write_fault(&fault, &format, &request_id),
+        };
+        let Found { operation, format, input, invalid_input } = found;
+        let outcome = match input {
+            Err(fault) => Err(fault),
+            Ok(input) => {
+                let (parts, body) = request.into_parts();
+                let call = Call {
+                    operation: operation.name,
+                    input,
+                    body,
+                    headers: parts.headers,
+                    caller,
+                    at,
+                    request_id: request_id.clone(),
+                };
+                (operation.handler)(call).await
+            }
+        };
+        match outcome {
+            Ok(reply) => wire::write_reply(reply, &format, operation.name, &request_id),
+            Err(mut fault) => {
+                if fault.is_invalid_input() {
+                    fault.code = invalid_input.to_owned();
+                }
+                wire::write_fault(&fault, &format, &request_id)
+            }
+        }
     }
 }
 
@@ -230,10 +254,32 @@ struct Found {
     invalid_input: &'static str,
 }
 
+fn find_cbor(
+    tables: &[Arc<Table>],
+    wanted: &str,
+    name: &str,
+    request: &Request<Bytes>,
+) -> Result<Found, (Fault, Format)> {
+    let speaks =
+        |protocol: &Protocol| matches!(protocol, Protocol::Cbor { service } if *service == wanted);
+    let mut tables_of_name =
+        tables.iter().filter(|table| table.service.protocols().iter().any(speaks));
+    let found = tables_of_name.find_map(|table| Some((table, table.named.get(name)?)));
+    let Some((table, operation)) = found else {
+        return Err((unknown(tables, name), Format::Cbor));
+    };
+    Ok(Found {
+        operation: operation.clone(),
+        format: Format::Cbor,
+        input: wire::unpacked(request).and_then(|body| wire::cbor::read(&body)),
+        invalid_input: table.service.invalid_input(),
+    })
+}
+
 fn find_target(
     tables: &[Arc<Table>],
     target: &str,
-    body: &Bytes,
+    request: &Request<Bytes>,
 ) -> Result<Found, (Fault, Format)> {
     let (prefix, name) = target.rsplit_once('.').unwrap_or(("", target));
     let mut format = Format::AwsJson { version: "1.0" };
@@ -248,9 +294,9 @@ fn find_target(
                 return Ok(Found {
                     operation: operation.clone(),
                     format,
-                    input: wire::members(body),
+                    input: wire::unpacked(request).and_then(|body| wire::members(&body)),
                     invalid_input: table.service.invalid_input(),
-                });
+                            });
             }
         }
     }

@@ -22,6 +22,7 @@ impl Service for Lamps {
         &[
             Protocol::RestJson,
             Protocol::AwsJson { version: "1.1", target: "Lamps_2020" },
+            Protocol::Cbor { service: "Lamps" },
             Protocol::Query { namespace: "urn:lamps" },
         ]
     }
@@ -171,4 +172,69 @@ async fn forms_nest_and_answers_are_xml() {
     assert!(query::write("Get", "urn:x", &members, "1").contains(
         "<Attributes><entry><key>Owner</key><value>me &amp; you</value></entry></Attributes>"
     ));
+}
+
+fn cbor(operation: &str, members: &Value) -> Request<Bytes> {
+    Request::post(format!("/service/Lamps/operation/{operation}"))
+        .header("smithy-protocol", "rpc-v2-cbor")
+        .header("content-type", "application/cbor")
+        .body(crate::wire::cbor::write(members).into())
+        .unwrap()
+}
+
+fn members_of(response: &Response<Bytes>) -> Value {
+    assert_eq!(response.headers()["smithy-protocol"], "rpc-v2-cbor");
+    assert_eq!(response.headers()["content-type"], "application/cbor");
+    Value::Object(crate::wire::cbor::read(response.body()).unwrap())
+}
+
+#[tokio::test]
+async fn cbor_finds_its_operation_by_the_path_and_is_answered_in_cbor() {
+    let response = answer(cbor("Echo", &json!({"bright": 7, "tags": ["a"]}))).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(members_of(&response), json!({"bright": 7, "tags": ["a"]}));
+    let response = answer(cbor("Echo", &json!({"lamp": "gone"}))).await;
+    assert_eq!(response.status(), 404);
+    assert_eq!(response.headers()["x-amzn-query-error"], "LampGone;Sender");
+    let refused = members_of(&response);
+    assert_eq!(refused["__type"], "LampGone");
+    assert_eq!(refused["message"], "no lamp <gone>");
+    let response = answer(cbor("Explode", &json!({}))).await;
+    assert!(members_of(&response)["message"].as_str().unwrap().contains("lamps must last"));
+    let mut broken = cbor("Echo", &json!({}));
+    *broken.body_mut() = Bytes::from_static(b"{}");
+    let response = answer(broken).await;
+    assert_eq!(response.status(), 400);
+    assert_eq!(members_of(&response)["__type"], "ValidationException");
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_unpacked_and_a_bomb_is_not() {
+    use std::io::Write;
+    let packed = |bytes: &[u8]| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(bytes).unwrap();
+        Bytes::from(packed.finish().unwrap())
+    };
+    let request = |encoding: &str, body: Bytes| {
+        Request::post("/")
+            .header("x-amz-target", "Lamps_2020.Echo")
+            .header("content-encoding", encoding)
+            .body(body)
+            .unwrap()
+    };
+    let response = answer(request("gzip", packed(br#"{"bright": 7}"#))).await;
+    assert_eq!(response.body(), r#"{"bright":7}"#);
+    let bomb = packed(&vec![b' '; 17 * 1024 * 1024]);
+    assert!(bomb.len() < 100_000);
+    for (encoding, body, reason) in [
+        ("gzip", bomb, "unpacks to more than"),
+        ("gzip", Bytes::from_static(b"{}"), "not gzip"),
+        ("br", Bytes::from_static(b"{}"), "encoded with `br`"),
+    ] {
+        let response = answer(request(encoding, body)).await;
+        assert_eq!(response.status(), 400);
+        let text = std::str::from_utf8(response.body()).unwrap();
+        assert!(text.contains(reason), "{text}");
+    }
 }

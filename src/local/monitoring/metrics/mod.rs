@@ -134,7 +134,8 @@ impl Service for CloudWatch {
 
     fn protocols(&self) -> &'static [Protocol] {
         &[
-            Protocol::AwsJson { version: "1.0", target: "GraniteServiceVersion20100801" },
+            Protocol::Cbor { service: GRANITE },
+            Protocol::AwsJson { version: "1.0", target: GRANITE },
             Protocol::Query { namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/" },
         ]
     }
@@ -181,6 +182,9 @@ impl Service for CloudWatch {
 fn invalid(message: impl Into<String>) -> Fault {
     Fault::new("InvalidParameterValue", 400, message)
 }
+
+/// The name of the service in the newer formats.
+const GRANITE: &str = "GraniteServiceVersion20100801";
 
 const ALARMS: &str = "cloudwatch-alarms";
 const DASHBOARDS: &str = "cloudwatch-dashboards";

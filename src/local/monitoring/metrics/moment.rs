@@ -1,29 +1,45 @@
-//! Times in requests and answers: numbers in JSON, texts in XML.
+//! Times in requests and answers: numbers in JSON, texts in XML, tagged in CBOR.
 //!
 //! Clients of the JSON protocol send and expect seconds since 1970, older ones that send
-//! forms expect ISO 8601.
+//! forms expect ISO 8601, and the newest ones CBOR's own kind of time.
 
+use iotstack_local_kernel::wire::cbor;
 use iotstack_local_kernel::{Call, Fault, Timestamp};
 use serde_json::{Map, Value, json};
 
 /// How the answer to a call writes times.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moments {
-    texts: bool,
+pub(super) enum Moments {
+    /// As ISO 8601, for XML.
+    Texts,
+    /// As seconds since 1970, for JSON.
+    Numbers,
+    /// As CBOR has a type for them.
+    Tagged,
 }
 
 impl Moments {
-    /// Forms are answered in XML, everything else in JSON.
+    /// Forms are answered in XML, CBOR in CBOR, everything else in JSON.
     pub(super) fn of(call: &Call) -> Self {
+        if cbor::is_spoken(&call.headers) {
+            return Moments::Tagged;
+        }
         let kind = call.headers.get(http::header::CONTENT_TYPE);
         let is_form = kind
             .and_then(|kind| kind.to_str().ok())
             .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-        Moments { texts: is_form && !call.headers.contains_key("x-amz-target") }
+        match is_form && !call.headers.contains_key("x-amz-target") {
+            true => Moments::Texts,
+            false => Moments::Numbers,
+        }
     }
 
     pub(super) fn show(self, at: Timestamp) -> Value {
-        if self.texts { json!(at.iso8601()) } else { json!(at.fractional_seconds()) }
+        match self {
+            Moments::Texts => json!(at.iso8601()),
+            Moments::Numbers => json!(at.fractional_seconds()),
+            Moments::Tagged => cbor::time(at),
+        }
     }
 }
 

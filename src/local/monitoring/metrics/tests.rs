@@ -390,6 +390,37 @@ async fn forms_are_understood_and_answered_with_readable_times() {
 }
 
 #[tokio::test]
+async fn the_newest_clients_speak_cbor_and_get_times_as_times() {
+    use iotstack_local_kernel::wire::cbor;
+    let (cloud, _) = watch();
+    let now = cloud.clock.now();
+    let answer = |operation: &str, members: Value| {
+        let request = http::Request::post(format!(
+            "/service/GraniteServiceVersion20100801/operation/{operation}"
+        ));
+        let request = request.header("smithy-protocol", "rpc-v2-cbor");
+        let request = request.body(bytes::Bytes::from(cbor::write(&members))).unwrap();
+        cloud.services.answer("monitoring", request, Caller::Root, now)
+    };
+    let data = json!([{"MetricName": "m", "Value": 4.5, "Timestamp": cbor::time(now)}]);
+    let put = answer("PutMetricData", json!({"Namespace": "N", "MetricData": data})).await;
+    assert_eq!(put.status(), 200);
+    let minute = iotstack_local_kernel::Timestamp(now.0 + 60_000);
+    let wanted = json!({
+        "Namespace": "N", "MetricName": "m", "Period": 60, "Statistics": ["Sum"],
+        "StartTime": cbor::time(now), "EndTime": cbor::time(minute),
+    });
+    let read = answer("GetMetricStatistics", wanted).await;
+    // Behind the name stands tag 1.
+    let tagged = b"iTimestamp\xc1";
+    assert!(read.body().windows(tagged.len()).any(|window| window == tagged), "{:?}", read.body());
+    let members = cbor::read(read.body()).unwrap();
+    assert_eq!(members["Datapoints"][0]["Sum"], 4.5);
+    let refused = answer("GetDashboard", json!({"DashboardName": "d"})).await;
+    assert_eq!(cbor::read(refused.body()).unwrap()["__type"], "ResourceNotFound");
+}
+
+#[tokio::test]
 async fn a_stack_makes_alarms_and_dashboards() {
     let (cloud, _) = watch();
     let request = |properties: Value| ResourceRequest {
