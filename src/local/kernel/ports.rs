@@ -297,6 +297,37 @@ pub trait Metrics: Send + Sync {
     fn set_alarm_state(&self, alarm: &str, state: &str, reason: &str) -> Result<(), Fault>;
 }
 
+/// The units that a metric may have.
+pub const METRIC_UNITS: &[&str] = &[
+    "Seconds",
+    "Microseconds",
+    "Milliseconds",
+    "Bytes",
+    "Kilobytes",
+    "Megabytes",
+    "Gigabytes",
+    "Terabytes",
+    "Bits",
+    "Kilobits",
+    "Megabits",
+    "Gigabits",
+    "Terabits",
+    "Percent",
+    "Count",
+    "Bytes/Second",
+    "Kilobytes/Second",
+    "Megabytes/Second",
+    "Gigabytes/Second",
+    "Terabytes/Second",
+    "Bits/Second",
+    "Kilobits/Second",
+    "Megabits/Second",
+    "Gigabits/Second",
+    "Terabits/Second",
+    "Count/Second",
+    "None",
+];
+
 /// Logs (CloudWatch Logs).
 pub trait LogStreams: Send + Sync {
     /// Writes lines to a stream; group and stream are made if they are missing.

@@ -3,6 +3,7 @@
 //! Data of a request is read and judged as a whole before any of it counts. Lists and
 //! statistics read the same minutes that alarms do.
 
+use iotstack_local_kernel::ports::METRIC_UNITS;
 use iotstack_local_kernel::{Call, Fault, Reply, Timestamp, loose, page};
 use serde_json::{Map, Value, json};
 
@@ -221,9 +222,10 @@ impl Datum {
             return Err(invalid(format!("dimension `{key}` of metric `{name}` has no value")));
         }
         let unit = loose::text(input, "Unit")?.unwrap_or_else(|| "None".to_owned());
-        if !UNITS.contains(&unit.as_str()) {
+        if !METRIC_UNITS.contains(&unit.as_str()) {
             return Err(invalid(format!(
-                "Unit `{unit}` of metric `{name}` is none of CloudWatch's"
+                "Unit `{unit}` of metric `{name}` is none of {}",
+                METRIC_UNITS.join(", ")
             )));
         }
         let at = moment::read(input, "Timestamp")?.unwrap_or(now);
@@ -301,33 +303,3 @@ fn span(input: &Map<String, Value>) -> Result<(Timestamp, Timestamp), Fault> {
     }
     Ok((start, end))
 }
-
-const UNITS: &[&str] = &[
-    "Seconds",
-    "Microseconds",
-    "Milliseconds",
-    "Bytes",
-    "Kilobytes",
-    "Megabytes",
-    "Gigabytes",
-    "Terabytes",
-    "Bits",
-    "Kilobits",
-    "Megabits",
-    "Gigabits",
-    "Terabits",
-    "Percent",
-    "Count",
-    "Bytes/Second",
-    "Kilobytes/Second",
-    "Megabytes/Second",
-    "Gigabytes/Second",
-    "Terabytes/Second",
-    "Bits/Second",
-    "Kilobits/Second",
-    "Megabits/Second",
-    "Gigabits/Second",
-    "Terabits/Second",
-    "Count/Second",
-    "None",
-];

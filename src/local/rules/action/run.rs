@@ -11,6 +11,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use iotstack_local_kernel::ports::METRIC_UNITS;
 use iotstack_local_kernel::{Caller, Cloud, Fault, Message, Properties, Publisher, QoS, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -177,8 +178,9 @@ impl Action {
                 if name.is_empty() || namespace.is_empty() {
                     return Err("the metric has no name or no namespace".to_owned());
                 }
-                if !UNITS.contains(&unit.as_str()) {
-                    return Err(format!("metric unit `{unit}` is none of {}", UNITS.join(", ")));
+                if !METRIC_UNITS.contains(&unit.as_str()) {
+                    let units = METRIC_UNITS.join(", ");
+                    return Err(format!("metric unit `{unit}` is none of {units}"));
                 }
                 let metrics = cloud.ports.metrics().map_err(said)?;
                 metrics.put(&namespace, &name, &[], number, &unit);
@@ -425,33 +427,3 @@ fn batch_lines(output: &[u8]) -> Result<Vec<(Timestamp, String)>, String> {
 
 /// How often rules may publish one message on to each other.
 const MOST_HOPS: u32 = 10;
-
-const UNITS: &[&str] = &[
-    "Seconds",
-    "Microseconds",
-    "Milliseconds",
-    "Bytes",
-    "Kilobytes",
-    "Megabytes",
-    "Gigabytes",
-    "Terabytes",
-    "Bits",
-    "Kilobits",
-    "Megabits",
-    "Gigabits",
-    "Terabits",
-    "Percent",
-    "Count",
-    "Bytes/Second",
-    "Kilobytes/Second",
-    "Megabytes/Second",
-    "Gigabytes/Second",
-    "Terabytes/Second",
-    "Bits/Second",
-    "Kilobits/Second",
-    "Megabits/Second",
-    "Gigabits/Second",
-    "Terabits/Second",
-    "Count/Second",
-    "None",
-];
