@@ -167,9 +167,14 @@ impl Line {
         });
         if let Some(stream) = stream {
             shown["logStreamName"] = json!(stream);
-            shown["eventId"] = json!(format!("{:056}", self.number));
+            shown["eventId"] = json!(self.id());
         }
         shown
+    }
+
+    /// The id under which clients know it.
+    pub(super) fn id(&self) -> String {
+        format!("{:056}", self.number)
     }
 }
 

@@ -10,6 +10,7 @@ use iotstack_local_kernel::{Fault, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::filter::MetricFilter;
+use super::subscription::Subscription;
 
 /// A log group. Its streams are not stored.
 #[derive(Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub(super) struct Group {
     pub(super) class: String,
     pub(super) tags: BTreeMap<String, String>,
     pub(super) filters: BTreeMap<String, MetricFilter>,
+    #[serde(default)]
+    pub(super) subscriptions: BTreeMap<String, Subscription>,
     #[serde(skip)]
     pub(super) streams: BTreeMap<String, Stream>,
 }
@@ -52,6 +55,7 @@ impl Group {
             class: "STANDARD".to_owned(),
             tags: BTreeMap::new(),
             filters: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
             streams: BTreeMap::new(),
         }
     }

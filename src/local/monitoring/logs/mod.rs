@@ -1,7 +1,8 @@
 //! CloudWatch Logs: groups of streams of lines.
 //!
 //! Lines live in memory: a stream keeps its newest ones, a group its newest
-//! streams, and all together have a bound. Retention is the cloud's time.
+//! streams, and all together have a bound. Retention is the cloud's time. Metric
+//! filters make values of lines, subscription filters send them on to functions.
 
 mod events;
 mod filter;
@@ -9,6 +10,7 @@ mod group;
 mod operations;
 mod pattern;
 mod resource;
+mod subscription;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +25,7 @@ use iotstack_local_kernel::{
 
 use filter::Measured;
 use group::{Group, Line};
+use subscription::Batch;
 
 /// The service.
 pub(crate) struct Logs {
@@ -90,7 +93,7 @@ impl Logs {
         make: bool,
     ) -> Result<(), Fault> {
         let now = self.clock.now();
-        let measured = {
+        let (measured, wanted) = {
             let mut groups = self.groups();
             if !groups.all.contains_key(group) {
                 if !make {
@@ -109,23 +112,27 @@ impl Logs {
                 return Err(no_stream(stream));
             }
             let mut measured: Vec<Measured> = Vec::new();
+            let mut wanted: Vec<Batch> = Vec::new();
             let before = found.size();
             for (at, text) in lines {
                 *next_line += 1;
-                filter::measure(found, &text, &mut measured);
-                found.append(stream, Line { at, arrived: now, number: *next_line, text }, now);
+                let line = Line { at, arrived: now, number: *next_line, text };
+                filter::measure(found, &line.text, &mut measured);
+                subscription::collect(&mut found.subscriptions, &line, &mut wanted);
+                found.append(stream, line, now);
             }
             found.forget(now);
             *size = (*size + found.size()).saturating_sub(before);
             if *size > LARGEST_MEMORY {
                 make_room(all, size);
             }
-            measured
+            (measured, wanted)
         };
         if let Some(cloud) = self.cloud.upgrade() {
             if !measured.is_empty() {
                 filter::emit(&cloud, measured);
             }
+            subscription::send(&cloud, &self.account, (group, stream), wanted);
             tell(&cloud.bus, group);
         }
         Ok(())
@@ -166,7 +173,9 @@ impl Service for Logs {
             .named_stored("DeleteMetricFilter", Self::delete_metric_filter)
             .named("DescribeMetricFilters", Self::describe_metric_filters)
             .named("TestMetricFilter", Self::test_metric_filter)
-            .named("DescribeSubscriptionFilters", Self::describe_subscription_filters)
+            .named_stored("PutSubscriptionFilter", Self::put_subscription)
+            .named_stored("DeleteSubscriptionFilter", Self::delete_subscription)
+            .named("DescribeSubscriptionFilters", Self::describe_subscriptions)
             .named_stored("TagResource", Self::tag)
             .named_stored("UntagResource", Self::untag)
             .named("ListTagsForResource", Self::list_tags)
@@ -182,7 +191,6 @@ impl Service for Logs {
 
     fn refused(&self) -> &'static [(&'static str, &'static str)] {
         &[
-            ("PutSubscriptionFilter", "lines are not sent on; read them with FilterLogEvents"),
             ("StartQuery", "there is no query language here; use FilterLogEvents"),
             ("StartLiveTail", "answers are not streamed; `aws logs tail --follow` works"),
             ("CreateExportTask", "lines live in memory only"),

@@ -268,15 +268,6 @@ impl Logs {
         Ok(json!({"matches": fitting}).into())
     }
 
-    pub(super) fn describe_subscription_filters(&self, call: Call) -> Result<Reply, Fault> {
-        let name = call.text("logGroupName")?;
-        if !self.groups().all.contains_key(name) {
-            return Err(no_group(name));
-        }
-        // There are none: PutSubscriptionFilter is refused.
-        Ok(json!({"subscriptionFilters": []}).into())
-    }
-
     pub(super) fn tag(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let tags = loose::pairs(&call.input, "tags", ("key", "value"))?;
         let ((), commit) = self.change(&tagged(&call)?, |group| {

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::filter::MetricFilter;
 use super::group::{Group, judge_retention};
+use super::subscription::Subscription;
 use super::{Logs, no_group};
 
 /// Registers the handlers.
@@ -41,6 +42,18 @@ pub(super) fn register(cloud: &Cloud, logs: &Arc<Logs>) {
             let input = request.members()?;
             let group = loose::required(&input, "LogGroupName")?;
             Ok(logs.drop_filter(&group, request.physical_id()?)?)
+        },
+    }
+    .register(cloud);
+    Immediate {
+        service: logs.clone(),
+        type_name: "AWS::Logs::SubscriptionFilter",
+        create: put_subscription,
+        update: put_subscription,
+        delete: |logs, request| {
+            let input = request.members()?;
+            let group = loose::required(&input, "LogGroupName")?;
+            Ok(logs.unsubscribe(&group, request.physical_id()?)?)
         },
     }
     .register(cloud);
@@ -106,15 +119,29 @@ fn delete_stream(logs: &Logs, request: &ResourceRequest) -> Result<Commit, Resou
 fn put_filter(logs: &Logs, request: &ResourceRequest) -> Changed {
     let input = request.members()?;
     let group = loose::required(&input, "LogGroupName")?;
-    let name = match (&request.physical_id, loose::text(&input, "FilterName")?) {
-        (Some(id), _) => id.clone(),
-        (None, Some(name)) => name,
-        (None, None) => request.generated_name(512),
-    };
+    let name = filter_name(&input, request)?;
     if !logs.groups().all.contains_key(&group) {
         return Err(no_group(&group).into());
     }
     let filter = MetricFilter::read(&input, true, &name, logs.clock.now())?;
     let commit = logs.add_filter(&group, filter)?;
     Ok((ResourceState::new(name), commit))
+}
+
+fn put_subscription(logs: &Logs, request: &ResourceRequest) -> Changed {
+    let input = request.members()?;
+    let group = loose::required(&input, "LogGroupName")?;
+    let name = filter_name(&input, request)?;
+    let subscription = Subscription::read(&input, true, &name, logs.clock.now())?;
+    let commit = logs.subscribe(&group, subscription)?;
+    Ok((ResourceState::new(name), commit))
+}
+
+/// The name that a filter has, is given, or gets.
+fn filter_name(input: &Map<String, Value>, request: &ResourceRequest) -> Result<String, Fault> {
+    Ok(match (&request.physical_id, loose::text(input, "FilterName")?) {
+        (Some(id), _) => id.clone(),
+        (None, Some(name)) => name,
+        (None, None) => request.generated_name(512),
+    })
 }

@@ -2,11 +2,12 @@
 //!
 //! The clock is stepped by hand, so that retention and the age of lines can be tried.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use iotstack_local_kernel::ports::{Functions, Invoked};
 use iotstack_local_kernel::testing::{call, cloud};
-use iotstack_local_kernel::{Cloud, Fault, ResourceRequest, Timestamp};
+use iotstack_local_kernel::{BoxFuture, Cloud, Fault, ResourceRequest, Timestamp};
 use serde_json::{Value, json};
 
 use super::pattern::Pattern;
@@ -221,4 +222,136 @@ async fn the_newest_streams_come_first_if_wanted() {
     next["nextToken"] = shown["nextToken"].clone();
     let shown = on(&cloud, "DescribeLogStreams", next).await.unwrap();
     assert_eq!(shown["logStreams"][0]["logStreamName"], "b");
+}
+
+/// Functions that remember what they were sent; `denied` may not be called.
+#[derive(Default)]
+struct Listener(Mutex<Vec<(String, Value)>>);
+
+impl Functions for Listener {
+    fn invoke<'a>(&'a self, _: &'a str, _: bytes::Bytes) -> BoxFuture<'a, Result<Invoked, Fault>> {
+        Box::pin(std::future::ready(Err(Fault::internal("nobody waits for a function here"))))
+    }
+
+    fn invoke_event(&self, function: &str, payload: bytes::Bytes) {
+        use base64::Engine;
+        use std::io::Read;
+        let event: Value = serde_json::from_slice(&payload).unwrap();
+        let data = event["awslogs"]["data"].as_str().unwrap();
+        let packed = base64::engine::general_purpose::STANDARD.decode(data).unwrap();
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut text).unwrap();
+        let name = function.rsplit(':').next().unwrap().to_owned();
+        self.0.lock().unwrap().push((name, serde_json::from_str(&text).unwrap()));
+    }
+
+    fn permits(&self, function: &str, principal: &str, source: &str) -> bool {
+        let group = "arn:aws:logs:us-east-1:123456789012:log-group:g:*";
+        !function.ends_with("denied") && principal == "logs.amazonaws.com" && source == group
+    }
+}
+
+fn function(name: &str) -> String {
+    format!("arn:aws:lambda:us-east-1:123456789012:function:{name}")
+}
+
+#[tokio::test]
+async fn lines_that_fit_a_subscription_are_sent_on_as_aws_packs_them() {
+    let cloud = logs();
+    let listener = Arc::new(Listener::default());
+    cloud.ports.serve_functions(listener.clone());
+    write(&cloud, "s", &["ERROR before anybody asked"]);
+    let input = json!({"logGroupName": "g", "filterName": "errors", "filterPattern": "ERROR",
+        "destinationArn": function("alarm")});
+    on(&cloud, "PutSubscriptionFilter", input).await.unwrap();
+    write(&cloud, "s", &["fine", "ERROR one", "ERROR two"]);
+    write(&cloud, "s", &["fine again"]);
+    let sent = std::mem::take(&mut *listener.0.lock().unwrap());
+    let [(name, data)] = sent.as_slice() else { panic!("{sent:?}") };
+    assert_eq!(name, "alarm");
+    assert_eq!(data["messageType"], "DATA_MESSAGE");
+    assert_eq!(data["owner"], "123456789012");
+    assert_eq!((&data["logGroup"], &data["logStream"]), (&json!("g"), &json!("s")));
+    assert_eq!(data["subscriptionFilters"], json!(["errors"]));
+    let events = data["logEvents"].as_array().unwrap();
+    assert_eq!(events.len(), 2);
+    assert_eq!(events[1]["message"], "ERROR two");
+    assert_eq!(events[1]["timestamp"], cloud.clock.now().millis());
+    assert_eq!(events[1]["id"].as_str().unwrap().len(), 56);
+    // More than one call can carry comes in several.
+    let long = "ERROR ".repeat(10_000);
+    write(&cloud, "s", &[&long, &long, &long, &long]);
+    let sent = std::mem::take(&mut *listener.0.lock().unwrap());
+    let counts: Vec<usize> =
+        sent.iter().map(|(_, data)| data["logEvents"].as_array().unwrap().len()).collect();
+    assert_eq!(counts, [2, 2]);
+    let input = json!({"logGroupName": "g", "filterName": "errors"});
+    on(&cloud, "DeleteSubscriptionFilter", input.clone()).await.unwrap();
+    write(&cloud, "s", &["ERROR three"]);
+    assert!(listener.0.lock().unwrap().is_empty());
+    let gone = on(&cloud, "DeleteSubscriptionFilter", input).await.unwrap_err();
+    assert_eq!(gone.code, "ResourceNotFoundException");
+}
+
+#[tokio::test]
+async fn subscriptions_are_listed_bounded_and_need_a_permission() {
+    let cloud = logs();
+    cloud.ports.serve_functions(Arc::new(Listener::default()));
+    on(&cloud, "CreateLogGroup", json!({"logGroupName": "g"})).await.unwrap();
+    let put = |group: &str, name: &str, destination: String| {
+        let input = json!({"logGroupName": group, "filterName": name, "filterPattern": "",
+            "destinationArn": destination, "distribution": "Random"});
+        let cloud = cloud.clone();
+        async move { on(&cloud, "PutSubscriptionFilter", input).await }
+    };
+    put("g", "a", function("f")).await.unwrap();
+    put("g", "b", function("f")).await.unwrap();
+    put("g", "b", function("g")).await.unwrap();
+    let full = put("g", "c", function("f")).await.unwrap_err();
+    assert_eq!(full.code, "LimitExceededException");
+    for (group, destination, part) in [
+        ("g", function("denied"), "Could not execute the lambda function"),
+        ("g", "arn:aws:kinesis:us-east-1:123456789012:stream/s".to_owned(), "is no function"),
+        ("none", function("f"), "does not exist"),
+    ] {
+        let refused = put(group, "d", destination).await.unwrap_err();
+        assert!(refused.message.contains(part), "{refused}");
+    }
+    on(&cloud, "CreateLogGroup", json!({"logGroupName": "/aws/lambda/f"})).await.unwrap();
+    let circle = put("/aws/lambda/f", "d", function("f")).await.unwrap_err();
+    assert!(circle.message.contains("its own lines"), "{circle}");
+    let listed = on(&cloud, "DescribeSubscriptionFilters", json!({"logGroupName": "g"})).await;
+    let listed = listed.unwrap();
+    let filters = listed["subscriptionFilters"].as_array().unwrap();
+    assert_eq!(filters.len(), 2);
+    assert_eq!(filters[1]["destinationArn"], function("g"));
+    assert_eq!(filters[1]["distribution"], "Random");
+}
+
+#[tokio::test]
+async fn a_stack_makes_subscriptions() {
+    let cloud = logs();
+    cloud.ports.serve_functions(Arc::new(Listener::default()));
+    on(&cloud, "CreateLogGroup", json!({"logGroupName": "g"})).await.unwrap();
+    let handler = cloud.resource("AWS::Logs::SubscriptionFilter").unwrap();
+    let mut request = ResourceRequest {
+        logical_id: "Errors".to_owned(),
+        stack_name: "s".to_owned(),
+        properties: json!({"LogGroupName": "g", "FilterPattern": "ERROR",
+            "DestinationArn": function("f")}),
+        ..ResourceRequest::default()
+    };
+    let made = handler.create(&request).await.unwrap();
+    assert!(made.physical_id.starts_with("s-Errors-"));
+    request.physical_id = Some(made.physical_id.clone());
+    request.properties["FilterPattern"] = json!("WARN");
+    handler.update(&request).await.unwrap();
+    let listed = on(&cloud, "DescribeSubscriptionFilters", json!({"logGroupName": "g"})).await;
+    let filter = listed.unwrap()["subscriptionFilters"][0].clone();
+    assert_eq!(
+        (&filter["filterName"], &filter["filterPattern"]),
+        (&json!(made.physical_id), &json!("WARN"))
+    );
+    handler.delete(&request).await.unwrap();
+    handler.delete(&request).await.unwrap();
 }
