@@ -5,19 +5,24 @@
 //! not at all. Batches are written in the order in which they were handed in,
 //! so a service commits while it still holds its lock, and waits afterwards.
 //! One thread writes; batches that wait share one transaction, so that a
-//! thousand devices that report at once do not wait for a thousand syncs.
+//! thousand devices that report at once do not wait for a thousand syncs; how it
+//! writes, and what it does on a full disk, is in `writer`.
 //!
 //! Without a folder nothing is stored and nothing waits.
 
-use std::path::{Path, PathBuf};
+mod writer;
+
+use std::path::Path;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::{ReadableDatabase, ReadableTable, TableError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
+
+use writer::{StateFile, definition};
 
 /// The state of a cloud.
 #[derive(Clone)]
@@ -26,8 +31,7 @@ pub struct Store {
 }
 
 struct Disk {
-    folder: PathBuf,
-    database: Arc<Database>,
+    file: Arc<StateFile>,
     // Taken when the store is dropped, which ends the writer.
     writer: Mutex<Option<(mpsc::Sender<Pending>, thread::JoinHandle<()>)>>,
 }
@@ -59,7 +63,7 @@ pub enum StoreError {
         reason: String,
     },
     /// A change could not be written; the disk may be full. It is kept in memory
-    /// and tried again with the next one.
+    /// and tried again.
     #[error("a change could not be stored: {reason}")]
     Write {
         /// What the database said.
@@ -78,27 +82,26 @@ impl Store {
     /// # Errors
     /// [`StoreError::Open`].
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let refuse =
-            |reason: String| StoreError::Open { folder: folder.display().to_string(), reason };
-        let file = prepare(folder).map_err(|error| refuse(error.to_string()))?;
-        let database = Database::create(file).map_err(|error| refuse(error.to_string()))?;
-        let database = Arc::new(database);
+        let file = Arc::new(StateFile::open(folder)?);
         let (sender, receiver) = mpsc::channel();
         let writer = thread::Builder::new()
             .name("store".to_owned())
             .spawn({
-                let database = database.clone();
-                move || write_all(&database, &receiver)
+                let file = file.clone();
+                move || file.write_all(&receiver)
             })
-            .map_err(|error| refuse(error.to_string()))?;
+            .map_err(|error| StoreError::Open {
+                folder: folder.display().to_string(),
+                reason: error.to_string(),
+            })?;
         let writer = Mutex::new(Some((sender, writer)));
-        Ok(Store { disk: Some(Arc::new(Disk { folder: folder.to_owned(), database, writer })) })
+        Ok(Store { disk: Some(Arc::new(Disk { file, writer })) })
     }
 
     /// Where files of services may lie (the bytes of objects); nothing for a
     /// cloud that keeps nothing.
     pub fn folder(&self) -> Option<&Path> {
-        self.disk.as_ref().map(|disk| disk.folder.as_path())
+        self.disk.as_ref().map(|disk| disk.file.folder())
     }
 
     /// All records of a table, in the order of their keys.
@@ -112,28 +115,32 @@ impl Store {
             key: key.to_owned(),
             reason,
         };
-        let any = |error: &dyn std::fmt::Display| refuse("", error.to_string());
-        let read = disk.database.begin_read().map_err(|error| any(&error))?;
-        let records = match read.open_table(definition(table)) {
-            Ok(records) => records,
-            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-            Err(error) => return Err(any(&error)),
-        };
-        let mut found = Vec::new();
-        for record in records.iter().map_err(|error| any(&error))? {
-            let (key, value) = record.map_err(|error| any(&error))?;
-            let value = serde_json::from_slice(value.value())
-                .map_err(|error| refuse(key.value(), error.to_string()))?;
-            found.push((key.value().to_owned(), value));
-        }
-        Ok(found)
+        let read = disk.file.with(|database| {
+            let records = match database.begin_read()?.open_table(definition(table)) {
+                Ok(records) => records,
+                Err(TableError::TableDoesNotExist(_)) => return Ok(Ok(Vec::new())),
+                Err(error) => return Err(error.into()),
+            };
+            let mut found = Vec::new();
+            for record in records.iter()? {
+                let (key, value) = record?;
+                match serde_json::from_slice(value.value()) {
+                    Ok(value) => found.push((key.value().to_owned(), value)),
+                    Err(error) => return Ok(Err(refuse(key.value(), error.to_string()))),
+                }
+            }
+            Ok(Ok(found))
+        });
+        read.unwrap_or_else(|error| Err(refuse("", error.to_string())))
     }
 
     /// Hands a batch in. It is stored when the answer says so, and after all
     /// batches that were handed in before.
     pub fn commit(&self, batch: Batch) -> Commit {
         let Some(disk) = &self.disk else { return Commit(None) };
-        if batch.changes.is_empty() {
+        // Whoever repeats a request finds nothing to change; that it is stored is not true
+        // as long as the first one's change is owed.
+        if batch.changes.is_empty() && !disk.file.is_behind() {
             return Commit(None);
         }
         let (done, wait) = oneshot::channel();
@@ -230,79 +237,9 @@ impl Drop for Disk {
     }
 }
 
-/// Writes batches until the store is dropped.
-fn write_all(database: &Database, receiver: &mpsc::Receiver<Pending>) {
-    // What failed is written again with what comes next: a later record must
-    // not be stored without an earlier one.
-    let mut owed: Vec<Change> = Vec::new();
-    while let Ok(first) = receiver.recv() {
-        let mut waiting = vec![first.done];
-        owed.extend(first.batch.changes);
-        while waiting.len() < LARGEST_GROUP {
-            let Ok(next) = receiver.try_recv() else { break };
-            waiting.push(next.done);
-            owed.extend(next.batch.changes);
-        }
-        let outcome =
-            write(database, &owed).map_err(|error| StoreError::Write { reason: error.to_string() });
-        match &outcome {
-            Ok(()) => owed.clear(),
-            Err(error) => tracing::error!(%error, "the state on disk lags behind"),
-        }
-        for done in waiting {
-            let _ = done.send(outcome.clone());
-        }
-    }
-}
-
-fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    for change in changes {
-        let mut table = transaction.open_table(definition(change.table))?;
-        match &change.value {
-            Some(value) => {
-                table.insert(change.key.as_str(), value.as_slice())?;
-            }
-            None => {
-                table.remove(change.key.as_str())?;
-            }
-        }
-    }
-    transaction.commit()?;
-    Ok(())
-}
-
-/// Makes folder and file of the state, the file empty if it is new. It holds
-/// private keys of certificates and secrets, so the file is closed to others from
-/// its first moment, and not only its folder: somebody may copy it. What an older
-/// version left readable is closed as well.
-fn prepare(folder: &Path) -> std::io::Result<PathBuf> {
-    std::fs::create_dir_all(folder)?;
-    let path = folder.join(FILE);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
-        let mut options = std::fs::File::options();
-        options.write(true).create(true).truncate(false).mode(0o600);
-        options.open(&path)?.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    }
-    Ok(path)
-}
-
-fn definition(table: &str) -> TableDefinition<'_, &'static str, &'static [u8]> {
-    TableDefinition::new(table)
-}
-
 fn gone() -> StoreError {
     StoreError::Write { reason: "the store is closed".to_owned() }
 }
-
-/// The database's file in the folder of the state.
-const FILE: &str = "state.redb";
-
-/// How many batches share one transaction at most.
-const LARGEST_GROUP: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -335,11 +272,11 @@ mod tests {
         let folder = outer.path().join("state");
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         drop(Store::open(&folder).unwrap());
-        assert_eq!((mode(&folder), mode(&folder.join(FILE))), (0o700, 0o600));
-        std::fs::set_permissions(folder.join(FILE), std::fs::Permissions::from_mode(0o644))
+        assert_eq!((mode(&folder), mode(&folder.join(writer::FILE))), (0o700, 0o600));
+        std::fs::set_permissions(folder.join(writer::FILE), std::fs::Permissions::from_mode(0o644))
             .unwrap();
         drop(Store::open(&folder).unwrap());
-        assert_eq!(mode(&folder.join(FILE)), 0o600);
+        assert_eq!(mode(&folder.join(writer::FILE)), 0o600);
     }
 
     #[tokio::test]
