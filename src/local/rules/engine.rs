@@ -254,16 +254,11 @@ async fn execute(cloud: &Cloud, job: &Job) {
     });
     let mut failures = Vec::new();
     match output.await {
-        Ok(None) => {
+        Ok(output) => {
             if parsed.was_no_json() {
                 count(cloud, "ParseError", &[("RuleName", &rule.name)]);
             }
-            return;
-        }
-        Ok(Some(output)) => {
-            if parsed.was_no_json() {
-                count(cloud, "ParseError", &[("RuleName", &rule.name)]);
-            }
+            let Some(output) = output else { return };
             count(cloud, "RulesExecuted", &[]);
             let output = match output {
                 Output::Unchanged => message.payload.clone(),
@@ -278,20 +273,8 @@ async fn execute(cloud: &Cloud, job: &Job) {
                 hops: *hops,
             };
             for action in &rule.actions {
-                match action.run(&run, &mut answers).await {
-                    Ok(()) => tally(cloud, "Success", rule, action),
-                    Err(failure) => {
-                        tracing::warn!(
-                            rule = %rule.name,
-                            action = action.kind,
-                            resource = failure.resource,
-                            reason = failure.message,
-                            "rule action failed"
-                        );
-                        tally(cloud, "Failure", rule, action);
-                        failures.push((action.title(), failure));
-                    }
-                }
+                let failure = act(&run, rule, action, &mut answers, ["Success", "Failure"]).await;
+                failures.extend(failure.map(|failure| (action.title(), failure)));
             }
         }
         Err(reason) => {
@@ -316,19 +299,30 @@ async fn execute(cloud: &Cloud, job: &Job) {
         output: &output,
         hops: *hops,
     };
-    match action.run(&run, &mut answers).await {
-        Ok(()) => tally(cloud, "ErrorActionSuccess", rule, action),
-        Err(failure) => {
-            tracing::warn!(
-                rule = %rule.name,
-                action = action.kind,
-                resource = failure.resource,
-                reason = failure.message,
-                "error action failed"
-            );
-            tally(cloud, "ErrorActionFailure", rule, action);
-        }
+    act(&run, rule, action, &mut answers, ["ErrorActionSuccess", "ErrorActionFailure"]).await;
+}
+
+/// Runs one action, and counts how it went under one of two metrics.
+async fn act(
+    run: &Run<'_>,
+    rule: &Rule,
+    action: &Action,
+    answers: &mut Answers,
+    [success, failed]: [&str; 2],
+) -> Option<Failure> {
+    let failure = action.run(run, answers).await.err();
+    if let Some(failure) = &failure {
+        tracing::warn!(
+            rule = %rule.name,
+            action = action.kind,
+            metric = failed,
+            resource = failure.resource,
+            reason = failure.message,
+            "rule action failed"
+        );
     }
+    tally(run.cloud, if failure.is_some() { failed } else { success }, rule, action);
+    failure
 }
 
 /// What an error action gets: one message with all failures.
