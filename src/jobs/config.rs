@@ -9,6 +9,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, invalid};
 
+/// A part of a request that is judged by itself.
+pub(crate) trait Checked {
+    /// Refuses what AWS IoT would.
+    fn check(&self) -> Result<()>;
+}
+
+impl<T: Checked> Checked for Option<T> {
+    fn check(&self) -> Result<()> {
+        self.as_ref().map_or(Ok(()), Checked::check)
+    }
+}
+
+/// Judges parts in their order.
+pub(crate) fn check_all(parts: &[&dyn Checked]) -> Result<()> {
+    parts.iter().try_for_each(|part| part.check())
+}
+
 /// How presigned URLs are made for devices.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,12 +38,15 @@ pub struct PresignedUrlConfig {
     pub expires_in_sec: Option<i64>,
 }
 
-impl PresignedUrlConfig {
-    pub(crate) fn check(&self) -> Result<()> {
+impl Checked for PresignedUrlConfig {
+    fn check(&self) -> Result<()> {
         if let Some(role) = &self.role_arn
             && !(20..=2048).contains(&role.len())
         {
-            return invalid(format!("presignedUrlConfig.roleArn `{role}` is no ARN of a role"));
+            return invalid(format!(
+                "presignedUrlConfig.roleArn `{role}` is no ARN of a role: expected 20 to 2048 \
+                 characters"
+            ));
         }
         optional("presignedUrlConfig.expiresInSec", self.expires_in_sec, 60, 3600)
     }
@@ -68,8 +88,8 @@ pub struct RateIncreaseCriteria {
     pub number_of_succeeded_things: Option<i64>,
 }
 
-impl RolloutConfig {
-    pub(crate) fn check(&self) -> Result<()> {
+impl Checked for RolloutConfig {
+    fn check(&self) -> Result<()> {
         let place = "jobExecutionsRolloutConfig";
         optional(&format!("{place}.maximumPerMinute"), self.maximum_per_minute, 1, 1000)?;
         let Some(rate) = &self.exponential_rate else { return Ok(()) };
@@ -131,8 +151,8 @@ pub enum FailureType {
     All,
 }
 
-impl AbortConfig {
-    pub(crate) fn check(&self) -> Result<()> {
+impl Checked for AbortConfig {
+    fn check(&self) -> Result<()> {
         if self.criteria_list.is_empty() {
             return invalid("abortConfig.criteriaList is empty: expected at least one criterion");
         }
@@ -168,12 +188,14 @@ pub struct TimeoutConfig {
     pub in_progress_timeout_in_minutes: Option<i64>,
 }
 
-impl TimeoutConfig {
-    pub(crate) fn check(&self) -> Result<()> {
+impl Checked for TimeoutConfig {
+    fn check(&self) -> Result<()> {
         let minutes = self.in_progress_timeout_in_minutes;
         optional("timeoutConfig.inProgressTimeoutInMinutes", minutes, 1, MOST_MINUTES)
     }
+}
 
+impl TimeoutConfig {
     /// The limit in minutes, 0 for none.
     pub(crate) fn minutes(&self) -> u16 {
         self.in_progress_timeout_in_minutes.and_then(|m| u16::try_from(m).ok()).unwrap_or(0)
@@ -198,8 +220,8 @@ pub struct RetryCriterion {
     pub number_of_retries: i64,
 }
 
-impl RetryConfig {
-    pub(crate) fn check(&self) -> Result<()> {
+impl Checked for RetryConfig {
+    fn check(&self) -> Result<()> {
         let place = "jobExecutionsRetryConfig.criteriaList";
         if !(1..=2).contains(&self.criteria_list.len()) {
             return invalid(format!(

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use iotstack_protocol::{JobStatus, TargetSelection};
 
 use super::{Engine, Membership, check_id};
-use crate::config::RetryConfig;
+use crate::config::{RetryConfig, check_all};
 use crate::document;
 use crate::effect::Effect;
 use crate::error::{Error, Result, invalid};
@@ -94,20 +94,14 @@ impl Engine {
             ));
         }
         check_text("description", update.description.as_deref(), 2028)?;
-        if let Some(config) = &update.presigned_url_config {
-            config.check()?;
-        }
-        if let Some(config) = &update.job_executions_rollout_config {
-            config.check()?;
-        }
-        if let Some(config) = &update.abort_config {
-            config.check()?;
-        }
-        if let Some(config) = &update.timeout_config {
-            config.check()?;
-        }
+        check_all(&[
+            &update.presigned_url_config,
+            &update.job_executions_rollout_config,
+            &update.abort_config,
+            &update.timeout_config,
+            &update.job_executions_retry_config,
+        ])?;
         if let Some(config) = &update.job_executions_retry_config {
-            config.check()?;
             let before = job.record.request.job_executions_retry_config.as_ref();
             if before != Some(config)
                 && config.criteria_list.iter().any(|c| c.number_of_retries > 0)
@@ -284,21 +278,13 @@ impl Job {
 /// Judges a request that templates have completed.
 fn check(request: &CreateJob, now: Time) -> Result<Schedule> {
     check_text("description", request.description.as_deref(), 2028)?;
-    if let Some(config) = &request.presigned_url_config {
-        config.check()?;
-    }
-    if let Some(config) = &request.job_executions_rollout_config {
-        config.check()?;
-    }
-    if let Some(config) = &request.abort_config {
-        config.check()?;
-    }
-    if let Some(config) = &request.timeout_config {
-        config.check()?;
-    }
-    if let Some(config) = &request.job_executions_retry_config {
-        config.check()?;
-    }
+    check_all(&[
+        &request.presigned_url_config,
+        &request.job_executions_rollout_config,
+        &request.abort_config,
+        &request.timeout_config,
+        &request.job_executions_retry_config,
+    ])?;
     if let Some(namespace) = &request.namespace_id {
         let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         if namespace.is_empty() || !namespace.bytes().all(is_word) {

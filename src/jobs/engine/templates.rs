@@ -10,6 +10,7 @@ use super::create::{check_tags, check_text};
 use super::{Engine, Page};
 use crate::config::{
     AbortConfig, MaintenanceWindow, PresignedUrlConfig, RetryConfig, RolloutConfig, TimeoutConfig,
+    check_all,
 };
 use crate::document;
 use crate::error::{Error, Result, invalid};
@@ -225,21 +226,13 @@ fn check(request: &CreateTemplate, now: Time) -> Result<()> {
         return invalid("the job template has no description");
     };
     check_text("description", Some(description), 2028)?;
-    if let Some(config) = &request.presigned_url_config {
-        config.check()?;
-    }
-    if let Some(config) = &request.job_executions_rollout_config {
-        config.check()?;
-    }
-    if let Some(config) = &request.abort_config {
-        config.check()?;
-    }
-    if let Some(config) = &request.timeout_config {
-        config.check()?;
-    }
-    if let Some(config) = &request.job_executions_retry_config {
-        config.check()?;
-    }
+    check_all(&[
+        &request.presigned_url_config,
+        &request.job_executions_rollout_config,
+        &request.abort_config,
+        &request.timeout_config,
+        &request.job_executions_retry_config,
+    ])?;
     check_tags(&request.tags)?;
     check_windows(request.maintenance_windows.as_deref().unwrap_or_default(), now)?;
     let Some(text) = &request.document else {
