@@ -124,9 +124,29 @@ impl Engine {
         Ok(&self.find_template(id)?.request.tags)
     }
 
+    /// Gives a job template other tags.
+    pub fn set_template_tags(&mut self, id: &str, tags: Vec<Tag>) -> Result<()> {
+        check_tags(&tags)?;
+        self.find_template(id)?;
+        if let Some(template) = self.templates.get_mut(id) {
+            template.request.tags = tags;
+        }
+        self.touch_template(id);
+        Ok(())
+    }
+
     /// The tags of a job.
     pub fn job_tags(&self, id: &str) -> Result<&[Tag]> {
         Ok(&self.jobs[self.find(id)?].record.request.tags)
+    }
+
+    /// Gives a job other tags, whatever its state.
+    pub fn set_job_tags(&mut self, id: &str, tags: Vec<Tag>) -> Result<()> {
+        check_tags(&tags)?;
+        let index = self.find(id)?;
+        self.jobs[index].record.request.tags = tags;
+        self.touch_job(index);
+        Ok(())
     }
 
     /// Deletes a job template; jobs that were made from it stay.

@@ -25,6 +25,7 @@ mod ota;
 mod outbox;
 mod resources;
 mod service;
+mod tags;
 mod topics;
 
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub fn install(cloud: &Arc<Cloud>) -> Result<(), StoreError> {
     cloud.services.add(control.clone());
     cloud.services.add(Arc::new(data::DataPlane { jobs: jobs.clone() }));
     cloud.ports.add_reserved(Arc::new(topics::Topics { jobs: jobs.clone() }));
+    cloud.ports.add_tagged(jobs.clone());
     resources::register(cloud, &control);
     clock::hear(cloud, &jobs);
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {

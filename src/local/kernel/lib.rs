@@ -41,6 +41,7 @@ pub mod service;
 pub mod services;
 pub mod signature;
 pub mod store;
+pub mod tags;
 pub mod testing;
 pub mod wire;
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::tags::Tagged;
 use crate::{Authority, BoxFuture, Caller, Fault, Message, Reserved, Timestamp};
 
 /// The ports of a cloud.
@@ -33,6 +34,7 @@ pub struct Ports {
     tables: OnceLock<Arc<dyn Tables>>,
     topics: OnceLock<Arc<dyn Topics>>,
     reserved: std::sync::RwLock<Vec<Arc<dyn Reserved>>>,
+    tagged: std::sync::RwLock<Vec<Arc<dyn Tagged>>>,
     listeners: std::sync::RwLock<Vec<Arc<dyn MessageListener>>>,
 }
 
@@ -84,6 +86,17 @@ impl Ports {
     /// The families of reserved topics, in the order of registration.
     pub fn reserved(&self) -> Vec<Arc<dyn Reserved>> {
         self.reserved.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Adds somebody who keeps resources with tags.
+    pub fn add_tagged(&self, keeper: Arc<dyn Tagged>) {
+        self.tagged.write().unwrap_or_else(|poisoned| poisoned.into_inner()).push(keeper);
+    }
+
+    /// Who keeps resources of a kind, as it stands in their ARNs.
+    pub fn tagged(&self, kind: &str) -> Option<Arc<dyn Tagged>> {
+        let all = self.tagged.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        all.iter().find(|keeper| keeper.kinds().contains(&kind)).cloned()
     }
 
     /// Adds somebody who hears every message that passes through the broker.

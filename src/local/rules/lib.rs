@@ -44,7 +44,9 @@ use service::RulesService;
 pub fn install(cloud: &Arc<Cloud>) -> Result<(), StoreError> {
     let engine = Engine::start(cloud)?;
     let weak = Arc::downgrade(cloud);
-    cloud.services.add(Arc::new(RulesService { cloud: weak.clone(), engine: engine.clone() }));
+    let service = Arc::new(RulesService { cloud: weak.clone(), engine: engine.clone() });
+    cloud.ports.add_tagged(service.clone());
+    cloud.services.add(service);
     cloud.add_resource(Arc::new(TopicRuleResource { cloud: weak, engine: engine.clone() }));
     cloud.ports.add_listener(engine);
     Ok(())

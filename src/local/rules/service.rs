@@ -1,15 +1,16 @@
 //! The operations on topic rules, in the scope `iot`.
 //!
 //! Destinations are needed by the HTTP and VPC actions alone, which are not
-//! offered, so they are refused by name. Tags are kept with the rule; reading and
-//! changing them is the affair of the operations on tags of all IoT resources.
+//! offered, so they are refused by name. Tags are kept with the rule; the operations on
+//! tags of all IoT resources ask for them here.
 
 use std::sync::Arc;
 
 use http::Method;
 use iotstack_local_kernel::page::page;
+use iotstack_local_kernel::tags::{ChangeTags, Tagged, Tags};
 use iotstack_local_kernel::{
-    Call, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply, Service,
+    BoxFuture, Call, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply, Service,
 };
 use iotstack_mqtt::topic::{Matching, matches};
 use percent_encoding::percent_decode_str;
@@ -186,6 +187,37 @@ impl RulesService {
 
     fn cloud(&self) -> Result<Arc<Cloud>, Fault> {
         self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is shutting down"))
+    }
+}
+
+impl Tagged for RulesService {
+    fn kinds(&self) -> &'static [&'static str] {
+        &["rule"]
+    }
+
+    fn tags(&self, _: &str, name: &str) -> Option<Tags> {
+        Some(self.engine.rule(name)?.record.tags.iter().cloned().collect())
+    }
+
+    fn change_tags<'a>(
+        &'a self,
+        _: &'a str,
+        name: &'a str,
+        change: ChangeTags,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let mut refused = None;
+            let changed = self.engine.replace(&self.cloud()?.store, name, |rule| {
+                let mut record = rule.record.clone();
+                let mut tags: Tags = record.tags.drain(..).collect();
+                refused = change(&mut tags).err();
+                record.tags = tags.into_iter().collect();
+                Rule::read(name, record)
+            });
+            let commit = changed?;
+            commit.stored().await?;
+            refused.map_or(Ok(()), Err)
+        })
     }
 }
 

@@ -865,6 +865,26 @@ async fn a_thousand_rules_cost_a_message_nothing_that_does_not_concern_it() {
 }
 
 #[tokio::test]
+async fn tags_of_a_rule_are_read_and_changed_without_the_rule() {
+    let (cloud, _) = world();
+    create(&cloud, "r", json!({"sql": "SELECT * FROM 'a'", "actions": []})).await.unwrap();
+    let keeper = cloud.ports.tagged("rule").unwrap();
+    assert_eq!(keeper.tags("rule", "r").unwrap().len(), 0);
+    assert_eq!(keeper.tags("rule", "gone"), None);
+    let put: iotstack_local_kernel::tags::ChangeTags = Box::new(|tags| {
+        tags.insert("team".to_owned(), "a".to_owned());
+        Ok(())
+    });
+    keeper.change_tags("rule", "r", put).await.unwrap();
+    assert_eq!(keeper.tags("rule", "r").unwrap()["team"], "a");
+    let refusing = Box::new(|_: &mut _| Err(Fault::invalid_input("no")));
+    assert!(keeper.change_tags("rule", "r", refusing).await.is_err());
+    assert_eq!(keeper.tags("rule", "r").unwrap().len(), 1);
+    let nothing = Box::new(|_: &mut _| Ok(()));
+    assert!(keeper.change_tags("rule", "gone", nothing).await.is_err());
+}
+
+#[tokio::test]
 async fn the_routes_are_those_of_aws() {
     use iotstack_local_kernel::Caller;
     let (cloud, _) = world();

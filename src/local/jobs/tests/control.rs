@@ -224,3 +224,33 @@ async fn managed_templates_are_listed_described_and_filled() {
         assert!(document["document"].as_str().unwrap().contains(expected), "{document}");
     }
 }
+
+#[tokio::test]
+async fn tags_of_jobs_and_templates_are_read_and_changed_in_every_state() {
+    let world = World::new();
+    let tags = json!([{"Key": "team", "Value": "a"}]);
+    let more = json!({"document": "{}", "tags": tags});
+    world.create("j1", &["lamp-1"], more).await.unwrap();
+    let template = json!({"jobTemplateId": "t1", "description": "d", "document": "{}"});
+    world.call("CreateJobTemplate", template).await.unwrap();
+    for (kind, name, known) in [("job", "j1", 1), ("jobtemplate", "t1", 0)] {
+        let keeper = world.cloud.ports.tagged(kind).unwrap();
+        assert_eq!(keeper.tags(kind, name).unwrap().len(), known, "{kind}");
+        assert_eq!(keeper.tags(kind, "gone"), None, "{kind}");
+        if kind == "job" {
+            world.call("CancelJob", json!({"jobId": "j1"})).await.unwrap();
+        }
+        let put: iotstack_local_kernel::tags::ChangeTags = Box::new(|tags| {
+            tags.insert("stage".to_owned(), "dev".to_owned());
+            Ok(())
+        });
+        keeper.change_tags(kind, name, put).await.unwrap();
+        assert_eq!(keeper.tags(kind, name).unwrap().len(), known + 1, "{kind}");
+        let bad: iotstack_local_kernel::tags::ChangeTags = Box::new(|tags| {
+            tags.insert("aws:x".to_owned(), String::new());
+            Ok(())
+        });
+        assert_eq!(keeper.change_tags(kind, name, bad).await.unwrap_err().status, 400);
+        assert_eq!(keeper.tags(kind, name).unwrap().len(), known + 1, "{kind}");
+    }
+}

@@ -19,6 +19,7 @@ mod refused;
 pub mod role_aliases;
 mod routes;
 pub mod settings;
+pub mod tags;
 pub mod templates;
 pub mod thing_types;
 pub mod things;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use iotstack_local_kernel::{Call, Fault};
 use serde_json::{Value, json};
 
-use super::input::{self, listed, object, text_of, texts};
+use super::input::{listed, object, text_of};
 use crate::core::{Changed, Registry};
 use crate::events::{self, KINDS};
 use crate::fault;
@@ -162,52 +162,6 @@ pub fn delete_logging_level(registry: &Registry, call: &Call) -> Changed {
     })
 }
 
-pub fn tags(registry: &Registry, call: &Call) -> Result<Value, Fault> {
-    let arn = call.text("resourceArn")?;
-    registry.read(|state| {
-        check_taggable(state, arn)?;
-        let empty = BTreeMap::new();
-        let tags = state.tags.get(arn).unwrap_or(&empty);
-        listed(
-            call,
-            "tags",
-            tags,
-            |(key, _)| (*key).clone(),
-            |(key, value)| json!({"Key": key, "Value": value}),
-        )
-    })
-}
-
-pub fn tag(registry: &Registry, call: &Call) -> Changed {
-    let arn = call.text("resourceArn")?;
-    let new = input::tags(&call.input)?;
-    registry.change(|tx| {
-        check_taggable(tx.state, arn)?;
-        let mut tags = tx.state.tags.get(arn).cloned().unwrap_or_default();
-        tags.extend(new);
-        if tags.len() > 50 {
-            return Err(fault::limit(format!(
-                "`{arn}` would have {} tags; 50 are the most",
-                tags.len()
-            )));
-        }
-        tx.put_tags(arn, tags);
-        Ok(json!({}))
-    })
-}
-
-pub fn untag(registry: &Registry, call: &Call) -> Changed {
-    let arn = call.text("resourceArn")?;
-    let keys = texts(&call.input, "tagKeys")?;
-    registry.change(|tx| {
-        check_taggable(tx.state, arn)?;
-        let mut tags = tx.state.tags.get(arn).cloned().unwrap_or_default();
-        tags.retain(|key, _| !keys.contains(key));
-        tx.put_tags(arn, tags);
-        Ok(json!({}))
-    })
-}
-
 fn store_logging(
     registry: &Registry,
     role: Option<String>,
@@ -242,36 +196,5 @@ fn configured(state: &State) -> Result<&crate::state::Logging, Fault> {
     match logging.configured {
         true => Ok(logging),
         false => Err(Fault::new("NotConfiguredException", 404, "logging is not configured")),
-    }
-}
-
-/// Whether the resource exists, as far as it is the registry's own.
-fn check_taggable(state: &State, arn: &str) -> Result<(), Fault> {
-    let named = |kind: &str| input::name_in_arn(arn, kind);
-    let exists = if let Some(name) = named("thinggroup") {
-        state.groups.contains_key(name)
-    } else if let Some(name) = named("thingtype") {
-        state.types.contains_key(name)
-    } else if let Some(name) = named("billinggroup") {
-        state.billing_groups.contains_key(name)
-    } else if let Some(name) = named("policy") {
-        state.policies.contains_key(name)
-    } else if let Some(name) = named("provisioningtemplate") {
-        state.templates.contains_key(name)
-    } else if let Some(name) = named("rolealias") {
-        state.role_aliases.contains_key(name)
-    } else if let Some(name) = named("fleetmetric") {
-        state.fleet_metrics.contains_key(name)
-    } else if let Some(name) = named("cacert") {
-        state.cas.contains_key(name)
-    } else if named("thing").is_some() || named("cert").is_some() {
-        return Err(fault::invalid(format!("`{arn}` can have no tags")));
-    } else {
-        // Jobs, rules and the like belong to other services, which share the tags.
-        arn.starts_with("arn:")
-    };
-    match exists {
-        true => Ok(()),
-        false => Err(fault::not_found("resource", arn)),
     }
 }

@@ -3,6 +3,8 @@
 //! Events are read from the broker, in the order in which they were published.
 
 use iotstack_local_kernel::cloud::Addresses;
+use iotstack_local_kernel::tags::{ChangeTags, Tagged, Tags};
+use iotstack_local_kernel::BoxFuture;
 
 use super::*;
 
@@ -108,6 +110,55 @@ async fn tags_go_with_the_resource() {
     assert_eq!(refusal(&cloud, "TagResource", reserved).await.1, 400);
     iot(&cloud, "DeleteThingGroup", json!({"thingGroupName": "g"})).await;
     assert_eq!(refusal(&cloud, "ListTagsForResource", json!({"resourceArn": arn})).await.1, 404);
+}
+
+/// A service that keeps one rule.
+#[derive(Default)]
+struct Rules(std::sync::Mutex<Tags>);
+
+impl Tagged for Rules {
+    fn kinds(&self) -> &'static [&'static str] {
+        &["rule"]
+    }
+
+    fn tags(&self, _: &str, name: &str) -> Option<Tags> {
+        (name == "r").then(|| self.0.lock().unwrap().clone())
+    }
+
+    fn change_tags<'a>(
+        &'a self,
+        _: &'a str,
+        name: &'a str,
+        change: ChangeTags,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        let changed = match name {
+            "r" => change(&mut self.0.lock().unwrap()),
+            name => Err(Fault::new("ResourceNotFoundException", 404, name)),
+        };
+        Box::pin(std::future::ready(changed))
+    }
+}
+
+#[tokio::test]
+async fn tags_of_what_other_services_keep_are_kept_by_them() {
+    let cloud = cloud();
+    let rules = std::sync::Arc::new(Rules::default());
+    cloud.ports.add_tagged(rules.clone());
+    let arn = cloud.account.arn("iot", "rule/r");
+    let tag = json!({"resourceArn": arn, "tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}]});
+    iot(&cloud, "TagResource", tag).await;
+    iot(&cloud, "UntagResource", json!({"resourceArn": arn, "tagKeys": ["a"]})).await;
+    assert_eq!(*rules.0.lock().unwrap(), Tags::from([("b".to_owned(), "2".to_owned())]));
+    let tags = iot(&cloud, "ListTagsForResource", json!({"resourceArn": arn})).await;
+    assert_eq!(tags["tags"], json!([{"Key": "b", "Value": "2"}]));
+    let many: Vec<_> = (0..50).map(|n| json!({"Key": format!("k{n}"), "Value": ""})).collect();
+    let many = json!({"resourceArn": arn, "tags": many});
+    assert_eq!(refusal(&cloud, "TagResource", many).await.0, "LimitExceededException");
+    assert_eq!(rules.0.lock().unwrap().len(), 1);
+    let gone = json!({"resourceArn": cloud.account.arn("iot", "rule/gone")});
+    assert_eq!(refusal(&cloud, "ListTagsForResource", gone).await.1, 404);
+    let wrong = json!({"resourceArn": "rule/r"});
+    assert_eq!(refusal(&cloud, "ListTagsForResource", wrong).await.1, 400);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 use http::Method;
 
 use super::{Table, read, write};
-use crate::api::{fleet_metrics, indexing, role_aliases, settings, templates};
+use crate::api::{fleet_metrics, indexing, role_aliases, settings, tags, templates};
 
 /// Adds the routes of settings, tags and role aliases.
 pub fn add(table: Table) -> Table {
@@ -52,9 +52,9 @@ pub fn add(table: Table) -> Table {
             "/v2LoggingLevel?targetType&targetName",
             write(settings::delete_logging_level),
         )
-        .rest("ListTagsForResource", M::GET, "/tags?resourceArn&nextToken", read(settings::tags))
-        .rest_async("TagResource", M::POST, "/tags", write(settings::tag))
-        .rest_async("UntagResource", M::POST, "/untag", write(settings::untag))
+        .rest("ListTagsForResource", M::GET, "/tags?resourceArn&nextToken", read(tags::list))
+        .rest_async("TagResource", M::POST, "/tags", tags::tag)
+        .rest_async("UntagResource", M::POST, "/untag", tags::untag)
         .rest_async(
             "CreateRoleAlias",
             M::POST,
