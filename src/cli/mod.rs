@@ -109,10 +109,11 @@ fn grammar() -> clap::Command {
     Arguments::command()
 }
 
-/// Shows the libraries' logs on standard error if they were asked for.
+/// Shows the libraries' logs on standard error if they were asked for; without a question
+/// only what a cloud on this machine suffers from, such as a full disk.
 fn log(verbose: u8) {
     let filter = match verbose {
-        0 => return,
+        0 => "iotstack_local=error,iotstack_local_kernel::store=warn",
         1 => "iotstack=debug,iotstack_deploy=debug,aws_config=info",
         2 => "iotstack=debug,iotstack_deploy=debug,aws_config=debug,aws_smithy_runtime=debug",
         _ => "debug,hyper=info,rustls=info",

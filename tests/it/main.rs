@@ -25,13 +25,16 @@ mod diff;
 mod doctor;
 mod explain;
 mod firmware;
+mod full_disk;
 mod init;
 mod job;
+mod killed;
 mod local;
 mod ls;
 mod outputs;
 mod simulate;
 mod synth;
+mod time_lapse;
 
 mod app;
 mod bad_input;

@@ -141,7 +141,8 @@ pub fn json_file(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-fn variables(cloud: &Cloud) -> Vec<(&'static str, &str)> {
+/// The variables with which the program finds a cloud.
+pub fn variables(cloud: &Cloud) -> Vec<(&'static str, &str)> {
     vec![
         ("AWS_ENDPOINT_URL", cloud.endpoint()),
         ("AWS_ACCESS_KEY_ID", "test"),

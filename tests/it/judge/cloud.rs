@@ -72,9 +72,59 @@ impl Cloud {
 
     /// Starts `iotstack local` in its place, with these further arguments.
     pub fn ours(arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_iotstack"));
-        command.args(["local", "--port", "0", "--mqtt-port", "0", "--json"]).args(arguments);
+        Self::started(OURS, local("0", "0", arguments), tempfile::tempdir().unwrap())
+    }
+
+    /// The same, on a disk that [`Cloud::fill_disk`] can fill.
+    pub fn ours_on_a_small_disk(arguments: &[&str]) -> Self {
+        let program = local("0", "0", arguments);
+        let mut command = Command::new("sh");
+        // Without a signal, a file that must not grow is an error like any other.
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+        command.arg(program.get_program()).args(program.get_args());
         Self::started(OURS, command, tempfile::tempdir().unwrap())
+    }
+
+    /// Lets no file of `iotstack local` grow beyond so many bytes; none sets it free.
+    pub fn fill_disk(&self, limit: Option<u64>) {
+        let limit = limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
+        let process = self.process.id().to_string();
+        // The soft limit alone: whoever may not raise it again could not go on.
+        let mut prlimit = Command::new("prlimit");
+        let status = prlimit.args(["--pid", &process, &format!("--fsize={limit}:")]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Kills `iotstack local` in the middle of whatever it does.
+    pub fn kill(&mut self) {
+        assert!(self.is_ours, "judges are not ours to kill");
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again after [`Cloud::kill`], where clients know it.
+    pub fn start_again(&mut self, arguments: &[&str]) {
+        let port = self.endpoint.rsplit(':').next().unwrap();
+        let mqtt = self.mqtt.unwrap().to_string();
+        let mut last = None;
+        // Clients that look for it hold its ports for moments: each end of a connection
+        // has a port, and the system gives out those that nobody listens at.
+        for _ in 0..20 {
+            match try_start(local(port, &mqtt, arguments), self.folder.path()) {
+                Ok((process, answer)) => {
+                    assert_eq!(answer["endpoint"], self.endpoint.as_str());
+                    self.process = process;
+                    return;
+                }
+                Err(log) => last = Some(log),
+            }
+        }
+        panic!("`{OURS}` did not start again:\n{}", last.unwrap_or_default());
+    }
+
+    /// What the cloud has said on standard error.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     fn run(script: &str, options: Options) -> Self {
@@ -86,43 +136,10 @@ impl Cloud {
         Self::started(script, command, tempfile::tempdir().unwrap())
     }
 
-    fn started(name: &str, mut command: Command, folder: TempDir) -> Self {
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let own: Vec<_> = command
-            .get_envs()
-            .map(|(name, value)| (name.to_owned(), value.unwrap_or_default().to_owned()))
-            .collect();
-        // Lambda functions inherit this environment, so it is made from nothing.
-        let mut process = command
-            .env_clear()
-            .envs(own)
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", folder.path())
-            .env("TMPDIR", folder.path())
-            .env("MINISTACK_ACCOUNT_ID", ACCOUNT)
-            .env("MINISTACK_REGION", REGION)
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-
-        let mut output = BufReader::new(process.stdout.take().unwrap());
-        let (send, receive) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            // An error and an early end both leave the line empty.
-            let _ = output.read_line(&mut line);
-            let _ = send.send(line);
-        });
-        let line = receive.recv_timeout(Duration::from_secs(90)).unwrap_or_default();
-        let Ok(answer) = serde_json::from_str::<Value>(&line) else {
-            drop(process.stdin.take());
-            let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-            panic!("`{name}` did not start:\n{log}");
-        };
+    fn started(name: &str, command: Command, folder: TempDir) -> Self {
+        let started = try_start(command, folder.path());
+        let (process, answer) =
+            started.unwrap_or_else(|log| panic!("`{name}` did not start:\n{log}"));
         Self {
             process,
             endpoint: answer["endpoint"].as_str().unwrap().to_owned(),
@@ -193,6 +210,16 @@ impl Cloud {
         String::from_utf8(command.output().unwrap().stderr).unwrap()
     }
 
+    /// Runs a script with boto3, which asks nothing twice, and returns the JSON it prints.
+    pub fn boto3(&self, script: &str, arguments: &[&str]) -> Value {
+        let mut command = install::python();
+        self.reach(command.args(["-c", script]).args(arguments)).env("AWS_MAX_ATTEMPTS", "1");
+        let output = command.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// Runs the AWS CLI, which may fail.
     pub fn try_aws(&self, arguments: &[&str]) -> Output {
         let mut command = install::tool("aws");
@@ -214,7 +241,8 @@ impl Cloud {
         serde_json::from_str(&self.get("/_judge/inventory")).unwrap()
     }
 
-    fn get(&self, path: &str) -> String {
+    /// Asks for a page that needs no signature.
+    pub fn get(&self, path: &str) -> String {
         let address: SocketAddr = self.endpoint.trim_start_matches("http://").parse().unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
@@ -236,6 +264,52 @@ impl Drop for Cloud {
         }
         let _ = self.process.wait();
     }
+}
+
+/// `iotstack local` on these ports.
+fn local(port: &str, mqtt: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_iotstack"));
+    command.args(["local", "--port", port, "--mqtt-port", mqtt, "--json"]).args(arguments);
+    command
+}
+
+/// Starts a cloud and waits for the line in which it says where it is; what it said
+/// instead if there is none.
+fn try_start(mut command: Command, folder: &Path) -> Result<(Child, Value), String> {
+    let log = folder.join("log");
+    let errors = std::fs::File::options().create(true).append(true).open(&log).unwrap();
+    let own: Vec<_> = command
+        .get_envs()
+        .map(|(name, value)| (name.to_owned(), value.unwrap_or_default().to_owned()))
+        .collect();
+    // Lambda functions inherit this environment, so it is made from nothing.
+    let mut process = command
+        .env_clear()
+        .envs(own)
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", folder)
+        .env("TMPDIR", folder)
+        .env("MINISTACK_ACCOUNT_ID", ACCOUNT)
+        .env("MINISTACK_REGION", REGION)
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(errors)
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(process.stdout.take().unwrap());
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        // An error and an early end both leave the line empty.
+        let _ = output.read_line(&mut line);
+        let _ = send.send(line);
+    });
+    let line = receive.recv_timeout(Duration::from_secs(90)).unwrap_or_default();
+    serde_json::from_str::<Value>(&line)
+        .map(|answer| (process, answer))
+        .map_err(|_| std::fs::read_to_string(&log).unwrap_or_default())
 }
 
 /// Returns what is in `after` and was not in `before`.
