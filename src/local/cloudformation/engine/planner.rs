@@ -193,12 +193,7 @@ impl<'a> Planner<'a> {
                     Replacement::Never => "Never",
                 }
                 .to_owned(),
-                change: match (&before, &after) {
-                    (None, _) => "Add",
-                    (_, None) => "Remove",
-                    _ => "Modify",
-                }
-                .to_owned(),
+                change: kind_of_change(&before, &after).to_owned(),
                 before,
                 after,
                 evaluation: if is_dynamic { "Dynamic" } else { "Static" }.to_owned(),
@@ -219,12 +214,7 @@ impl<'a> Planner<'a> {
                 attribute: attribute.to_owned(),
                 name: (attribute == "Tags").then(|| "Tags".to_owned()),
                 recreation: "Never".to_owned(),
-                change: match (&before, &after) {
-                    (None, _) => "Add",
-                    (_, None) => "Remove",
-                    _ => "Modify",
-                }
-                .to_owned(),
+                change: kind_of_change(&before, &after).to_owned(),
                 before,
                 after,
                 evaluation: "Static".to_owned(),
@@ -418,6 +408,14 @@ fn names_resource(resource: &Resource, attribute: &str) -> bool {
     }
     matches!(attribute, "Arn" | "Id")
         || facts.primary_identifier.iter().any(|path| path.to_string() == attribute)
+}
+
+fn kind_of_change(before: &Option<String>, after: &Option<String>) -> &'static str {
+    match (before, after) {
+        (None, _) => "Add",
+        (_, None) => "Remove",
+        _ => "Modify",
+    }
 }
 
 fn effect_of(detail: &Detail) -> Effect {

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use iotstack_local_kernel::ResourceState;
 
 use super::apply::{provider, request, resolved, update};
 use super::order::in_order;
@@ -128,14 +129,7 @@ async fn restore(run: &Run, stable: &Stable, id: &str) -> bool {
         Err(reason) => Err(Failure::of(reason)),
     };
     match outcome {
-        Ok(state) => {
-            run.ledger.record(id, ResourceStatus::UpdateComplete, None, |record| {
-                *record = target.clone();
-                record.physical_id = Some(state.physical_id);
-                record.attributes = state.attributes;
-            });
-            true
-        }
+        Ok(state) => is_again(run, target, state),
         // What cannot be changed back in place is made anew.
         Err(Failure::Replace) => make_again(run, target, Some(&current)).await,
         Err(Failure::Failed { reason, .. }) => {
@@ -193,14 +187,7 @@ async fn make_again(run: &Run, target: &Resource, current: Option<&Resource>) ->
         Err(reason) => Err(Failure::of(reason)),
     };
     match outcome {
-        Ok(state) => {
-            run.ledger.record(id, ResourceStatus::UpdateComplete, None, |record| {
-                *record = target.clone();
-                record.physical_id = Some(state.physical_id);
-                record.attributes = state.attributes;
-            });
-            true
-        }
+        Ok(state) => is_again(run, target, state),
         Err(failure) => {
             let reason = match failure {
                 Failure::Failed { reason, .. } => reason,
@@ -210,6 +197,16 @@ async fn make_again(run: &Run, target: &Resource, current: Option<&Resource>) ->
             false
         }
     }
+}
+
+/// Writes down that a resource is what it was, under the name that it has now.
+fn is_again(run: &Run, target: &Resource, state: ResourceState) -> bool {
+    run.ledger.record(&target.logical_id, ResourceStatus::UpdateComplete, None, |record| {
+        *record = target.clone();
+        record.physical_id = Some(state.physical_id);
+        record.attributes = state.attributes;
+    });
+    true
 }
 
 /// Writes a resource down as it was, without an event.
