@@ -9,9 +9,9 @@
 //!
 //! What it does not: import by name (what exists already is taken in where a change
 //! set asks for `ImportExistingResources`), drift, stack sets, macros other than the
-//! language extensions, modules, hooks, refactoring. Stack policies are kept and not
-//! enforced; the role of a stack is looked for and not used. A creation or update
-//! that was running when the process ended is rolled back at the next start.
+//! language extensions, modules, hooks, refactoring. The role of a stack is looked for and
+//! not used. A creation or update that was running when the process ended is rolled back
+//! at the next start.
 //!
 //! [`engine`] turns a request into a plan in pure steps, [`run`] executes plans,
 //! [`state`] is what is kept, `api` speaks to clients.

@@ -6,11 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use iotstack_local_kernel::Call;
+use iotstack_local_kernel::{Call, Cloud};
 use serde_json::Value;
 
 use crate::engine::functions::scalar;
 use crate::engine::parameters::Given;
+use crate::engine::source;
+use crate::engine::stack_policy::{LONGEST, StackPolicy};
 use crate::state::{Definition, OnFailure};
 use crate::{Error, Result};
 
@@ -61,6 +63,24 @@ pub fn items<'a>(call: &'a Call, name: &str) -> Option<&'a [Value]> {
 /// The texts of a list.
 pub fn texts(call: &Call, name: &str) -> Option<Vec<String>> {
     Some(items(call, name)?.iter().filter_map(scalar).map(|text| text.into_owned()).collect())
+}
+
+/// A stack policy that a request brings, in itself or through a URL; judged.
+pub async fn policy(
+    cloud: &Cloud,
+    call: &Call,
+    (body, url): (&str, &str),
+) -> Result<Option<String>> {
+    let policy = match (text(call, body), text(call, url)) {
+        (None, None) => return Ok(None),
+        (Some(policy), None) => policy.to_owned(),
+        (None, Some(location)) => source::object(cloud, url, location, LONGEST).await?,
+        (Some(_), Some(_)) => {
+            return Err(Error::invalid(format!("only one of {body} and {url} can be given")));
+        }
+    };
+    StackPolicy::parse(&policy)?;
+    Ok(Some(policy))
 }
 
 /// The parameters of a request.

@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use iotstack_local_kernel::{Call, Cloud, Commit, Reply};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::input::{self, flag, number, required, text, texts};
 use super::{CloudFormation, wrong_state};
+use crate::engine::stack_policy::StackPolicy;
 use crate::engine::{Prepared, Wanted, plan, prepare, source};
 use crate::run::{self, back, begin, nested, remove};
 use crate::state::{Definition, Head, OnFailure, Stack, StackStatus, put_head};
@@ -45,7 +46,7 @@ pub async fn create(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
     head.retain_except_on_create = flag(&call, "RetainExceptOnCreate")?.unwrap_or_default();
     head.protected = flag(&call, "EnableTerminationProtection")?.unwrap_or_default();
     head.timeout = number(&call, "TimeoutInMinutes")?;
-    head.policy = self::text_of(&call, "StackPolicyBody");
+    head.policy = input::policy(&cloud, &call, POLICY).await?;
     let _ = begin::insert(&service.engine, &cloud, head)?;
     let run = begin::run(&service.engine, &cloud, &id, Arc::new(prepared));
     let commit = begin::creation(&run, text_of(&call, "ClientRequestToken"))?;
@@ -68,8 +69,12 @@ pub async fn update(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
     if planned.changes.is_empty() && !planned.changes_stack && !is_failed(status) {
         return Err(Error::invalid("No updates are to be performed."));
     }
-    let options = Options::of(&call)?;
-    let run = begin::run(&service.engine, &cloud, &id, prepared);
+    let mut options = Options::of(&call)?;
+    // A new policy is for the updates that follow; for this one another may stand in.
+    options.policy = input::policy(&cloud, &call, POLICY).await?;
+    let during = input::policy(&cloud, &call, POLICY_DURING_UPDATE).await?;
+    let guard = guard(&service, &id, during)?;
+    let run = begin::run(&service.engine, &cloud, &id, prepared).guarded(guard);
     let commit = begin::update(&run, text_of(&call, "ClientRequestToken"))?;
     options.set(&run);
     let operation = operation_of(&service, &id);
@@ -257,10 +262,9 @@ pub async fn protect(service: Arc<CloudFormation>, call: Call) -> Result<Reply> 
 }
 
 pub async fn set_policy(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
-    let policy = required(&call, "StackPolicyBody")?.to_owned();
-    if serde_json::from_str::<Value>(&policy).is_err() {
-        return Err(Error::invalid("StackPolicyBody must be JSON"));
-    }
+    let policy = input::policy(&*service.cloud()?, &call, POLICY).await?.ok_or_else(|| {
+        Error::invalid("Either StackPolicyBody or StackPolicyURL must be specified.")
+    })?;
     change(&service, &call, |stack| {
         stack.head.policy = Some(policy);
         Ok(())
@@ -343,7 +347,7 @@ impl Options {
         Ok(Options {
             disable_rollback: flag(call, "DisableRollback")?.unwrap_or_default(),
             retain_except_on_create: flag(call, "RetainExceptOnCreate")?.unwrap_or_default(),
-            policy: text_of(call, "StackPolicyBody"),
+            policy: None,
         })
     }
 
@@ -358,6 +362,17 @@ impl Options {
             put_head(batch, stack);
         });
     }
+}
+
+/// What an update of a stack is held to: the policy that stands in, or the stack's own.
+pub fn guard(
+    service: &CloudFormation,
+    id: &str,
+    stands_in: Option<String>,
+) -> Result<Option<Arc<StackPolicy>>> {
+    let own = || service.engine.read(|state| state.stacks.get(id)?.head.policy.clone());
+    let text = stands_in.or_else(own);
+    text.map(|text| StackPolicy::parse(&text).map(Arc::new)).transpose()
 }
 
 /// Refuses a role that there is not, where roles are known at all.
@@ -420,6 +435,13 @@ async fn change(
     commit.stored().await.map_err(fault)?;
     Ok(head.id)
 }
+
+/// The members that bring a policy for the stack.
+const POLICY: (&str, &str) = ("StackPolicyBody", "StackPolicyURL");
+
+/// The members that bring one for the time of an update.
+const POLICY_DURING_UPDATE: (&str, &str) =
+    ("StackPolicyDuringUpdateBody", "StackPolicyDuringUpdateURL");
 
 fn no_template() -> Error {
     Error::invalid("Either Template URL or Template Body must be specified.")

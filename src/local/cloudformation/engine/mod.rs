@@ -9,7 +9,8 @@
 //! 7. [`capabilities`]: what the caller has to agree to
 //! 8. [`plan`]: what would change
 //!
-//! While resources are made, [`judge`] looks at their resolved properties.
+//! While resources are made, [`judge`] looks at their resolved properties, and
+//! [`stack_policy`] at what may happen to those that are there.
 //! Nothing in here changes a stack.
 
 pub mod capabilities;
@@ -23,9 +24,10 @@ pub mod plan;
 mod planner;
 pub mod rules;
 pub mod source;
+pub mod stack_policy;
 pub mod validate;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -115,54 +117,61 @@ fn assemble(
     Ok(Prepared { definition, template, conditions, needs })
 }
 
-/// Decides all conditions, each after those that it names.
+/// Decides all conditions, each after those that it names. What each names is read
+/// once, so that a chain of conditions costs as much as its template is long.
 fn decide(
     template: &Template,
     definition: &Definition,
     account: &Account,
     stack: &str,
 ) -> Result<BTreeMap<String, bool>> {
+    let all = &template.conditions;
+    let mut missing = vec![0_usize; all.len()];
+    let mut named_by: Vec<Vec<usize>> = vec![Vec::new(); all.len()];
+    for (place, value) in all.values().enumerate() {
+        let mut named = BTreeSet::new();
+        conditions_in(value, &mut named);
+        for other in named.into_iter().filter_map(|other| all.get_index_of(other)) {
+            missing[place] += 1;
+            named_by[other].push(place);
+        }
+    }
     let mut decided = BTreeMap::new();
-    let mut waiting: Vec<&String> = template.conditions.keys().collect();
-    while !waiting.is_empty() {
-        let before = waiting.len();
-        let mut left = Vec::new();
-        for name in waiting {
-            let value = &template.conditions[name];
-            let mut named = BTreeSet::new();
-            conditions_in(value, &mut named);
-            if named.iter().any(|other| {
-                template.conditions.contains_key(*other) && !decided.contains_key(*other)
-            }) {
-                left.push(name);
-                continue;
+    let mut ready: VecDeque<usize> = (0..all.len()).filter(|place| missing[*place] == 0).collect();
+    while let Some((place, (name, value))) =
+        ready.pop_front().and_then(|place| Some((place, all.get_index(place)?)))
+    {
+        let scope = Scope {
+            template,
+            parameters: &definition.parameters,
+            conditions: &decided,
+            account,
+            stack: StackNames {
+                name: stack,
+                id: stack,
+                notification_arns: &definition.notification_arns,
+            },
+            known: &Nothing,
+            masked: false,
+        };
+        let holds = scope.condition(value).map_err(|reason| {
+            Error::invalid(format!("Template error: condition {name}: {reason}"))
+        })?;
+        decided.insert(name.clone(), holds);
+        for waiting in &named_by[place] {
+            missing[*waiting] -= 1;
+            if missing[*waiting] == 0 {
+                ready.push_back(*waiting);
             }
-            let scope = Scope {
-                template,
-                parameters: &definition.parameters,
-                conditions: &decided,
-                account,
-                stack: StackNames {
-                    name: stack,
-                    id: stack,
-                    notification_arns: &definition.notification_arns,
-                },
-                known: &Nothing,
-                masked: false,
-            };
-            let holds = scope.condition(value).map_err(|reason| {
-                Error::invalid(format!("Template error: condition {name}: {reason}"))
-            })?;
-            decided.insert(name.clone(), holds);
         }
-        if left.len() == before {
-            let names: Vec<&str> = left.iter().map(|name| name.as_str()).collect();
-            return Err(Error::invalid(format!(
-                "Template error: the conditions {} need each other in a circle",
-                names.join(", ")
-            )));
-        }
-        waiting = left;
+    }
+    if decided.len() < all.len() {
+        let left: Vec<&str> =
+            all.keys().map(String::as_str).filter(|name| !decided.contains_key(*name)).collect();
+        return Err(Error::invalid(format!(
+            "Template error: the conditions {} need each other in a circle",
+            left.join(", ")
+        )));
     }
     Ok(decided)
 }
@@ -220,4 +229,44 @@ pub(crate) fn parse_value(text: &str) -> Result<Value> {
     parse::value(text)
         .map(|(value, _)| value)
         .map_err(|error| Error::invalid(format!("Template format error: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+
+    fn decided(conditions: &str) -> Result<BTreeMap<String, bool>> {
+        let text = format!(
+            r#"{{"Conditions":{{{conditions}}},"Resources":{{"T":{{"Type":"AWS::SNS::Topic"}}}}}}"#
+        );
+        let definition = Definition { text, ..Definition::default() };
+        prepare_again(&Arc::new(definition), &Account::default(), "s").map(|made| made.conditions)
+    }
+
+    #[test]
+    fn decides_a_long_chain_of_conditions_whose_last_one_comes_first() {
+        // Looked through again for each condition, these would keep the cloud for minutes.
+        const LENGTH: usize = 20_000;
+        let mut chain = String::new();
+        for place in 0..LENGTH {
+            write!(chain, r#""C{place}":{{"Fn::Not":[{{"Condition":"C{}"}}]}},"#, place + 1)
+                .unwrap();
+        }
+        write!(chain, r#""C{LENGTH}":{{"Fn::Equals":["a","a"]}}"#).unwrap();
+        let decided = decided(&chain).unwrap();
+        assert_eq!(decided.len(), LENGTH + 1);
+        assert!(decided["C0"] && !decided["C1"]);
+    }
+
+    #[test]
+    fn names_the_conditions_that_need_each_other_and_those_that_wait_for_them() {
+        let refused = decided(
+            r#""A":{"Condition":"B"},"B":{"Fn::Not":[{"Condition":"A"}]},"C":{"Condition":"A"},
+            "D":{"Fn::Equals":["a","b"]}"#,
+        );
+        let reason = refused.unwrap_err().to_string();
+        assert!(reason.ends_with("the conditions A, B, C need each other in a circle"), "{reason}");
+    }
 }

@@ -33,10 +33,18 @@ pub async fn read(cloud: &Cloud, body: Option<&str>, url: Option<&str>) -> Resul
 /// Reads the template behind a URL.
 ///
 /// # Errors
-/// A URL that is none of a bucket, an object that cannot be read, too many bytes.
+/// As [`object`].
 pub async fn fetch(cloud: &Cloud, url: &str) -> Result<String> {
+    object(cloud, "TemplateURL", url, IN_A_BUCKET).await
+}
+
+/// Reads the text that a member of a request names by its URL.
+///
+/// # Errors
+/// A URL that is none of a bucket, an object that cannot be read, too many bytes.
+pub async fn object(cloud: &Cloud, member: &str, url: &str, most: usize) -> Result<String> {
     let location = Location::parse(url).ok_or_else(|| {
-        Error::invalid(format!("TemplateURL `{url}` must be the URL of an object in S3"))
+        Error::invalid(format!("{member} `{url}` must be the URL of an object in S3"))
     })?;
     let object = cloud
         .ports
@@ -44,14 +52,14 @@ pub async fn fetch(cloud: &Cloud, url: &str) -> Result<String> {
         .get(&location.bucket, &location.key, location.version.as_deref())
         .await
         .map_err(|fault| Error::invalid(format!("S3 error: {}", fault.message)))?;
-    if object.bytes.len() > IN_A_BUCKET {
+    if object.bytes.len() > most {
         return Err(Error::invalid(format!(
-            "the template at {url} has {} bytes; at most {IN_A_BUCKET} are accepted",
+            "what {member} {url} names has {} bytes; at most {most} are accepted",
             object.bytes.len()
         )));
     }
     String::from_utf8(object.bytes.to_vec())
-        .map_err(|_| Error::invalid(format!("the template at {url} is not text in UTF-8")))
+        .map_err(|_| Error::invalid(format!("what {member} {url} names is not text in UTF-8")))
 }
 
 /// Reads a template's text as a value with the sections of a template.

@@ -15,6 +15,7 @@ use super::known::Existing;
 use super::ledger::STACK_TYPE;
 use super::provider::{Failure, Provider, is_custom};
 use super::{Run, remove};
+use crate::engine::stack_policy::UpdateAction;
 use crate::engine::{dynamic, judge, plan};
 use crate::state::{Leftover, Resource, ResourceStatus, put_head, put_resource};
 
@@ -272,6 +273,12 @@ async fn change(run: &Run, present: &Resource, wanted: Wanted) -> bool {
     if changes.iter().any(|change| change.replacement == Replacement::Always) {
         return replace(run, present, resource, resolved).await;
     }
+    // A stack in the stack is always looked at, which alone changes nothing.
+    let modifies = resource.kind != STACK_TYPE || !changes.is_empty();
+    if modifies && let Some(reason) = run.refusal(UpdateAction::Modify, present) {
+        run.ledger.record(id, ResourceStatus::UpdateFailed, Some(&reason), |_| {});
+        return false;
+    }
     // The record says what is tried, so that a rollback knows what to take back.
     run.ledger.record(id, ResourceStatus::UpdateInProgress, None, |record| {
         record.properties = resource.properties.clone();
@@ -309,6 +316,10 @@ async fn replace(run: &Run, present: &Resource, wanted: Resource, resolved: Valu
     const WHY: &str =
         "Requested update requires the creation of a new physical resource; hence creating one.";
     let id = wanted.logical_id.clone();
+    if let Some(reason) = run.refusal(UpdateAction::Replace, present) {
+        run.ledger.record(&id, ResourceStatus::UpdateFailed, Some(&reason), |_| {});
+        return false;
+    }
     run.ledger.record(&id, ResourceStatus::UpdateInProgress, Some(WHY), |_| {});
     let facts = iotstack_schema::resource_type(&wanted.kind);
     let deletes_first = facts

@@ -30,8 +30,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::Engine;
+use crate::engine::stack_policy::{StackPolicy, UpdateAction};
 use crate::engine::{Prepared, plan};
-use crate::state::{OnFailure, Output, ResourceStatus, StackStatus, put_definition, put_head};
+use crate::state::{
+    OnFailure, Output, Resource, ResourceStatus, StackStatus, put_definition, put_head,
+};
 use known::{Existing, Imports};
 use ledger::Ledger;
 use provider::Context;
@@ -47,6 +50,8 @@ pub struct Run {
     pub prepared: Arc<Prepared>,
     /// The exports that it uses.
     pub imports: Imports,
+    /// What an update may do to the resources; nothing is forbidden without it.
+    pub policy: Option<Arc<StackPolicy>>,
     cancel: Arc<watch::Sender<Option<String>>>,
 }
 
@@ -55,7 +60,18 @@ impl Run {
     pub fn new(ledger: Ledger, name: String, prepared: Arc<Prepared>) -> Self {
         let cancel = Arc::new(watch::Sender::new(None));
         ledger.engine.running(&ledger.id, &cancel);
-        Run { ledger, name, prepared, imports: Imports::default(), cancel }
+        Run { ledger, name, prepared, imports: Imports::default(), policy: None, cancel }
+    }
+
+    /// The same operation, held to a policy.
+    #[must_use]
+    pub fn guarded(self, policy: Option<Arc<StackPolicy>>) -> Self {
+        Run { policy, ..self }
+    }
+
+    /// Why the operation may not do this to a resource; nothing if it may.
+    pub fn refusal(&self, action: UpdateAction, resource: &Resource) -> Option<String> {
+        self.policy.as_ref()?.refusal(action, &resource.logical_id, &resource.kind)
     }
 
     /// The same operation, not given up: for the way back.
@@ -121,7 +137,11 @@ pub async fn create(run: Run) -> bool {
 
 /// Changes a stack whose update was begun. True if it stands as the template says.
 pub async fn update(run: Run) -> bool {
-    let outcome = match forward(&run, None).await {
+    let outcome = match removals(&run) {
+        Ok(()) => forward(&run, None).await,
+        Err(reason) => Err(reason),
+    };
+    let outcome = match outcome {
         Ok(()) => complete(&run, StackStatus::UpdateCompleteCleanupInProgress).await,
         Err(reason) => Err(reason),
     };
@@ -153,6 +173,29 @@ pub async fn clean_up(run: &Run) {
         put_definition(batch, stack);
     });
     let _ = run.ledger.status(StackStatus::UpdateComplete, reason);
+}
+
+/// Asks the policy about what is to leave the stack. That is deleted only after the way
+/// forward, but it must not begin if it cannot come to its end.
+fn removals(run: &Run) -> Result<(), String> {
+    let leaving = run.ledger.look(|stack| {
+        let resources = stack.resources.values().filter(|resource| resource.status.exists());
+        let leaves = |resource: &&Resource| !run.prepared.needs.contains_key(&resource.logical_id);
+        resources.filter(leaves).cloned().collect::<Vec<_>>()
+    });
+    let mut refused = Vec::new();
+    for resource in leaving.unwrap_or_default() {
+        if let Some(reason) = run.refusal(UpdateAction::Delete, &resource) {
+            run.ledger.tell(&resource, ResourceStatus::UpdateFailed, Some(&reason));
+            refused.push(resource.logical_id);
+        }
+    }
+    match refused.is_empty() {
+        true => Ok(()),
+        false => {
+            Err(format!("The following resource(s) failed to update: [{}]. ", refused.join(", ")))
+        }
+    }
 }
 
 /// Brings all resources to what the template says.

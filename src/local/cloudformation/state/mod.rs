@@ -87,7 +87,7 @@ pub struct Head {
     pub parent: Option<String>,
     /// The outermost of these.
     pub root: Option<String>,
-    /// The policy about updates; kept, not enforced.
+    /// The policy about updates.
     pub policy: Option<String>,
     /// The outputs.
     pub outputs: Vec<Output>,

@@ -9,6 +9,7 @@ mod failures;
 mod golden;
 mod life;
 mod nested;
+mod policies;
 mod refusals;
 mod restart;
 mod robust;
