@@ -86,6 +86,7 @@ fn filled(project: &Project) -> (Cloud, Value) {
         assert!(message.contains("File too large"), "{refused}: {message}");
     }
     assert_eq!(told["read"], "a pump", "what is there can still be read");
+    assert_eq!(project.names("state/objects").len(), 1, "half an object takes no space");
     (cloud, told)
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::acceptance::live::{Live, json_file, variables};
+use crate::acceptance::live::{Live, json_file};
 use crate::judge::cloud::Cloud;
 use crate::project::Project;
 
@@ -116,7 +116,7 @@ impl<'a> Simulation<'a> {
             .current_dir(project.path(""))
             .env_clear()
             .env("HOME", project.path(""))
-            .envs(variables(cloud))
+            .envs(cloud.variables())
             .stdin(Stdio::null())
             .stdout(file("report.json"))
             .stderr(file("told"))

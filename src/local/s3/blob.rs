@@ -68,12 +68,7 @@ impl Blobs {
         };
         let name = id::hex_digits(32);
         let path = folder.join(&name);
-        blocking(move || {
-            let mut file = create(&path)?;
-            file.write_all(&bytes)?;
-            file.sync_all()
-        })
-        .await?;
+        blocking(move || whole(&path, |file| file.write_all(&bytes))).await?;
         Ok(Blob { memory: Bytes::new(), file: Some(name), size })
     }
 
@@ -90,13 +85,14 @@ impl Blobs {
         let name = id::hex_digits(32);
         let target = folder.join(&name);
         blocking(move || {
-            let mut file = create(&target)?;
-            for part in &parts {
-                if let Some(source) = &part.file {
-                    io::copy(&mut File::open(folder.join(source))?, &mut file)?;
+            whole(&target, |file| {
+                for part in &parts {
+                    if let Some(source) = &part.file {
+                        io::copy(&mut File::open(folder.join(source))?, file)?;
+                    }
                 }
-            }
-            file.sync_all()
+                Ok(())
+            })
         })
         .await?;
         Ok(Blob { memory: Bytes::new(), file: Some(name), size })
@@ -191,6 +187,17 @@ fn read_at(file: &File, start: u64, end: u64) -> io::Result<Bytes> {
         file.read_exact(&mut buffer)?;
     }
     Ok(buffer.into())
+}
+
+/// Writes a file, or leaves none: on a full disk halves would take what space there is.
+fn whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let mut file = create(path)?;
+    let written = write(&mut file).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // What cannot be removed either goes when the cloud starts again.
+        let _ = std::fs::remove_file(path);
+    }
+    written
 }
 
 fn create(path: &Path) -> io::Result<File> {

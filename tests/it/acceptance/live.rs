@@ -13,7 +13,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::judge::cloud::{Cloud, Options, REGION};
+use crate::judge::cloud::{Cloud, Options};
 use crate::judge::install;
 use crate::project::{Project, Run};
 
@@ -36,7 +36,7 @@ impl Live {
 
     /// Runs the program in the project against the cloud.
     pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Run {
-        self.project.run_with(arguments, &variables(&self.cloud))
+        self.project.run_with(arguments, &self.cloud.variables())
     }
 
     /// Starts the program, so that a test can do something while it works.
@@ -47,7 +47,7 @@ impl Live {
             .current_dir(self.project.path(""))
             .env_clear()
             .env("HOME", self.project.path(""))
-            .envs(variables(&self.cloud))
+            .envs(self.cloud.variables())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
@@ -139,15 +139,4 @@ pub fn put(url: &str, body: &str) {
 /// Reads a JSON file.
 pub fn json_file(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
-
-/// The variables with which the program finds a cloud.
-pub fn variables(cloud: &Cloud) -> Vec<(&'static str, &str)> {
-    vec![
-        ("AWS_ENDPOINT_URL", cloud.endpoint()),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_REGION", REGION),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-    ]
 }

@@ -168,6 +168,17 @@ impl Cloud {
         self.authority.as_deref().unwrap()
     }
 
+    /// The variables with which the program finds this cloud.
+    pub fn variables(&self) -> Vec<(&'static str, &str)> {
+        vec![
+            ("AWS_ENDPOINT_URL", self.endpoint()),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_REGION", REGION),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ]
+    }
+
     /// Makes `command` talk to this cloud and nothing else of AWS: endpoint,
     /// credentials, region, and no configuration from the home folder.
     pub fn reach<'a>(&self, command: &'a mut Command) -> &'a mut Command {
