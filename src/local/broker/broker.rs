@@ -208,8 +208,7 @@ impl Broker {
             let offline = state.offline.take();
             let mut filters = Vec::new();
             if !goes_on {
-                filters = std::mem::take(&mut state.subscriptions);
-                state.expires_after = 0;
+                filters = session.give_up(&mut state);
             }
             drop(state);
             replaced = Some((session.clone(), link, offline, filters));
@@ -217,7 +216,8 @@ impl Broker {
         });
         let is_resumed = resumed.is_some();
         let session = resumed.unwrap_or_else(|| {
-            Session::new(client_id.clone(), self.next_number(), arrival.version)
+            let number = self.next_number();
+            Session::new(client_id.clone(), number, arrival.version, self.store.clone())
         });
         session.misbehave(self.misbehaviour(&client_id));
         let mut state = session.lock();
@@ -293,8 +293,7 @@ impl Broker {
             session.deadline.store(deadline.millis(), Ordering::Relaxed);
             state.offline = Some(offline);
         } else {
-            filters = std::mem::take(&mut state.subscriptions);
-            state.expires_after = 0;
+            filters = session.give_up(&mut state);
             remove(&mut sessions, session);
         }
         drop(state);
@@ -322,9 +321,8 @@ impl Broker {
         if !goes {
             return false;
         }
-        let filters = std::mem::take(&mut state.subscriptions);
+        let filters = session.give_up(&mut state);
         let offline = state.offline.take();
-        state.expires_after = 0;
         remove(&mut sessions, session);
         drop(state);
         drop(sessions);

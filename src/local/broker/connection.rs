@@ -5,6 +5,7 @@
 //! woken by its socket or by its session. It has no timer; the sweeper looks after
 //! silence. What packets mean stands in `publish` and `subscribe`.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use iotstack_local_kernel::{Rights, Timestamp};
+use iotstack_local_kernel::{Commit, Rights, Timestamp};
 use iotstack_mqtt::Error;
 use iotstack_mqtt::wire::{
     Ack, Disconnect, Packet, Publish, QoS, Reader, ReasonCode, Text, Version, Writer,
@@ -46,6 +47,8 @@ pub(crate) struct Connection<S> {
     /// Whether the session was agreed to end with the connection, which the client
     /// may not change when it says goodbye.
     pub(crate) ends_session: bool,
+    /// Answers to messages that are not stored yet, and those that must follow them.
+    pub(crate) unconfirmed: VecDeque<(Option<Commit>, Packet)>,
 }
 
 /// Topic aliases, each way. Empty for clients that use none.
@@ -103,6 +106,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// Answers a message, after `commit` and after the answers to earlier messages, as
+    /// MQTT wants them in order.
+    pub(crate) fn answer_in_order(
+        &mut self,
+        answer: Packet,
+        commit: Option<Commit>,
+    ) -> Option<End> {
+        if commit.is_none() && self.unconfirmed.is_empty() {
+            return self.push(&answer);
+        }
+        self.unconfirmed.push_back((commit, answer));
+        None
+    }
+
+    /// Writes the answers whose messages are stored.
+    fn confirm(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        while let Some((commit, _)) = self.unconfirmed.front_mut() {
+            let outcome = match commit.as_mut().map(|commit| commit.poll_stored(cx)) {
+                Some(Poll::Pending) => return None,
+                Some(Poll::Ready(outcome)) => outcome,
+                None => Ok(()),
+            };
+            let Some((_, answer)) = self.unconfirmed.pop_front() else { break };
+            match outcome {
+                Ok(()) => {
+                    if let Some(end) = self.push(&answer) {
+                        return Some(end);
+                    }
+                }
+                // Without an answer the client sends it again.
+                Err(error) => tracing::error!(%error, "an answer is withheld"),
+            }
+        }
+        None
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
             if let Some(code) = self.orders.farewell() {
@@ -119,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     }
                 }
             }
-            if let Some(end) = self.fill() {
+            if let Some(end) = self.confirm(cx).or_else(|| self.fill()) {
                 return Poll::Ready(end);
             }
             match self.writer.poll_flush(cx, Pin::new(&mut *self.stream)) {
@@ -140,6 +179,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Reads and handles one packet.
     fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        if self.unconfirmed.len() >= usize::from(limits::IN_FLIGHT) {
+            if let Some(end) = self.confirm(cx) {
+                return Poll::Ready(Some(end));
+            }
+            // The disk wakes the task that is ahead of it.
+            if self.unconfirmed.len() >= usize::from(limits::IN_FLIGHT) {
+                return Poll::Pending;
+            }
+        }
         let stream = Pin::new(&mut *self.stream);
         let read = match self.reader.poll_read(cx, stream, self.version, limits::PACKET) {
             Poll::Pending => return Poll::Pending,

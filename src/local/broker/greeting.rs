@@ -4,6 +4,7 @@
 //! and AWS IoT uses a sixth, 7, for a client that no policy lets in. A client that
 //! says nothing is left without an answer after a while.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -121,6 +122,7 @@ impl Welcomed {
             aliases: Aliases { most: self.aliases_out, ..Aliases::default() },
             rate: Rate::default(),
             ends_session: self.ends_session,
+            unconfirmed: VecDeque::new(),
         }
     }
 }

@@ -9,8 +9,9 @@
 //!
 //! Does not: QoS 2 and subscription identifiers outside the standard mode, enhanced
 //! authentication, custom authorizers, the pace at which AWS IoT hands out queued
-//! messages, 512 KB per second of a connection, the quotas of an account. Messages
-//! that wait for a client are lost when the process ends; its subscriptions are not.
+//! messages, 512 KB per second of a connection, the quotas of an account. Wills of
+//! clients and what they have of QoS 2 are lost when the process ends; with a folder for
+//! the state, sessions, messages that wait for them and retained messages are not.
 
 mod broker;
 mod connection;
@@ -25,6 +26,7 @@ mod message;
 mod misbehaviour;
 mod port;
 mod publish;
+mod record;
 mod retained;
 mod routing;
 mod session;
@@ -33,6 +35,7 @@ mod stored;
 mod subscribe;
 mod subscriptions;
 mod sweeper;
+mod waiting;
 
 use std::sync::Arc;
 

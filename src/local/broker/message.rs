@@ -11,6 +11,8 @@ use bytes::Bytes;
 use iotstack_local_kernel::{self as kernel, Message, Properties, Publisher, Timestamp};
 use iotstack_mqtt::wire::{PacketId, PublishProperties, QoS, Text, UserProperties};
 
+use crate::waiting::Place;
+
 /// A message on its way to its receivers.
 #[derive(Debug)]
 pub(crate) struct Routed {
@@ -39,6 +41,8 @@ pub(crate) struct Delivery {
     pub(crate) again: Option<PacketId>,
     /// The identifiers of the subscriptions that it is for; standard mode only.
     pub(crate) subscription_ids: Option<Box<[NonZeroU32]>>,
+    /// Where the state has it, if it must outlive the process.
+    pub(crate) stored: Option<Place>,
 }
 
 impl Delivery {
@@ -51,6 +55,7 @@ impl Delivery {
             tried: None,
             again: None,
             subscription_ids: None,
+            stored: None,
         }
     }
 }

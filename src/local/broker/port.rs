@@ -34,7 +34,7 @@ impl Messages for Broker {
         let Some(session) = self.session(client_id) else { return };
         let qos = wire_qos(message.qos);
         let delivery = Delivery::new(Routed::new(&message, qos), qos, false);
-        session.deliver(Delivery { is_direct: true, ..delivery });
+        session.deliver(Delivery { is_direct: true, ..delivery }, &mut None);
     }
 
     fn retained(&self, topic: &str) -> Option<Message> {

@@ -4,8 +4,6 @@
 //! say no. MQTT 5 says it in the PUBACK of a message of QoS 1 and in a DISCONNECT
 //! after one of QoS 0.
 
-use std::sync::Arc;
-
 use iotstack_local_kernel::{Commit, Message, Timestamp};
 use iotstack_mqtt::topic;
 use iotstack_mqtt::wire::{
@@ -69,8 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
         }
         match self.broker.take(&message, packet.qos) {
-            Ok(None) => self.acknowledge(&packet, ReasonCode::SUCCESS),
-            Ok(Some(commit)) => self.acknowledge_when_stored(&packet, commit),
+            Ok(commit) => self.acknowledge_when_stored(&packet, commit),
             Err(_) => self.refuse(&packet, ReasonCode::QUOTA_EXCEEDED, reason::CLIENT_ERROR),
         }
     }
@@ -144,17 +141,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn acknowledge(&mut self, packet: &Publish, code: ReasonCode) -> Option<End> {
         let answer = self.acknowledgement(packet, code)?;
-        self.push(&answer)
+        self.answer_in_order(answer, None)
     }
 
-    /// Acknowledges a retained message once it is stored.
-    fn acknowledge_when_stored(&mut self, packet: &Publish, commit: Commit) -> Option<End> {
+    /// Acknowledges a message once it is stored, if it has to be.
+    fn acknowledge_when_stored(&mut self, packet: &Publish, commit: Option<Commit>) -> Option<End> {
         let answer = self.acknowledgement(packet, ReasonCode::SUCCESS)?;
-        let (session, orders) = (self.session.clone(), Arc::clone(&self.orders));
-        commit.then(move || {
-            session.answer(&orders, answer);
-        });
-        None
+        self.answer_in_order(answer, commit)
     }
 
     fn acknowledgement(&self, packet: &Publish, code: ReasonCode) -> Option<Packet> {

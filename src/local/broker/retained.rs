@@ -1,21 +1,20 @@
 //! Retained messages: the last one of each topic, for those who subscribe later.
 //!
-//! A message is stored before its publisher gets an acknowledgement. Its payload is
-//! written in base64 because records of the state are JSON.
+//! A message is stored before its publisher gets an acknowledgement. Expired ones are
+//! not shown, and stay until another one of their topic comes.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, RwLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use iotstack_local_kernel::{Commit, Message, Properties, QoS, Store, StoreError, Timestamp};
+use iotstack_local_kernel::{Commit, Message, Store, StoreError, Timestamp};
 use iotstack_mqtt::topic::{Matching, has_wildcard, matches};
 use iotstack_mqtt::wire::QoS as WireQoS;
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::message::expires;
+use crate::message::{expires, kernel_qos};
+use crate::record::{self, Body};
 
 /// The retained messages of all topics.
 pub(crate) struct Retained {
@@ -34,9 +33,8 @@ impl Retained {
         let mut messages = BTreeMap::new();
         for (topic, record) in records {
             let topic: Arc<str> = topic.into();
-            let qos = record.qos();
-            if let Some(message) = record.message(topic.clone()) {
-                messages.insert(topic, (message, qos));
+            if let Some(kept) = record.message(topic.clone()) {
+                messages.insert(topic, kept);
             }
         }
         Ok(Retained { messages: RwLock::new(messages) })
@@ -105,70 +103,27 @@ impl Retained {
 /// A retained message in the state.
 #[derive(Serialize, Deserialize)]
 struct Record {
-    payload: String,
+    #[serde(flatten)]
+    body: Body,
     qos: u8,
     at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    properties: Option<StoredProperties>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredProperties {
-    payload_is_text: Option<bool>,
-    content_type: Option<String>,
-    response_topic: Option<String>,
-    correlation_data: Option<String>,
-    expiry_seconds: Option<u32>,
-    user: Vec<(String, String)>,
 }
 
 impl Record {
     fn of(message: &Message, qos: WireQoS) -> Self {
-        Record {
-            payload: BASE64.encode(&message.payload),
-            qos: qos as u8,
-            at: message.at,
-            properties: message.properties.as_deref().map(|properties| StoredProperties {
-                payload_is_text: properties.payload_is_text,
-                content_type: properties.content_type.clone(),
-                response_topic: properties.response_topic.clone(),
-                correlation_data: properties
-                    .correlation_data
-                    .as_ref()
-                    .map(|each| BASE64.encode(each)),
-                expiry_seconds: properties.expiry_seconds,
-                user: properties.user.clone(),
-            }),
-        }
-    }
-
-    fn qos(&self) -> WireQoS {
-        match self.qos {
-            0 => WireQoS::AtMostOnce,
-            1 => WireQoS::AtLeastOnce,
-            _ => WireQoS::ExactlyOnce,
-        }
+        let body = Body::of(&message.payload, message.properties.as_deref());
+        Record { body, qos: qos as u8, at: message.at }
     }
 
     /// `None` for a record that somebody has spoilt.
-    fn message(self, topic: Arc<str>) -> Option<Message> {
-        let mut message = Message::new(topic, BASE64.decode(self.payload).ok()?, self.at);
-        message.qos = if self.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+    fn message(self, topic: Arc<str>) -> Option<(Message, WireQoS)> {
+        let (payload, properties) = self.body.open()?;
+        let qos = record::qos(self.qos);
+        let mut message = Message::new(topic, payload, self.at);
+        message.qos = kernel_qos(qos);
         message.retain = true;
-        message.properties = self.properties.map(|stored| {
-            Arc::new(Properties {
-                payload_is_text: stored.payload_is_text,
-                content_type: stored.content_type,
-                response_topic: stored.response_topic,
-                correlation_data: stored
-                    .correlation_data
-                    .and_then(|each| BASE64.decode(each).ok())
-                    .map(Into::into),
-                expiry_seconds: stored.expiry_seconds,
-                user: stored.user,
-            })
-        });
-        Some(message)
+        message.properties = properties;
+        Some((message, qos))
     }
 }
 

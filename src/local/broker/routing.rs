@@ -16,17 +16,18 @@ use crate::retained::QuotaExceeded;
 
 impl Broker {
     /// Sends a message to everybody who wants it, and to whoever hears all messages.
-    pub(crate) fn route(&self, message: &Message, qos: QoS) {
+    /// The commit says when it is stored for those who are to get it after a restart.
+    fn route(&self, message: &Message, qos: QoS) -> Option<Commit> {
         if let Some(cloud) = self.cloud() {
             for listener in cloud.ports.listeners() {
                 listener.heard(message);
             }
         }
-        self.subscriptions.route(&Routed::new(message, qos), self.settings.matching());
+        self.subscriptions.route(&Routed::new(message, qos), self.settings.matching())
     }
 
     /// Takes a message of a client or a service in: retains it if it asks for that,
-    /// and sends it on. The commit says when a retained message is stored.
+    /// and sends it on. The commit says when what must be stored of it is stored.
     pub(crate) fn take(
         &self,
         message: &Message,
@@ -35,8 +36,8 @@ impl Broker {
         let is_retained = message.retain && !message.topic.starts_with('$');
         let commit =
             is_retained.then(|| self.retained.keep(message, qos, &self.store)).transpose()?;
-        self.route(message, qos);
-        Ok(commit)
+        // The later of two promises includes the earlier one.
+        Ok(self.route(message, qos).or(commit))
     }
 
     /// Hands a message on a reserved topic to whoever serves it. False if nobody does.
@@ -63,7 +64,8 @@ impl Broker {
 
     pub(crate) fn publish_event(&self, event: Option<Message>) {
         if let Some(event) = event {
-            self.route(&event, QoS::AtLeastOnce);
+            // Nobody waits for an answer to an event.
+            drop(self.route(&event, QoS::AtLeastOnce));
         }
     }
 

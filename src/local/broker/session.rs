@@ -4,7 +4,8 @@
 //! Whoever has a message for a client puts it into the session and wakes the
 //! connection's task; only that task writes to the socket. A session without a
 //! connection keeps messages of QoS 1 until the client comes back or the session
-//! expires. Queues are bounded: what does not fit is dropped and logged.
+//! expires, in the state as well. Queues are bounded: what does not fit is dropped and
+//! logged.
 //!
 //! The session knows no policies. Its lock is held for a few operations on queues
 //! and never while another service is asked.
@@ -16,12 +17,13 @@ use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
-use iotstack_local_kernel::{Publisher, Rights, Timestamp};
+use iotstack_local_kernel::{Commit, Publisher, Rights, Store, Timestamp};
 use iotstack_mqtt::wire::{Packet, PacketId, QoS, ReasonCode, Version, Will};
 
 use crate::limits;
 use crate::message::Delivery;
 use crate::misbehaviour::Misbehaviour;
+use crate::waiting::{self, Place};
 
 /// A client's session.
 pub(crate) struct Session {
@@ -31,6 +33,7 @@ pub(crate) struct Session {
     /// When somebody must look after this session next, in milliseconds.
     pub(crate) deadline: AtomicI64,
     misbehaviour: AtomicU8,
+    store: Store,
     state: Mutex<State>,
 }
 
@@ -48,6 +51,8 @@ pub(crate) struct State {
     queued_bytes: usize,
     in_flight: VecDeque<InFlight>,
     last_id: u16,
+    /// The place of the message that was stored last.
+    last_place: u64,
 }
 
 /// The connection that stands for a session.
@@ -154,12 +159,18 @@ impl Outgoing {
 }
 
 impl Session {
-    pub(crate) fn new(client_id: Arc<str>, number: u64, version: Version) -> Arc<Self> {
+    pub(crate) fn new(
+        client_id: Arc<str>,
+        number: u64,
+        version: Version,
+        store: Store,
+    ) -> Arc<Self> {
         Arc::new(Session {
             client_id,
             number,
             deadline: AtomicI64::new(i64::MAX),
             misbehaviour: AtomicU8::new(0),
+            store,
             state: Mutex::new(State {
                 link: None,
                 version,
@@ -171,6 +182,7 @@ impl Session {
                 queued_bytes: 0,
                 in_flight: VecDeque::new(),
                 last_id: 0,
+                last_place: 0,
             }),
         })
     }
@@ -187,11 +199,12 @@ impl Session {
         self.misbehaviour.store(misbehaviour.bits(), Ordering::Relaxed);
     }
 
-    /// Puts a message behind those that wait.
-    pub(crate) fn deliver(&self, delivery: Delivery) -> Taken {
+    /// Puts a message behind those that wait. If it has to be stored, `stored` becomes
+    /// the promise of that, in place of an earlier one that it includes.
+    pub(crate) fn deliver(&self, mut delivery: Delivery, stored: &mut Option<Commit>) -> Taken {
         let mut state = self.lock();
         if state.link.is_none()
-            && (delivery.qos == QoS::AtMostOnce || state.expires_after == 0 || delivery.is_direct)
+            && (delivery.qos == QoS::AtMostOnce || !state.is_kept() || delivery.is_direct)
         {
             return Taken::Away;
         }
@@ -201,6 +214,13 @@ impl Session {
             drop(state);
             tracing::debug!(client_id = %self.client_id, "a message is dropped: the queue is full");
             return Taken::Full;
+        }
+        if state.is_kept() && delivery.qos != QoS::AtMostOnce && !delivery.is_direct {
+            // Under the lock, so that it is never removed before it is stored.
+            *stored = state.next_place(&self.store).map(|place| {
+                delivery.stored = Some(place);
+                waiting::keep(&self.store, &self.client_id, place, &delivery)
+            });
         }
         state.queued_bytes = bytes;
         if comes_twice {
@@ -239,6 +259,7 @@ impl Session {
         let mut state = self.lock();
         let State { link, queue, queued_bytes, in_flight, last_id, version, .. } = &mut *state;
         let mut outgoing = Outgoing::default();
+        let mut gone = Vec::new();
         let Some(link) = link.as_mut().filter(|link| Arc::ptr_eq(&link.orders, orders)) else {
             return outgoing;
         };
@@ -248,7 +269,7 @@ impl Session {
         while outgoing.messages.len() < most {
             let Some(next) = queue.front() else { break };
             if next.qos != QoS::AtMostOnce && in_flight.len() >= usize::from(link.window) {
-                forget_unacknowledged(in_flight, *version, now);
+                forget_unacknowledged(in_flight, *version, now, &mut gone);
                 if in_flight.len() >= usize::from(link.window) {
                     break;
                 }
@@ -256,6 +277,7 @@ impl Session {
             let Some(mut delivery) = queue.pop_front() else { break };
             *queued_bytes = queued_bytes.saturating_sub(delivery.message.weight());
             if delivery.message.is_expired(now) {
+                gone.extend(delivery.stored);
                 continue;
             }
             let id = (delivery.qos != QoS::AtMostOnce).then(|| {
@@ -268,6 +290,7 @@ impl Session {
             outgoing.messages.push((delivery, id));
         }
         give_back(queue);
+        self.remove(gone);
         outgoing
     }
 
@@ -290,7 +313,9 @@ impl Session {
     pub(crate) fn retry(&self, before: Timestamp, now: Timestamp) {
         let mut state = self.lock();
         let State { queue, queued_bytes, in_flight, version, .. } = &mut *state;
-        forget_unacknowledged(in_flight, *version, now);
+        let mut gone = Vec::new();
+        forget_unacknowledged(in_flight, *version, now, &mut gone);
+        self.remove(gone);
         let late = in_flight.iter().take_while(|each| each.sent <= before).count();
         let late: Vec<_> = in_flight.drain(..late).collect();
         for each in late.into_iter().rev() {
@@ -313,15 +338,55 @@ impl Session {
         let Some(place) = state.in_flight.iter().position(|each| each.id == id) else {
             return false;
         };
-        state.in_flight.remove(place);
+        let acknowledged = state.in_flight.remove(place);
         if state.in_flight.is_empty() {
             state.in_flight.shrink_to(1);
         }
+        self.remove(acknowledged.and_then(|each| each.delivery.stored));
         true
+    }
+
+    /// Ends what the session keeps: its messages are gone, and its filters are given
+    /// back for the caller to take out of the subscriptions.
+    pub(crate) fn give_up(&self, state: &mut State) -> Vec<Subscribed> {
+        state.expires_after = 0;
+        state.queued_bytes = 0;
+        let queued = std::mem::take(&mut state.queue);
+        let in_flight = std::mem::take(&mut state.in_flight);
+        let all = queued.into_iter().chain(in_flight.into_iter().map(|each| each.delivery));
+        self.remove(all.filter_map(|each| each.stored));
+        std::mem::take(&mut state.subscriptions)
+    }
+
+    /// Removes messages from the state, if any of them is there. Called under the lock.
+    fn remove(&self, places: impl IntoIterator<Item = Place>) {
+        let mut places = places.into_iter().peekable();
+        if places.peek().is_some() {
+            waiting::remove(&self.store, &self.client_id, places);
+        }
     }
 }
 
 impl State {
+    /// Whether the session outlives its connection.
+    fn is_kept(&self) -> bool {
+        self.expires_after > 0
+    }
+
+    /// Where the next message is stored; nowhere in a cloud that keeps nothing.
+    fn next_place(&mut self, store: &Store) -> Option<Place> {
+        store.folder()?;
+        self.last_place += 1;
+        Place::new(self.last_place)
+    }
+
+    /// Puts what a process before this one has stored into the queue.
+    pub(crate) fn refill(&mut self, waiting: Vec<Delivery>) {
+        self.last_place = waiting.last().and_then(|last| last.stored).map_or(0, Place::get);
+        self.queued_bytes = waiting.iter().map(|each| each.message.weight()).sum();
+        self.queue = waiting.into();
+    }
+
     /// The connection that follows `orders`, if it still stands for the session.
     pub(crate) fn link_of(&mut self, orders: &Arc<Orders>) -> Option<&mut Link> {
         self.link.as_deref_mut().filter(|link| Arc::ptr_eq(&link.orders, orders))
@@ -361,12 +426,21 @@ fn free_id(last: &mut u16, in_flight: &VecDeque<InFlight>) -> PacketId {
 }
 
 /// Gives up on messages that were not acknowledged for too long.
-fn forget_unacknowledged(in_flight: &mut VecDeque<InFlight>, version: Version, now: Timestamp) {
+fn forget_unacknowledged(
+    in_flight: &mut VecDeque<InFlight>,
+    version: Version,
+    now: Timestamp,
+    gone: &mut Vec<Place>,
+) {
     let (v311, v5) = limits::UNACKNOWLEDGED;
     let seconds = if version == Version::V311 { v311 } else { v5 };
     in_flight.retain(|each| {
         let first = each.delivery.tried.unwrap_or(each.sent);
-        now.millis() - first.millis() < seconds * 1000
+        let stays = now.millis() - first.millis() < seconds * 1000;
+        if !stays {
+            gone.extend(each.delivery.stored);
+        }
+        stays
     });
 }
 

@@ -1,20 +1,20 @@
 //! Sessions in the state: what outlives the process.
 //!
 //! Of a session that outlives its connection, its filters are stored, so that a
-//! client that comes back after a restart finds its subscriptions. Messages that wait
-//! are not: they are kept in memory only.
+//! client that comes back after a restart finds its subscriptions. The messages that
+//! wait for it are stored one by one, in [`waiting`].
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use iotstack_local_kernel::{Commit, StoreError, Timestamp};
-use iotstack_mqtt::wire::{QoS, Version};
+use iotstack_mqtt::wire::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::Broker;
 use crate::broker::after;
 use crate::session::{Offline, Options, Session, Subscribed};
+use crate::{Broker, record, waiting};
 
 /// A session in the state, under its client id.
 #[derive(Serialize, Deserialize)]
@@ -40,13 +40,17 @@ struct Filter {
 /// Makes the sessions that were stored, with their subscriptions.
 pub(crate) fn load(broker: &Broker) -> Result<Vec<Arc<Session>>, StoreError> {
     let records: Vec<(String, Record)> = broker.store.load(TABLE)?;
+    let mut waiting = waiting::load(&broker.store)?;
     let mut sessions = Vec::with_capacity(records.len());
     for (client_id, record) in records {
         let version = if record.version == 5 { Version::V5 } else { Version::V311 };
-        let session = Session::new(client_id.into(), broker.next_number(), version);
+        let messages = waiting.remove(&client_id).unwrap_or_default();
+        let number = broker.next_number();
+        let session = Session::new(client_id.into(), number, version, broker.store.clone());
         let since = record.since.unwrap_or_else(|| broker.clock.now());
         let mut state = session.lock();
         state.expires_after = record.expires_after;
+        state.refill(messages);
         state.offline = Some(Box::new(Offline {
             since,
             reason: crate::lifecycle::reason::CONNECTION_LOST,
@@ -58,11 +62,7 @@ pub(crate) fn load(broker: &Broker) -> Result<Vec<Arc<Session>>, StoreError> {
         session.deadline.store(deadline, Ordering::Relaxed);
         for each in record.filters {
             let options = Options {
-                qos: match each.qos {
-                    0 => QoS::AtMostOnce,
-                    1 => QoS::AtLeastOnce,
-                    _ => QoS::ExactlyOnce,
-                },
+                qos: record::qos(each.qos),
                 id: each.id,
                 no_local: each.no_local,
                 retain_as_published: each.retain_as_published,
@@ -73,6 +73,11 @@ pub(crate) fn load(broker: &Broker) -> Result<Vec<Arc<Session>>, StoreError> {
         }
         drop(state);
         sessions.push(session);
+    }
+    // Whose session ended with the process that stored them.
+    for (client_id, messages) in waiting {
+        let places = messages.into_iter().filter_map(|each| each.stored);
+        waiting::remove(&broker.store, &client_id, places);
     }
     Ok(sessions)
 }

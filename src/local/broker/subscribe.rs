@@ -173,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let Some(commit) = commit else {
             let end = self.push(&answer);
             for delivery in retained {
-                self.session.deliver(delivery);
+                self.session.deliver(delivery, &mut None);
             }
             return end;
         };
@@ -181,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         commit.then(move || {
             session.answer(&orders, answer);
             for delivery in retained {
-                session.deliver(delivery);
+                session.deliver(delivery, &mut None);
             }
         });
         None

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, RwLock};
 
+use iotstack_local_kernel::Commit;
 use iotstack_mqtt::topic::{Index, Matching, Shared};
 use iotstack_mqtt::wire::QoS;
 
@@ -109,21 +110,23 @@ impl Subscriptions {
         }
     }
 
-    /// Hands a message to everybody who wants it; gives the number of receivers.
-    pub(crate) fn route(&self, message: &Arc<Routed>, matching: Matching) -> usize {
+    /// Hands a message to everybody who wants it. The commit says when it is stored
+    /// for those whose sessions outlive the process.
+    pub(crate) fn route(&self, message: &Arc<Routed>, matching: Matching) -> Option<Commit> {
         let index = read(&self.index);
         let mut found: Vec<&Target> = Vec::new();
         index.visit(&message.topic, matching, &mut |_, target| found.push(target));
-        match found.as_slice() {
-            [] => 0,
-            [one] => usize::from(hand_to(one, message, None)),
-            _ => {
-                let ids = subscription_ids(&found);
-                merge(&mut found);
-                let handed = |target: &&&Target| hand_to(target, message, ids.as_ref());
-                found.iter().filter(handed).count()
+        let mut stored = None;
+        if found.len() > 1 {
+            let ids = subscription_ids(&found);
+            merge(&mut found);
+            for target in found {
+                hand_to(target, message, ids.as_ref(), &mut stored);
             }
+        } else if let Some(target) = found.first() {
+            hand_to(target, message, None, &mut stored);
         }
+        stored
     }
 }
 
@@ -144,7 +147,7 @@ fn merge(found: &mut Vec<&Target>) {
     });
 }
 
-fn hand_to(target: &Target, message: &Arc<Routed>, ids: Option<&Ids>) -> bool {
+fn hand_to(target: &Target, message: &Arc<Routed>, ids: Option<&Ids>, stored: &mut Option<Commit>) {
     match target {
         Target::Client(session, options) => {
             let is_own = options.no_local
@@ -156,14 +159,16 @@ fn hand_to(target: &Target, message: &Arc<Routed>, ids: Option<&Ids>) -> bool {
             if let Some(ids) = ids.and_then(|ids| ids.get(&session.number)) {
                 delivery.subscription_ids = Some(ids.as_slice().into());
             }
-            !is_own && session.deliver(delivery) == Taken::Yes
+            if !is_own {
+                session.deliver(delivery, stored);
+            }
         }
-        Target::Group(group) => group.hand_to_one(message),
+        Target::Group(group) => group.hand_to_one(message, stored),
     }
 }
 
 impl Group {
-    fn hand_to_one(&self, message: &Arc<Routed>) -> bool {
+    fn hand_to_one(&self, message: &Arc<Routed>, stored: &mut Option<Commit>) {
         let mut members = lock(&self.members);
         let count = members.list.len();
         // First those who are there, then those who will come back.
@@ -174,13 +179,12 @@ impl Group {
                 if only_connected && session.lock().link.is_none() {
                     continue;
                 }
-                if session.deliver(delivery(message, *options)) == Taken::Yes {
+                if session.deliver(delivery(message, *options), stored) == Taken::Yes {
                     members.next = place + 1;
-                    return true;
+                    return;
                 }
             }
         }
-        false
     }
 }
 

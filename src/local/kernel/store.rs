@@ -13,8 +13,10 @@
 mod writer;
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::thread;
 
 use redb::{ReadableDatabase, ReadableTable, TableError};
@@ -206,6 +208,17 @@ impl Commit {
         match self.0 {
             None => Ok(()),
             Some(wait) => wait.await.unwrap_or_else(|_| Err(gone())),
+        }
+    }
+
+    /// Whether the batch is stored; if not yet, the task is woken when it is. Not to be
+    /// asked again after the answer.
+    pub fn poll_stored(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StoreError>> {
+        match &mut self.0 {
+            None => Poll::Ready(Ok(())),
+            Some(wait) => {
+                Pin::new(wait).poll(cx).map(|answer| answer.unwrap_or_else(|_| Err(gone())))
+            }
         }
     }
 

@@ -12,6 +12,7 @@ mod lifecycle;
 mod management;
 mod publish;
 mod reserved;
+mod restart;
 mod retained;
 mod session;
 mod shared;

@@ -2,9 +2,6 @@
 //!
 //! Time passes by steps of the cloud's clock only.
 
-use std::sync::Arc;
-
-use iotstack_local_kernel::{Account, Clock, Cloud, Store, Timestamp};
 use iotstack_mqtt::wire::*;
 
 use crate::world::*;
@@ -208,46 +205,4 @@ async fn retains_a_will_that_asks_for_it() {
     let mut watcher = world.client("watcher").await;
     watcher.subscribe("gone/lamp", QoS::AtLeastOnce).await;
     assert!(watcher.take().await.retain);
-}
-
-#[tokio::test]
-async fn finds_subscriptions_and_retained_messages_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let open = || {
-        let clock = Clock::stepped(Timestamp(1_767_225_600_000));
-        let store = Store::open(folder.path()).unwrap();
-        Cloud::new(Account::default(), clock, store)
-    };
-    {
-        let cloud = open();
-        let world = World::on(cloud, Default::default());
-        let (mut client, _) = world.connect(kept(v311("kept"))).await;
-        client.subscribe("a/+", QoS::AtLeastOnce).await;
-        client.subscribe("$share/group/b", QoS::AtLeastOnce).await;
-        client.subscribe("c", QoS::AtLeastOnce).await;
-        client.unsubscribe("c").await;
-        client.retain("r", "remember").await;
-        client.retain("s", "forget").await;
-        client.retain("s", "").await;
-        world.client("clean").await.subscribe("a/+", QoS::AtLeastOnce).await;
-        world.broker.shut_down();
-        let (broker, cloud) = (Arc::downgrade(&world.broker), Arc::downgrade(&world.cloud));
-        drop((client, world));
-        eventually("all is closed", || broker.strong_count() + cloud.strong_count() == 0).await;
-    }
-    let world = World::on(open(), Default::default());
-    let mut publisher = world.client("publisher").await;
-    publisher.publish("a/1", "x").await;
-    publisher.publish("b", "y").await;
-    publisher.publish("c", "z").await;
-    let (mut client, answer) = world.connect(kept(v311("kept"))).await;
-    assert!(answer.session_present);
-    assert_eq!(&*client.take().await.topic, "a/1");
-    assert_eq!(&*client.take().await.topic, "b");
-    client.nothing().await;
-    client.subscribe("r", QoS::AtLeastOnce).await;
-    assert_eq!(&client.take().await.payload[..], b"remember");
-    client.subscribe("s", QoS::AtLeastOnce).await;
-    client.nothing().await;
-    assert!(!world.connect(kept(v311("clean"))).await.1.session_present);
 }
