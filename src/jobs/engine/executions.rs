@@ -78,41 +78,47 @@ impl Engine {
         let after = match &page.next_token {
             None => None,
             Some(token) => {
-                let parts = token.split_once('-').and_then(|(job, number)| {
-                    Some((job.parse::<u32>().ok()?, number.parse::<u32>().ok()?))
+                let place = token.split_once('-').and_then(|(queued, rest)| {
+                    let (job, number) = rest.split_once('-')?;
+                    Some((Time(queued.parse().ok()?), job.parse().ok()?, number.parse().ok()?))
                 });
-                let Some(parts) = parts else {
+                let Some(place) = place else {
                     let token = shortened(token);
                     return invalid(format!("nextToken `{token}` does not come from this service"));
                 };
-                Some(parts)
+                Some(place)
             }
         };
         let Some(thing) = self.fleet.things.find(thing) else { return Ok((Vec::new(), None)) };
-        let name = |index: &u32| {
-            let execution = &self.fleet.executions[*index];
-            (execution.job, execution.number)
+        let place = |index: &u32| self.fleet.executions[*index].order();
+        // The last entry may have been deleted since; then what was queued before it follows.
+        let is_there = after
+            .is_some_and(|after| self.fleet.history(thing).any(|index| place(&index) == after));
+        let was_shown = |index: &u32| {
+            after.is_some_and(|after| match is_there {
+                true => place(index) != after,
+                false => place(index) > after,
+            })
         };
-        let matching = self
-            .fleet
-            .history(thing)
-            .skip_while(|index| after.is_some_and(|after| name(index) != after))
-            .skip(usize::from(after.is_some()))
-            .filter(|index| {
-                let execution = &self.fleet.executions[*index];
-                let record = &self.jobs[execution.job].record;
-                status.is_none_or(|status| execution.status == status)
-                    && job.is_none_or(|job| &*record.id == job)
-                    && namespace
-                        .is_none_or(|space| record.request.namespace_id.as_deref() == Some(space))
-            });
+        let matching =
+            self.fleet.history(thing).skip_while(was_shown).skip(usize::from(is_there)).filter(
+                |index| {
+                    let execution = &self.fleet.executions[*index];
+                    let record = &self.jobs[execution.job].record;
+                    status.is_none_or(|status| execution.status == status)
+                        && job.is_none_or(|job| &*record.id == job)
+                        && namespace.is_none_or(|space| {
+                            record.request.namespace_id.as_deref() == Some(space)
+                        })
+                },
+            );
         let (mut found, mut last) = (Vec::new(), None);
         for index in matching {
             if found.len() == size {
                 return Ok((found, last));
             }
-            let (job, number) = name(&index);
-            last = Some(format!("{job}-{number}"));
+            let (queued, job, number) = place(&index);
+            last = Some(format!("{}-{job}-{number}", queued.0));
             found.push(self.view(index));
         }
         Ok((found, None))

@@ -322,6 +322,23 @@ fn lists_come_in_pages() {
 }
 
 #[test]
+fn a_list_goes_on_behind_an_entry_that_was_deleted() {
+    let mut world = World::new();
+    for job in ["j0", "j1", "j2"] {
+        world.create(job, &["lamp-1"], json!({})).unwrap();
+        world.now = world.now.after(1);
+    }
+    let first = Page { max_results: Some(1), next_token: None };
+    let (_, token) = world.engine.executions_for_thing("lamp-1", None, None, None, &first).unwrap();
+    let (now, out) = (world.now, &mut world.effects);
+    world.engine.delete_execution("j2", "lamp-1", 1, Force::Yes, now, out).unwrap();
+    let next = Page { max_results: None, next_token: token };
+    let (left, _) = world.engine.executions_for_thing("lamp-1", None, None, None, &next).unwrap();
+    let left: Vec<&str> = left.iter().map(|view| view.job_id).collect();
+    assert_eq!(left, ["j1", "j0"]);
+}
+
+#[test]
 fn targets_are_added_to_continuous_jobs_in_progress_only() {
     let mut world = World::new();
     world.group("lamps", 2);
