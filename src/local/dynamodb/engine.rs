@@ -20,15 +20,20 @@ pub(crate) struct Engine(Database);
 impl Engine {
     /// Opens the tables in `folder`, or empty ones in memory.
     pub(crate) fn open(folder: Option<&Path>, clock: &Clock) -> Result<Self, StoreError> {
-        let opened = match folder {
-            None => Database::memory_with_clock(Arc::new(CloudClock(clock.clone()))),
-            Some(folder) => Database::new(&folder.join("tables.sqlite").to_string_lossy()),
-        };
-        opened.map(Engine).map_err(|error| StoreError::Open {
+        let refuse = |reason: String| StoreError::Open {
             folder: folder
                 .map_or_else(|| "memory".to_owned(), |folder| folder.display().to_string()),
-            reason: error.to_string(),
-        })
+            reason,
+        };
+        let opened = match folder {
+            None => Database::memory_with_clock(Arc::new(CloudClock(clock.clone()))),
+            Some(folder) => {
+                let file = folder.join(FILE);
+                close_to_others(&file).map_err(|error| refuse(error.to_string()))?;
+                Database::new(&file.to_string_lossy())
+            }
+        };
+        opened.map(Engine).map_err(|error| refuse(error.to_string()))
     }
 
     /// Runs an operation. Blocks.
@@ -86,6 +91,22 @@ impl Engine {
     }
 }
 
+/// Makes the file of the tables if it is missing, readable by its owner alone: items may
+/// be secret, and whoever copies the folder copies the file as it is. The engine's other
+/// files get the mode of this one.
+fn close_to_others(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::File::options();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        let file = options.mode(0o600).open(file)?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))
+    }
+    #[cfg(not(unix))]
+    options.open(file).map(drop)
+}
+
 /// The cloud's clock, as the engine asks for the time.
 struct CloudClock(Clock);
 
@@ -138,6 +159,9 @@ fn refused(error: DynoxideError) -> Fault {
     }
     fault
 }
+
+/// The file of the tables in the folder of the state.
+const FILE: &str = "tables.sqlite";
 
 const MARKS: &[(&str, &str)] = &[
     ("SERIALIZATION_AS_READ:", "SerializationException"),

@@ -124,6 +124,13 @@ async fn tables_outlive_the_cloud() {
     }
     let cloud = start(folder.path());
     assert_eq!(get(&cloud, "a").await, item("a", 1));
+    #[cfg(unix)]
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        use std::os::unix::fs::PermissionsExt;
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} is open to others", file.path().display());
+    }
 }
 
 #[tokio::test]
