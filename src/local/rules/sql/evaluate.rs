@@ -5,19 +5,20 @@
 //! of a field: what is missing is `Undefined`, and a condition that is not true
 //! keeps the rule from running.
 //!
-//! What does fail is a function that asked another service without success, and a
-//! value that outgrows its limit; both end the rule for this message.
+//! What does fail is a function that asked another service without success, a value
+//! that outgrows its limit, and a statement that outgrows its [`Budget`]; each ends the
+//! rule for this message.
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::cmp::Ordering;
 
 use indexmap::IndexMap;
+use regex::Regex;
 
 use super::ast::{CastType, Expr, Item, Items, Operator, Select};
+use super::budget::{Budget, name_weight, steps, text_steps};
 use super::context::{Answers, Context, Interrupt, Output, Question};
-use super::functions::{self, Body, Call};
-use super::number::{Decimal, Rounding};
+use super::functions::{Body, Call, Function};
 use super::value::{Number, Value};
 use super::{Statement, Version, json};
 
@@ -49,8 +50,8 @@ pub(super) struct Evaluator<'a> {
     answers: &'a Answers,
     variables: Vec<Value>,
     draws: Cell<u64>,
-    failure: Cell<Option<String>>,
-    copied: Cell<usize>,
+    failure: Cell<Option<Interrupt>>,
+    pub budget: Budget,
 }
 
 type Evaluated<'e> = Result<Cow<'e, Value>, Interrupt>;
@@ -69,7 +70,7 @@ impl<'a> Evaluator<'a> {
             variables: Vec::with_capacity(statement.set.len()),
             draws: Cell::new(0),
             failure: Cell::new(None),
-            copied: Cell::new(0),
+            budget: Budget::default(),
         };
         let mut size = 0;
         for (expr, name) in statement.set.iter().zip(&statement.names) {
@@ -101,25 +102,20 @@ impl<'a> Evaluator<'a> {
         z ^ (z >> 31)
     }
 
-    /// Ends the rule for this message.
-    pub fn fail(&self, reason: String) {
+    /// Ends the rule for this message, once the function that runs has returned.
+    pub fn fail(&self, reason: Interrupt) {
         self.failure.set(Some(reason));
     }
 
-    /// Counts a value that is about to be copied. A short statement can name a large
-    /// value thousands of times; all copies together are bounded.
-    pub fn spend(&self, value: &Value) -> Result<(), Interrupt> {
-        let copied = self.copied.get().saturating_add(weight(value));
-        self.copied.set(copied);
-        if copied > MOST_COPIED {
-            return Err(Interrupt::Failed(format!("the result outgrew {MOST_COPIED} bytes")));
-        }
-        Ok(())
-    }
-
+    /// The value, to be kept in the result. What was made for it has been counted
+    /// part by part.
     fn own(&self, value: Cow<'_, Value>) -> Result<Value, Interrupt> {
-        if let Cow::Borrowed(value) = &value {
-            self.spend(value)?;
+        match &value {
+            Cow::Borrowed(value) => self.budget.copy(value)?,
+            Cow::Owned(Value::Array(_) | Value::Object(_)) => {
+                self.budget.hold(size_of::<Value>())?;
+            }
+            Cow::Owned(scalar) => self.budget.copy(scalar)?,
         }
         Ok(value.into_owned())
     }
@@ -158,7 +154,7 @@ impl<'a> Evaluator<'a> {
             match item {
                 Item::Star => {
                     if let Value::Object(all) = row {
-                        self.spend(row)?;
+                        self.budget.copy(row)?;
                         members
                             .extend(all.iter().map(|(name, value)| (name.clone(), value.clone())));
                     }
@@ -166,6 +162,7 @@ impl<'a> Evaluator<'a> {
                 Item::Named(expr, path) => {
                     let value = self.own(self.eval(expr, row)?)?;
                     if !value.is_undefined() {
+                        self.budget.hold(path.iter().map(|name| name_weight(name)).sum())?;
                         place(&mut members, path, value);
                     }
                 }
@@ -175,82 +172,132 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Evaluates one expression; paths begin at `row`.
+    ///
+    /// Statements are trees of some height, so each kind of expression has a method of
+    /// its own: what one needs on the stack is not paid for by all others.
     pub fn eval<'e>(&'e self, expr: &'e Expr, row: &'e Value) -> Evaluated<'e> {
-        Ok(match expr {
-            Expr::Literal(value) => Cow::Borrowed(value),
-            Expr::Path(path) => Cow::Borrowed(walk(row, path)),
+        self.budget.work(1)?;
+        match expr {
+            Expr::Literal(value) => Ok(Cow::Borrowed(value)),
+            Expr::Path(path) => self.walk(row, path).map(Cow::Borrowed),
             Expr::Variable(place) => {
-                Cow::Borrowed(self.variables.get(*place).unwrap_or(&Value::Undefined))
+                Ok(Cow::Borrowed(self.variables.get(*place).unwrap_or(&Value::Undefined)))
             }
-            Expr::Members(inner, path) => match self.eval(inner, row)? {
-                Cow::Borrowed(value) => Cow::Borrowed(walk(value, path)),
-                Cow::Owned(value) => Cow::Owned(walk(&value, path).clone()),
-            },
-            Expr::Star => Cow::Borrowed(self.row()),
-            Expr::Not(inner) => Cow::Owned(match self.eval(inner, row)?.to_boolean() {
-                Some(value) => Value::Boolean(!value),
-                None => Value::Undefined,
-            }),
-            Expr::Negative(inner) => {
-                Cow::Owned(match self.eval(inner, row)?.to_number(self.version) {
-                    Some(Number::Int(value)) => Value::int(-value),
-                    Some(Number::Decimal(value)) => Value::Decimal(value.negate()),
-                    None => Value::Undefined,
-                })
+            Expr::Members(inner, path) => self.members(inner, path, row),
+            Expr::Star => Ok(Cow::Borrowed(self.row())),
+            Expr::Not(inner) => self.not(inner, row),
+            Expr::Negative(inner) => self.negative(inner, row),
+            Expr::Binary(operator, left, right) => self.operation(*operator, left, right, row),
+            Expr::In(value, list) => self.is_in(value, list, row),
+            Expr::Cast(inner, target) => self.cast_of(inner, *target, row),
+            Expr::Case(value, arms, other) => self.case(value, arms, other.as_deref(), row),
+            Expr::Call(function, arguments, pattern) => {
+                self.call(function, arguments, pattern.as_ref(), row)
             }
-            Expr::Binary(operator, left, right) => {
-                let (left, right) = (self.eval(left, row)?, self.eval(right, row)?);
-                let result = self.binary(*operator, &left, &right);
-                if let Some(reason) = self.failure.take() {
-                    return Err(Interrupt::Failed(reason));
-                }
-                Cow::Owned(result)
-            }
-            Expr::In(value, list) => {
-                let (value, list) = (self.eval(value, row)?, self.eval(list, row)?);
-                Cow::Owned(match (&*value, &*list) {
-                    (Value::Undefined, _) => Value::Undefined,
-                    (value, Value::Array(items)) => {
-                        items.iter().any(|item| item.same(value)).into()
-                    }
-                    _ => Value::Undefined,
-                })
-            }
-            Expr::Cast(inner, target) => Cow::Owned(self.cast(&*self.eval(inner, row)?, *target)),
-            Expr::Case(value, arms, other) => return self.case(value, arms, other.as_deref(), row),
-            Expr::Call(function, arguments, pattern) => match function.body {
-                Body::OrDefault => return self.or_default(arguments, row),
-                Body::Pure(body) => {
-                    let values = self.values(arguments, row)?;
-                    let star = matches!(arguments.first(), Some(Expr::Star));
-                    let call =
-                        Call { evaluator: self, values: &values, pattern: pattern.as_ref(), star };
-                    let result = body(&call).unwrap_or_default();
-                    if let Some(reason) = self.failure.take() {
-                        return Err(Interrupt::Failed(reason));
-                    }
-                    Cow::Owned(result)
-                }
-                Body::External => self.ask(function.name, arguments, row)?,
-                // The reader lets no statement with such a function pass.
-                Body::Refused(reason) => return Err(Interrupt::Failed(reason.to_owned())),
-            },
-            Expr::Select(select) => Cow::Owned(self.nested(select, row)?),
-            Expr::Object(members) => {
-                let mut object = IndexMap::with_capacity(members.len());
-                for (name, value) in members {
-                    object.insert(name.clone(), self.own(self.eval(value, row)?)?);
-                }
-                Cow::Owned(Value::Object(object))
-            }
-            Expr::Array(items) => {
-                let mut array = Vec::with_capacity(items.len());
-                for item in items {
-                    array.push(self.own(self.eval(item, row)?)?);
-                }
-                Cow::Owned(Value::Array(array))
-            }
+            Expr::Select(select) => self.nested(select, row).map(Cow::Owned),
+            Expr::Object(members) => self.object(members, row),
+            Expr::Array(items) => self.array(items, row),
+        }
+    }
+
+    fn members<'e>(&'e self, inner: &'e Expr, path: &[String], row: &'e Value) -> Evaluated<'e> {
+        Ok(match self.eval(inner, row)? {
+            Cow::Borrowed(value) => Cow::Borrowed(self.walk(value, path)?),
+            Cow::Owned(value) => Cow::Owned(self.walk(&value, path)?.clone()),
         })
+    }
+
+    fn not<'e>(&'e self, inner: &'e Expr, row: &'e Value) -> Evaluated<'e> {
+        Ok(Cow::Owned(match self.eval(inner, row)?.to_boolean() {
+            Some(value) => Value::Boolean(!value),
+            None => Value::Undefined,
+        }))
+    }
+
+    fn negative<'e>(&'e self, inner: &'e Expr, row: &'e Value) -> Evaluated<'e> {
+        let inner = self.eval(inner, row)?;
+        self.budget.work(text_steps(&inner))?;
+        Ok(Cow::Owned(match inner.to_number(self.version) {
+            Some(Number::Int(value)) => Value::int(-value),
+            Some(Number::Decimal(value)) => Value::Decimal(value.negate()),
+            None => Value::Undefined,
+        }))
+    }
+
+    fn operation<'e>(
+        &'e self,
+        operator: Operator,
+        left: &'e Expr,
+        right: &'e Expr,
+        row: &'e Value,
+    ) -> Evaluated<'e> {
+        let (left, right) = (self.eval(left, row)?, self.eval(right, row)?);
+        self.binary(operator, &left, &right).map(Cow::Owned)
+    }
+
+    fn is_in<'e>(&'e self, value: &'e Expr, list: &'e Expr, row: &'e Value) -> Evaluated<'e> {
+        let (value, list) = (self.eval(value, row)?, self.eval(list, row)?);
+        let (false, Value::Array(items)) = (value.is_undefined(), &*list) else {
+            return Ok(Cow::Owned(Value::Undefined));
+        };
+        for item in items {
+            if self.same(item, &value)? {
+                return Ok(Cow::Owned(Value::Boolean(true)));
+            }
+        }
+        Ok(Cow::Owned(Value::Boolean(false)))
+    }
+
+    fn cast_of<'e>(&'e self, inner: &'e Expr, target: CastType, row: &'e Value) -> Evaluated<'e> {
+        let value = self.eval(inner, row)?;
+        self.budget.work(steps(&value))?;
+        Ok(Cow::Owned(self.cast(&value, target)))
+    }
+
+    fn call<'e>(
+        &'e self,
+        function: &'static Function,
+        arguments: &'e [Expr],
+        pattern: Option<&'e Regex>,
+        row: &'e Value,
+    ) -> Evaluated<'e> {
+        let body = match function.body {
+            Body::OrDefault => return self.or_default(arguments, row),
+            Body::External => return self.ask(function.name, arguments, row),
+            // The reader lets no statement with such a function pass.
+            Body::Refused(reason) => return Err(Interrupt::Failed(reason.to_owned())),
+            Body::Pure(body) => body,
+        };
+        let values = self.values(arguments, row)?;
+        self.budget.work(values.iter().map(|value| text_steps(value)).sum())?;
+        let star = matches!(arguments.first(), Some(Expr::Star));
+        let result =
+            body(&Call { evaluator: self, values: &values, pattern, star }).unwrap_or_default();
+        if let Some(reason) = self.failure.take() {
+            return Err(reason);
+        }
+        match &result {
+            Value::Array(_) | Value::Object(_) => self.budget.copy(&result)?,
+            scalar => self.budget.work(text_steps(scalar))?,
+        }
+        Ok(Cow::Owned(result))
+    }
+
+    fn object<'e>(&'e self, members: &'e [(String, Expr)], row: &'e Value) -> Evaluated<'e> {
+        let mut object = IndexMap::with_capacity(members.len());
+        for (name, value) in members {
+            self.budget.hold(name_weight(name))?;
+            object.insert(name.clone(), self.own(self.eval(value, row)?)?);
+        }
+        Ok(Cow::Owned(Value::Object(object)))
+    }
+
+    fn array<'e>(&'e self, items: &'e [Expr], row: &'e Value) -> Evaluated<'e> {
+        let mut array = Vec::with_capacity(items.len());
+        for item in items {
+            array.push(self.own(self.eval(item, row)?)?);
+        }
+        Ok(Cow::Owned(Value::Array(array)))
     }
 
     fn values<'e>(
@@ -271,6 +318,9 @@ impl<'a> Evaluator<'a> {
         if values.iter().any(|value| value.is_undefined()) {
             return Ok(Cow::Owned(Value::Undefined));
         }
+        // Each argument is copied, and compared with what was asked before.
+        let asked = self.answers.count() + 1;
+        self.budget.work(values.iter().map(|value| steps(value) * asked).sum())?;
         let arguments = values.into_iter().map(Cow::into_owned).collect();
         let question = Question { function, arguments };
         match self.answers.find(&question) {
@@ -304,7 +354,7 @@ impl<'a> Evaluator<'a> {
             return Ok(Cow::Owned(Value::Undefined));
         }
         for (when, then) in arms {
-            if self.eval(when, row)?.same(&value) {
+            if self.same(&*self.eval(when, row)?, &value)? {
                 return self.eval(then, row);
             }
         }
@@ -319,9 +369,11 @@ impl<'a> Evaluator<'a> {
         let Value::Array(rows) = &*from else { return Ok(Value::Undefined) };
         let mut results = Vec::new();
         for row in rows {
+            self.budget.work(1)?;
             if self.holds(select, row)? {
                 let result = self.items(&select.items, row)?;
                 if !result.is_undefined() {
+                    self.budget.hold(size_of::<Value>())?;
                     results.push(result);
                 }
             }
@@ -329,107 +381,10 @@ impl<'a> Evaluator<'a> {
         Ok(Value::Array(results))
     }
 
-    fn binary(&self, operator: Operator, left: &Value, right: &Value) -> Value {
-        match operator {
-            Operator::And | Operator::Or => match (left.to_boolean(), right.to_boolean()) {
-                (Some(a), Some(b)) if operator == Operator::And => Value::Boolean(a && b),
-                (Some(a), Some(b)) => Value::Boolean(a || b),
-                _ => Value::Undefined,
-            },
-            Operator::Equal | Operator::Different => {
-                if left.is_undefined() || right.is_undefined() {
-                    return Value::Undefined;
-                }
-                Value::Boolean(left.same(right) == (operator == Operator::Equal))
-            }
-            Operator::Less
-            | Operator::LessOrEqual
-            | Operator::Greater
-            | Operator::GreaterOrEqual => {
-                let (Some(a), Some(b)) = (left.to_decimal(), right.to_decimal()) else {
-                    return Value::Undefined;
-                };
-                let order = a.cmp(&b);
-                Value::Boolean(match operator {
-                    Operator::Less => order == Ordering::Less,
-                    Operator::LessOrEqual => order != Ordering::Greater,
-                    Operator::Greater => order == Ordering::Greater,
-                    _ => order != Ordering::Less,
-                })
-            }
-            Operator::Add
-                if matches!(left, Value::String(_)) || matches!(right, Value::String(_)) =>
-            {
-                match (left.to_text(self.version), right.to_text(self.version)) {
-                    (Some(a), Some(b)) => {
-                        let text = a + &b;
-                        if text.len() > functions::LARGEST {
-                            self.fail(format!("a text outgrew {} bytes", functions::LARGEST));
-                        }
-                        Value::String(text)
-                    }
-                    _ => Value::Undefined,
-                }
-            }
-            Operator::Add => match (left.number(self.version), right.number(self.version)) {
-                (Some(a), Some(b)) => arithmetic(operator, a, b),
-                _ => Value::Undefined,
-            },
-            _ => match (left.to_number(self.version), right.to_number(self.version)) {
-                (Some(a), Some(b)) => arithmetic(operator, a, b),
-                _ => Value::Undefined,
-            },
-        }
+    fn walk<'v>(&self, value: &'v Value, path: &[String]) -> Result<&'v Value, Interrupt> {
+        self.budget.work(path.len())?;
+        Ok(path.iter().fold(value, |value, name| value.member(name)))
     }
-
-    fn cast(&self, value: &Value, target: CastType) -> Value {
-        match (target, value) {
-            (CastType::String, _) => {
-                value.to_text(self.version).map_or(Value::Undefined, Value::String)
-            }
-            (CastType::Boolean, _) => value.to_boolean().map_or(Value::Undefined, Value::Boolean),
-            (CastType::Int | CastType::Decimal, Value::Null) => Value::Null,
-            (CastType::Int, Value::Boolean(value)) => Value::Int((*value).into()),
-            (CastType::Int, _) => value
-                .to_decimal()
-                .and_then(|value| value.round(Rounding::Floor))
-                .map_or(Value::Undefined, Value::Int),
-            (CastType::Decimal, Value::Boolean(value)) => {
-                Value::Decimal(Decimal::from_int((*value).into()))
-            }
-            (CastType::Decimal, _) => Value::decimal(value.to_decimal()),
-        }
-    }
-}
-
-/// Calculates with two numbers: whole ones stay whole.
-pub(super) fn arithmetic(operator: Operator, left: Number, right: Number) -> Value {
-    if let (Number::Int(a), Number::Int(b)) = (left, right) {
-        let result = match operator {
-            Operator::Add => a.checked_add(b),
-            Operator::Subtract => a.checked_sub(b),
-            Operator::Multiply => a.checked_mul(b),
-            Operator::Divide if b == 0 => return Value::Undefined,
-            Operator::Divide => a.checked_div(b),
-            _ if b == 0 => return Value::Undefined,
-            _ => a.checked_rem(b),
-        };
-        if let Some(result) = result {
-            return Value::int(result);
-        }
-    }
-    let (a, b) = (left.decimal(), right.decimal());
-    Value::decimal(match operator {
-        Operator::Add => a.plus(b),
-        Operator::Subtract => a.subtract(b),
-        Operator::Multiply => a.multiply(b),
-        Operator::Divide => a.divide(b),
-        _ => a.remainder(b),
-    })
-}
-
-fn walk<'v>(value: &'v Value, path: &[String]) -> &'v Value {
-    path.iter().fold(value, |value, name| value.member(name))
 }
 
 /// Puts a value where `AS a.b` says, making objects on the way.
@@ -448,18 +403,4 @@ fn place(members: &mut IndexMap<String, Value>, path: &[String], value: Value) {
     }
 }
 
-/// Roughly the bytes of memory that a value takes.
-fn weight(value: &Value) -> usize {
-    size_of::<Value>()
-        + match value {
-            Value::String(text) => text.len(),
-            Value::Array(items) => items.iter().map(weight).sum(),
-            Value::Object(members) => {
-                members.iter().map(|(name, value)| 64 + name.len() + weight(value)).sum()
-            }
-            _ => 0,
-        }
-}
-
 const VARIABLES_SIZE: usize = 128 * 1024;
-const MOST_COPIED: usize = 32 * 1024 * 1024;

@@ -11,12 +11,14 @@
 //! They are refused by name when a statement is read.
 
 mod ast;
+mod budget;
 mod context;
 mod error;
 mod evaluate;
 mod functions;
 mod json;
 mod number;
+mod operators;
 mod parser;
 mod template;
 mod token;

@@ -34,13 +34,15 @@ impl Decimal {
             return Some(Decimal::ZERO);
         }
         let (mut coefficient, mut exponent) = (coefficient, exponent);
-        while coefficient.unsigned_abs() >= TOO_LARGE {
-            let rest = coefficient % 10;
-            coefficient /= 10;
-            if rest.abs() >= 5 {
+        if let Some(excess) = digits(coefficient).checked_sub(DIGITS).filter(|excess| *excess > 0) {
+            // All at once: digit by digit, 0.449 would become 0.45 and then 0.5.
+            let factor = 10i128.pow(excess);
+            let rest = coefficient % factor;
+            coefficient /= factor;
+            if rest.unsigned_abs() >= factor.unsigned_abs() / 2 {
                 coefficient += rest.signum();
             }
-            exponent = exponent.checked_add(1)?;
+            exponent = exponent.checked_add(i32::try_from(excess).ok()?)?;
         }
         while coefficient % 10 == 0 {
             coefficient /= 10;
@@ -328,6 +330,15 @@ mod tests {
         ] {
             assert_eq!(decimal(text).to_string(), printed, "{text}");
         }
+        // What is dropped is rounded once: 449 lies below the half.
+        assert_eq!(
+            decimal("1234567890123456789012345678901234449").to_string(),
+            "1.234567890123456789012345678901234E36"
+        );
+        assert_eq!(
+            Decimal::new(i128::MAX, 0).unwrap().to_string(),
+            "1.701411834604692317316873037158841E38"
+        );
         for text in ["", "-", "1e", "1E1000", "e5", "1.2.3", "0x1", "1e99999999999"] {
             assert_eq!(Decimal::parse(text), None, "{text}");
         }

@@ -8,7 +8,7 @@ use super::ast::Expr;
 use super::context::{Answers, Context, Interrupt};
 use super::error::SqlError;
 use super::evaluate::Evaluator;
-use super::{Statement, parser};
+use super::{Statement, functions, parser};
 
 /// A field of an action, read once when the rule is made.
 #[derive(Debug, Clone)]
@@ -96,6 +96,9 @@ impl Template {
                         }
                     }
                 }
+            }
+            if text.len() > functions::LARGEST {
+                return Err(functions::outgrown());
             }
         }
         Ok(text)

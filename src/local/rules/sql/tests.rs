@@ -767,6 +767,106 @@ fn nesting_and_length_are_bounded() {
 }
 
 #[test]
+fn the_work_for_one_message_is_bounded() {
+    let rows = vec!["\"0123456789\""; 9_000].join(",");
+    let message: &'static str = format!("{{\"rows\":[{rows}]}}").leak();
+    let setting = Setting { message, ..Setting::default() };
+    let name = "n".repeat(5_000);
+    let all = "(SELECT VALUE n FROM @a)";
+    for (statement, reason) in [
+        // Rows within rows, with nothing to show for it.
+        ("SET @a = rows SELECT VALUE (SELECT VALUE 1 FROM @a WHERE 'x' IN @a) FROM 'a'", "steps"),
+        (
+            "SET @a = rows SELECT (SELECT VALUE (SELECT VALUE 1 FROM @a WHERE 1 = 2) FROM @a) AS r",
+            "",
+        ),
+        ("SET @a = rows SELECT VALUE (SELECT VALUE 1 FROM @a WHERE @a = @a) FROM 'a'", "steps"),
+        (
+            "SET @a = rows SELECT VALUE (SELECT VALUE 1 FROM @a WHERE @a + 'x' = '') FROM 'a'",
+            "steps",
+        ),
+        // Empty values, and names, are memory as well.
+        ("SET @a = rows SELECT VALUE (SELECT VALUE (SELECT VALUE [] FROM @a) FROM @a)", "outgrew"),
+        (&format!("SET @a = rows SELECT (SELECT 1 AS {name} FROM @a) AS r FROM 'a'"), "outgrew"),
+        (&format!("SET @a = rows SELECT VALUE (SELECT VALUE {{'{name}': 1}} FROM @a)"), "outgrew"),
+        // Texts, searched for each row, and patterns, read for each row.
+        (
+            "SET @a = rows SELECT VALUE (SELECT VALUE 1 FROM @a WHERE \
+             regexp_matches(encode(*, 'base64'), 'x{9}y'))",
+            "steps",
+        ),
+        (
+            "SET @a = rows SELECT VALUE (SELECT VALUE regexp_matches('a', concat('a', rand())) FROM @a)",
+            "steps",
+        ),
+        (
+            &format!(
+                "SELECT regexp_replace(encode(*, 'base64'), '.+', '{}') AS r",
+                "$0".repeat(9_000)
+            ),
+            "a value outgrew",
+        ),
+        (
+            &format!(
+                "SELECT regexp_replace(encode(*, 'base64'), '()', '{}') AS r",
+                "$1".repeat(9_000)
+            ),
+            "steps",
+        ),
+        // What has failed for all stays failed, whatever stands in for a part.
+        (
+            &format!(
+                "SET @a = rows SELECT get_or_default({}, 1) AS r FROM 'a'",
+                all.replace("VALUE n", "VALUE (SELECT VALUE 1 FROM @a WHERE 'x' IN @a)")
+            ),
+            "steps",
+        ),
+    ] {
+        let text = setting.text(statement);
+        assert!(
+            text.starts_with("failed: ") && text.contains(reason),
+            "{statement}: {}",
+            &text[..80.min(text.len())]
+        );
+    }
+    // A join of a thousand rows with a thousand is well within.
+    let few: &'static str = format!(
+        "{{\"rows\":[{}]}}",
+        (0..1_000).map(|n| n.to_string()).collect::<Vec<_>>().join(",")
+    )
+    .leak();
+    let joined = Setting { message: few, ..Setting::default() }
+        .text("SET @a = rows SELECT length(cast((SELECT VALUE 1 FROM @a WHERE 999 IN @a) AS String)) AS n");
+    assert_eq!(joined, "{\"n\":2001}");
+}
+
+#[test]
+fn names_and_patterns_of_a_statement_are_bounded() {
+    let parse = |statement: String| Statement::parse(&statement, Version::V2016);
+    let named = |parts: usize| parse(format!("SELECT a AS x{} FROM 'a'", ".x".repeat(parts - 1)));
+    assert!(named(48).is_ok());
+    let refused = named(20_000).unwrap_err().to_string();
+    assert!(refused.contains("the name of a value has at most 48 parts"), "{refused}");
+    let patterned = |count: usize| {
+        let pattern = "regexp_matches(a, 'b+')";
+        parse(format!("SELECT [{}] AS x FROM 'a'", vec![pattern; count].join(",")))
+    };
+    assert!(patterned(64).is_ok());
+    let refused = patterned(65).unwrap_err().to_string();
+    assert!(refused.contains("a statement has at most 64 patterns"), "{refused}");
+}
+
+#[test]
+fn a_filled_template_is_bounded() {
+    let statement = Statement::parse("SELECT * FROM 'a'", Version::V2016).unwrap();
+    let template = Template::parse(&"${encode(*, 'base64')}".repeat(5_000), &statement).unwrap();
+    let filled =
+        Setting::default().with(|context| template.fill(&statement, context, &Answers::default()));
+    let Err(Interrupt::Failed(reason)) = filled else { panic!("{filled:?}") };
+    assert!(reason.starts_with("a value outgrew"), "{reason}");
+}
+
+#[test]
 fn templates_see_the_message_and_the_variables() {
     let statement =
         Statement::parse("SET @site = topic(2) SELECT unit AS u FROM 'a'", Version::V2016).unwrap();

@@ -8,6 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use indexmap::IndexMap;
 
 use super::Call;
+use crate::sql::budget::steps;
+use crate::sql::context::Interrupt;
 use crate::sql::json;
 use crate::sql::value::Value;
 
@@ -121,6 +123,7 @@ pub fn transform(call: &Call<'_>) -> Option<Value> {
     let (Value::Object(extra), Value::Array(items)) = (call.value(1), call.value(2)) else {
         return None;
     };
+    call.work(steps(call.value(1)).saturating_add(steps(call.value(2))))?;
     let extra_size = json::to_string(call.value(1), call.evaluator.version).len();
     let size = json::to_string(call.value(2), call.evaluator.version).len();
     let size = size.saturating_add(extra_size.saturating_mul(items.len()));
@@ -148,8 +151,8 @@ fn index(call: &Call<'_>) -> Option<usize> {
     usize::try_from(call.int(1)?).ok()
 }
 
-fn too_large() -> String {
-    format!("the result of `transform` is larger than {ENRICHED} bytes")
+fn too_large() -> Interrupt {
+    Interrupt::Failed(format!("the result of `transform` is larger than {ENRICHED} bytes"))
 }
 
 const ENRICHED: usize = 128 * 1024;

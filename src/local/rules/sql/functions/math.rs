@@ -6,8 +6,8 @@
 
 use super::Call;
 use crate::sql::ast::Operator;
-use crate::sql::evaluate::arithmetic;
 use crate::sql::number::{Decimal, Rounding};
+use crate::sql::operators::arithmetic;
 use crate::sql::value::{Number, Value};
 
 pub fn abs(call: &Call<'_>) -> Option<Value> {

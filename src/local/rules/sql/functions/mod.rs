@@ -17,6 +17,8 @@ use std::ops::RangeInclusive;
 use regex::Regex;
 
 use super::Version;
+use super::budget::steps;
+use super::context::Interrupt;
 use super::evaluate::Evaluator;
 use super::number::Decimal;
 use super::value::Value;
@@ -99,7 +101,10 @@ impl Call<'_> {
     fn text(&self, place: usize) -> Option<Cow<'_, str>> {
         match self.value(place) {
             Value::String(text) => Some(Cow::Borrowed(text)),
-            other => other.to_text(self.evaluator.version).map(Cow::Owned),
+            other => {
+                self.work(steps(other))?;
+                other.to_text(self.evaluator.version).map(Cow::Owned)
+            }
         }
     }
 
@@ -108,14 +113,33 @@ impl Call<'_> {
         if size <= LARGEST {
             return Some(());
         }
-        self.evaluator.fail(format!("a value outgrew {LARGEST} bytes"));
+        self.evaluator.fail(outgrown());
         None
+    }
+
+    /// Counts work beyond reading texts; if there is too much of it, the rule ends here.
+    fn work(&self, steps: usize) -> Option<()> {
+        self.within(self.evaluator.budget.work(steps))
+    }
+
+    /// Counts a value before it is copied; if there are too many, the rule ends here.
+    fn copy(&self, value: &Value) -> Option<()> {
+        self.within(self.evaluator.budget.copy(value))
+    }
+
+    fn within(&self, counted: Result<(), Interrupt>) -> Option<()> {
+        counted.map_err(|reason| self.evaluator.fail(reason)).ok()
     }
 }
 
 /// The function of that name, in any case.
 pub fn find(name: &str) -> Option<&'static Function> {
     TABLE.iter().find(|function| function.name.eq_ignore_ascii_case(name))
+}
+
+/// The end of a rule that makes a text above [`LARGEST`].
+pub fn outgrown() -> Interrupt {
+    Interrupt::Failed(format!("a value outgrew {LARGEST} bytes"))
 }
 
 /// The largest text that a function makes: some times the largest message.

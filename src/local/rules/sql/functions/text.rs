@@ -25,9 +25,7 @@ pub fn concat(call: &Call<'_>) -> Option<Value> {
     if values().any(|value| matches!(value, Value::Array(_))) {
         let mut all = Vec::new();
         for value in values() {
-            if call.evaluator.spend(value).is_err() {
-                call.allows(usize::MAX)?;
-            }
+            call.copy(value)?;
             match value {
                 Value::Array(items) => all.extend(items.iter().cloned()),
                 Value::Undefined => return None,
@@ -82,17 +80,20 @@ pub fn numbytes(call: &Call<'_>) -> Option<Value> {
 
 /// Whether the text contains a match of the pattern.
 pub fn regexp_matches(call: &Call<'_>) -> Option<Value> {
-    Some(pattern(call)?.is_match(&call.text(0)?).into())
+    let text = call.text(0)?;
+    Some(pattern(call, &text)?.is_match(&text).into())
 }
 
 /// The text with each match replaced; `$1` is the first group, `$0` the match.
 pub fn regexp_replace(call: &Call<'_>) -> Option<Value> {
     let (text, replacement) = (call.text(0)?, call.text(2)?);
-    let pattern = pattern(call)?;
+    let pattern = pattern(call, &text)?;
     let mut result = String::new();
     let mut end = 0;
     for captures in pattern.captures_iter(&text) {
         let Some(all) = captures.get(0) else { continue };
+        // The next search may look at all of the rest in vain.
+        call.work(1 + replacement.len() / 8 + (text.len() - all.start()) / 1024)?;
         result.push_str(&text[end..all.start()]);
         end = all.end();
         let mut rest = &*replacement;
@@ -105,6 +106,7 @@ pub fn regexp_replace(call: &Call<'_>) -> Option<Value> {
                     let found = captures.get(group as usize);
                     result.push_str(found.map_or("", |group| group.as_str()));
                     rest = &rest[1..];
+                    call.allows(result.len())?;
                 }
                 None => result.push('$'),
             }
@@ -120,7 +122,7 @@ pub fn regexp_replace(call: &Call<'_>) -> Option<Value> {
 /// The first match of the pattern.
 pub fn regexp_substr(call: &Call<'_>) -> Option<Value> {
     let text = call.text(0)?;
-    pattern(call)?.find(&text).map(|found| Value::text(found.as_str()))
+    pattern(call, &text)?.find(&text).map(|found| Value::text(found.as_str()))
 }
 
 pub fn replace(call: &Call<'_>) -> Option<Value> {
@@ -170,10 +172,16 @@ fn spaces(call: &Call<'_>) -> Option<String> {
     Some(" ".repeat(call.int(1)?.clamp(0, 1000) as usize))
 }
 
-fn pattern<'c>(call: &'c Call<'_>) -> Option<Cow<'c, Regex>> {
+/// The pattern, with the work counted that it takes to search `text` for it.
+fn pattern<'c>(call: &'c Call<'_>, text: &str) -> Option<Cow<'c, Regex>> {
+    call.work(text.len())?;
     if let Some(pattern) = call.pattern {
         return Some(Cow::Borrowed(pattern));
     }
+    call.work(READING)?;
     let built = RegexBuilder::new(&call.text(1)?).size_limit(PATTERN_SIZE).build();
     built.ok().map(Cow::Owned)
 }
+
+/// What it takes to read a pattern that comes with the message, in steps.
+const READING: usize = 8 * 1024;

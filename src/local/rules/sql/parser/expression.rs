@@ -299,11 +299,16 @@ impl<'a> Parser<'a> {
         }
         check::arguments(function, &arguments).map_err(fail)?;
         let pattern = match (function.pattern, arguments.get(1)) {
-            (true, Some(Expr::Literal(Value::String(pattern)))) => Some(
-                RegexBuilder::new(pattern).size_limit(functions::PATTERN_SIZE).build().map_err(
-                    |error| fail(format!("pattern `{pattern}` is not accepted: {error}")),
-                )?,
-            ),
+            (true, Some(Expr::Literal(Value::String(pattern)))) => {
+                self.patterns += 1;
+                if self.patterns > PATTERNS {
+                    return Err(fail(format!("a statement has at most {PATTERNS} patterns")));
+                }
+                let built = RegexBuilder::new(pattern).size_limit(functions::PATTERN_SIZE).build();
+                Some(built.map_err(|error| {
+                    fail(format!("pattern `{pattern}` is not accepted: {error}"))
+                })?)
+            }
             _ => None,
         };
         Ok((Expr::Call(function, arguments, pattern), height + 1))
@@ -377,3 +382,5 @@ const COMPARISON: u8 = 4;
 const SIGN: u8 = 7;
 const DEPTH: usize = 48;
 const HEIGHT: usize = 250;
+/// A compiled pattern can be large, however short it is.
+const PATTERNS: usize = 64;

@@ -49,6 +49,8 @@ struct Parser<'a> {
     depth: usize,
     /// The height of the highest tree since the innermost query began.
     peak: usize,
+    /// How many constant patterns have been compiled.
+    patterns: usize,
     variables: Vec<String>,
 }
 
@@ -61,7 +63,8 @@ impl<'a> Parser<'a> {
         version: Version,
         variables: Vec<String>,
     ) -> Result<Parser<'a>, SqlError> {
-        Ok(Parser { source, version, tokens: tokens(source)?, at: 0, depth: 0, peak: 0, variables })
+        let tokens = tokens(source)?;
+        Ok(Parser { source, version, tokens, at: 0, depth: 0, peak: 0, patterns: 0, variables })
     }
 
     fn set(&mut self) -> Result<Vec<Expr>, SqlError> {
@@ -145,6 +148,9 @@ impl<'a> Parser<'a> {
             match self.kind() {
                 Some(Kind::Word(word)) => path.push((*word).to_owned()),
                 _ => return Err(self.expected("a name")),
+            }
+            if path.len() > ALIAS {
+                return Err(self.error(format!("the name of a value has at most {ALIAS} parts")));
             }
             self.at += 1;
             if !self.take_sign(".") {
@@ -256,3 +262,5 @@ impl<'a> Parser<'a> {
 }
 
 const LOOSEST: u8 = 1;
+/// Each part of `AS a.b` makes an object within the one before it.
+const ALIAS: usize = 48;
