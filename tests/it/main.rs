@@ -32,7 +32,9 @@ mod killed;
 mod local;
 mod ls;
 mod outputs;
+mod readme;
 mod simulate;
+mod strangers;
 mod synth;
 mod time_lapse;
 
