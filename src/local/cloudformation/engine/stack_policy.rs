@@ -80,9 +80,8 @@ impl StackPolicy {
                 && (statement.types.is_empty()
                     || statement.types.iter().any(|pattern| fits(pattern, kind)))
         };
-        let mut applying = self.statements.iter().enumerate().filter(|(_, one)| applies(one));
-        let (denying, allowing): (Vec<_>, Vec<_>) =
-            applying.by_ref().partition(|(_, one)| one.denies);
+        let applying = self.statements.iter().enumerate().filter(|(_, one)| applies(one));
+        let (denying, allowing): (Vec<_>, Vec<_>) = applying.partition(|(_, one)| one.denies);
         let who = match (denying.first(), allowing.is_empty()) {
             (Some((place, _)), _) => format!("Statement [#{}] does not allow", place + 1),
             (None, true) => "no statement allows".to_owned(),

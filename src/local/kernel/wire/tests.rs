@@ -1,4 +1,7 @@
 //! Requests in, answers out, as the clients of AWS write and read them.
+//!
+//! The service of these tests answers with what it was asked, so that each format
+//! shows what it makes of a request.
 
 use std::sync::Arc;
 
@@ -212,7 +215,7 @@ async fn cbor_finds_its_operation_by_the_path_and_is_answered_in_cbor() {
 async fn a_compressed_body_is_unpacked_and_a_bomb_is_not() {
     use std::io::Write;
     let packed = |bytes: &[u8]| {
-        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         packed.write_all(bytes).unwrap();
         Bytes::from(packed.finish().unwrap())
     };
@@ -226,7 +229,7 @@ async fn a_compressed_body_is_unpacked_and_a_bomb_is_not() {
     let response = answer(request("gzip", packed(br#"{"bright": 7}"#))).await;
     assert_eq!(response.body(), r#"{"bright":7}"#);
     let bomb = packed(&vec![b' '; 17 * 1024 * 1024]);
-    assert!(bomb.len() < 100_000);
+    assert!(bomb.len() < 1024 * 1024);
     for (encoding, body, reason) in [
         ("gzip", bomb, "unpacks to more than"),
         ("gzip", Bytes::from_static(b"{}"), "not gzip"),

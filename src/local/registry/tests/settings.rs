@@ -2,9 +2,9 @@
 //!
 //! Events are read from the broker, in the order in which they were published.
 
+use iotstack_local_kernel::BoxFuture;
 use iotstack_local_kernel::cloud::Addresses;
 use iotstack_local_kernel::tags::{ChangeTags, Tagged, Tags};
-use iotstack_local_kernel::BoxFuture;
 
 use super::*;
 
