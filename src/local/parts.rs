@@ -8,7 +8,7 @@ use std::sync::Arc;
 use iotstack_local_broker::{Broker, Settings};
 use iotstack_local_kernel::Cloud;
 use iotstack_local_lambda::Functions;
-use iotstack_local_registry::LocalCa;
+use iotstack_local_registry::{FleetSearch, LocalCa};
 use iotstack_local_s3::Front;
 
 use crate::{Error, Options};
@@ -23,6 +23,8 @@ pub struct Parts {
     pub broker: Arc<Broker>,
     /// The authority that certifies devices and the broker.
     pub ca: Arc<LocalCa>,
+    /// Finds things for the console, whatever the account indexes.
+    pub search: FleetSearch,
 }
 
 impl Parts {
@@ -34,7 +36,7 @@ impl Parts {
         iotstack_local_messaging::install(cloud)?;
         iotstack_local_monitoring::install(cloud)?;
         iotstack_local_dynamodb::install(cloud)?;
-        let ca = iotstack_local_registry::start(cloud)?;
+        let (ca, search) = iotstack_local_registry::start(cloud)?;
         iotstack_local_data_plane::install(cloud)?;
         iotstack_local_jobs::install(cloud)?;
         iotstack_local_rules::install(cloud)?;
@@ -42,7 +44,7 @@ impl Parts {
         let broker = iotstack_local_broker::install(cloud, settings)?;
         iotstack_local_cloudformation::install(cloud)?;
         match cloud.doubled_resources() {
-            doubled if doubled.is_empty() => Ok(Parts { objects, functions, broker, ca }),
+            doubled if doubled.is_empty() => Ok(Parts { objects, functions, broker, ca, search }),
             doubled => Err(Error::DoubledResources(doubled)),
         }
     }

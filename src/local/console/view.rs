@@ -1,7 +1,8 @@
 //! What the pages show, gathered from the services through their own operations.
 //!
 //! Nothing is computed here that a service knows, so that the console cannot
-//! disagree with the APIs.
+//! disagree with the APIs. Only searching is not asked of an operation, as SearchIndex
+//! refuses where the account does not index its fleet.
 
 use bytes::Bytes;
 use iotstack_local_kernel::Fault;
@@ -50,25 +51,24 @@ pub async fn things(
     token: Option<String>,
     query: Option<String>,
 ) -> Result<Value, Fault> {
-    let mut input = json!({ "maxResults": 100 });
-    if let Some(token) = token {
-        input["nextToken"] = json!(token);
-    }
     let (things, next) = match query.filter(|query| !query.trim().is_empty()) {
         Some(query) => {
-            input["queryString"] = json!(query);
-            let found = ask(gateway, "iot", "SearchIndex", input).await?;
-            let names = list(&found, "things").iter().map(|thing| thing["thingName"].clone());
-            (names.collect::<Vec<_>>(), found["nextToken"].clone())
+            let (names, next) = gateway.parts.search.things(&query, token.as_deref(), 100)?;
+            let things = names.iter().map(|name| summary(gateway, name));
+            (things.collect::<Vec<_>>(), json!(next))
         }
+        // Looks at no more things than it shows.
         None => {
+            let mut input = json!({ "maxResults": 100 });
+            if let Some(token) = token {
+                input["nextToken"] = json!(token);
+            }
             let found = ask(gateway, "iot", "ListThings", input).await?;
-            let names = list(&found, "things").iter().map(|thing| thing["thingName"].clone());
-            (names.collect(), found["nextToken"].clone())
+            let names =
+                list(&found, "things").iter().filter_map(|thing| thing["thingName"].as_str());
+            (names.map(|name| summary(gateway, name)).collect(), found["nextToken"].clone())
         }
     };
-    let things: Vec<Value> =
-        things.iter().filter_map(Value::as_str).map(|name| summary(gateway, name)).collect();
     Ok(json!({ "things": things, "next": next }))
 }
 

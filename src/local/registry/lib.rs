@@ -27,6 +27,7 @@ mod policy;
 mod port;
 mod provisioning;
 mod resources;
+mod search;
 mod state;
 mod x509;
 
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use iotstack_local_kernel::{Cloud, StoreError};
 
 pub use ca::{LocalCa, ServerCertificate};
+pub use search::FleetSearch;
 
 /// Restores the registry and connects it to the cloud.
 ///
@@ -48,11 +50,11 @@ pub fn install(cloud: &Arc<Cloud>) -> Result<(), StoreError> {
 }
 
 /// As [`install`], and gives the authority whose certificate devices trust and
-/// which certifies the server.
+/// which certifies the server, and a way to search the fleet.
 ///
 /// # Errors
 /// [`StoreError`] if stored records cannot be read.
-pub fn start(cloud: &Arc<Cloud>) -> Result<Arc<LocalCa>, StoreError> {
+pub fn start(cloud: &Arc<Cloud>) -> Result<(Arc<LocalCa>, FleetSearch), StoreError> {
     let registry = core::Registry::restore(cloud)?;
     let ca = registry.ca.clone();
     cloud.services.add(registry.clone());
@@ -61,7 +63,7 @@ pub fn start(cloud: &Arc<Cloud>) -> Result<Arc<LocalCa>, StoreError> {
     cloud.ports.add_reserved(Arc::new(provisioning::Topics::new(registry.clone())));
     resources::add(cloud, &registry);
     core::background::start(cloud, &registry);
-    Ok(ca)
+    Ok((ca, FleetSearch::new(registry)))
 }
 
 #[cfg(test)]

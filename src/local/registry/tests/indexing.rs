@@ -48,6 +48,43 @@ fn shadow(cloud: &Cloud, thing: &str, name: Option<&str>, document: Value) {
 }
 
 #[tokio::test]
+async fn the_console_finds_things_by_what_the_account_does_not_index() {
+    struct Fixed;
+    impl iotstack_local_kernel::ports::Shadows for Fixed {
+        fn shadow(&self, thing: &str, name: Option<&str>) -> Option<Arc<Value>> {
+            let reported = json!({"state": {"reported": {"firmware": {"version": "2.0.0"}}}});
+            (thing == "pump-2" && name.is_none()).then(|| Arc::new(reported))
+        }
+    }
+    let cloud = testing::cloud();
+    cloud.ports.serve_shadows(Arc::new(Fixed));
+    let (_, search) = crate::start(&cloud).unwrap();
+    for (name, floor) in [("pump-1", 1), ("pump-2", 2), ("pump-3", 3)] {
+        pump(&cloud, name, floor).await;
+    }
+    cloud
+        .bus
+        .tell(&CloudEvent::ClientConnected { client_id: "pump-3".into(), at: cloud.clock.now() });
+    let names = |query: &str| {
+        let (names, next) = search.things(query, None, 10).unwrap();
+        assert_eq!(next, None);
+        names.iter().map(|name| name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("connectivity.connected:true"), ["pump-3"]);
+    assert_eq!(names("connectivity.connected:false"), ["pump-1", "pump-2"]);
+    assert_eq!(names("shadow.reported.firmware.version:2.0.0"), ["pump-2"]);
+    assert_eq!(names("attributes.floor:1 OR thingName:pump-3"), ["pump-1", "pump-3"]);
+    let (first, next) = search.things("thingName:pump*", None, 2).unwrap();
+    assert_eq!(first.len(), 2);
+    let (rest, none) = search.things("thingName:pump*", next.as_deref(), 2).unwrap();
+    assert_eq!((&*rest[0], rest.len(), none), ("pump-3", 1, None));
+    assert_eq!(search.things("a:(", None, 10).unwrap_err().status, 400);
+    // What AWS answers stays what AWS answers.
+    let refused = refusal(&cloud, "SearchIndex", json!({"queryString": "*"})).await;
+    assert_eq!(refused.0, "IndexNotReadyException");
+}
+
+#[tokio::test]
 async fn an_index_that_is_off_is_not_ready() {
     let cloud = cloud();
     let search = json!({"queryString": "*"});
