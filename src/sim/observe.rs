@@ -122,6 +122,13 @@ macro_rules! counts {
                 Counts { $($name: self.$name + other.$name,)* }
             }
         }
+
+        impl Stats {
+            $(pub(crate) fn $name(&self, change: i64) {
+                // A count that goes down wraps around to what was meant.
+                self.counters.$name.fetch_add(change as u64, Ordering::Relaxed);
+            })*
+        }
     };
 }
 
@@ -185,35 +192,6 @@ pub(crate) enum Timed {
     Request,
     Reconnect,
 }
-
-macro_rules! bump {
-    ($($name:ident),*) => {
-        impl Stats {
-            $(pub(crate) fn $name(&self, change: i64) {
-                // A count that goes down wraps around to what was meant.
-                self.counters.$name.fetch_add(change as u64, Ordering::Relaxed);
-            })*
-        }
-    };
-}
-
-bump!(
-    devices,
-    provisioned,
-    connected,
-    ready,
-    lost,
-    boots,
-    started,
-    busy,
-    succeeded,
-    failed,
-    rejected,
-    abandoned,
-    bytes,
-    telemetry,
-    dead
-);
 
 impl Stats {
     pub(crate) fn new() -> Self {

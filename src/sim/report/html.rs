@@ -6,6 +6,8 @@ use tera::{Context, Tera};
 use super::chart::{Line, draw};
 use super::{FaultRow, Report};
 use crate::device::DeviceRecord;
+use crate::fleet::TimeSummary;
+use crate::observe::Counts;
 use crate::{Error, Result};
 
 /// Writes the page.
@@ -54,15 +56,8 @@ impl<'a> Page<'a> {
     fn of(report: &'a Report) -> Self {
         let facts = &report.facts;
         let tile = |name, value| Tile { name, value };
-        let troubled: Vec<Row> = report
-            .fleet
-            .devices
-            .iter()
-            .filter(|device| is_troubled(device))
-            .take(TROUBLED)
-            .map(trouble)
-            .collect();
-        let all_troubled = report.fleet.devices.iter().filter(|device| is_troubled(device)).count();
+        let mut in_trouble = report.fleet.devices.iter().filter(|device| is_troubled(device));
+        let troubled: Vec<Row> = in_trouble.by_ref().take(TROUBLED).map(trouble).collect();
         Page {
             title: &report.scenario,
             is_passed: report.is_passed(),
@@ -85,19 +80,15 @@ impl<'a> Page<'a> {
             fleet_chart: fleet(report),
             times: times(report),
             faults: report.faults(),
-            more_troubled: all_troubled.saturating_sub(troubled.len()),
             troubled,
+            more_troubled: in_trouble.count(),
             profiles: profiles(report),
         }
     }
 }
 
 fn rollout(report: &Report) -> String {
-    let line = |name, colour, read: fn(&crate::observe::Counts) -> u64| Line {
-        name,
-        colour,
-        points: report.curve.iter().map(|at| (at.at, read(&at.counts) as f64)).collect(),
-    };
+    let line = |name, colour, read| line(report, name, colour, read);
     draw(
         "The rollout over time",
         &[
@@ -110,11 +101,7 @@ fn rollout(report: &Report) -> String {
 }
 
 fn fleet(report: &Report) -> String {
-    let line = |name, colour, read: fn(&crate::observe::Counts) -> u64| Line {
-        name,
-        colour,
-        points: report.curve.iter().map(|at| (at.at, read(&at.counts) as f64)).collect(),
-    };
+    let line = |name, colour, read| line(report, name, colour, read);
     draw(
         "The fleet over time",
         &[
@@ -125,8 +112,14 @@ fn fleet(report: &Report) -> String {
     )
 }
 
+/// How one of the numbers went.
+fn line<'a>(report: &Report, name: &'a str, colour: &'a str, read: fn(&Counts) -> u64) -> Line<'a> {
+    let points = report.curve.iter().map(|at| (at.at, read(&at.counts) as f64)).collect();
+    Line { name, colour, points }
+}
+
 fn times(report: &Report) -> Vec<Row> {
-    let row = |time: &crate::fleet::TimeSummary| Row {
+    let row = |time: &TimeSummary| Row {
         cells: vec![
             time.name.clone(),
             time.count.to_string(),

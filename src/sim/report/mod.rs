@@ -8,6 +8,8 @@ mod chart;
 mod html;
 mod junit;
 
+use std::collections::BTreeMap;
+
 use iotstack_protocol::JobId;
 use serde::Serialize;
 
@@ -78,7 +80,7 @@ impl Report {
 
     /// How the devices with each fault ended: fault, how many, how many as they must.
     fn faults(&self) -> Vec<FaultRow> {
-        let mut rows: Vec<FaultRow> = Vec::new();
+        let mut rows: BTreeMap<&str, FaultRow> = BTreeMap::new();
         for device in &self.fleet.devices {
             let Some(fault) = device.fault else { continue };
             let is_as_expected = device.is_as_expected();
@@ -89,29 +91,20 @@ impl Report {
                     None => update.status.to_string(),
                 },
             );
-            let found = rows.iter().position(|row| row.id == fault.id());
-            let row = match found {
-                Some(index) => &mut rows[index],
-                None => {
-                    rows.push(FaultRow {
-                        id: fault.id(),
-                        words: fault.words(),
-                        devices: 0,
-                        as_expected: 0,
-                        ends: Vec::new(),
-                    });
-                    let last = rows.len() - 1;
-                    &mut rows[last]
-                }
-            };
+            let row = rows.entry(fault.id()).or_insert_with(|| FaultRow {
+                id: fault.id(),
+                words: fault.words(),
+                devices: 0,
+                as_expected: 0,
+                ends: Vec::new(),
+            });
             row.devices += 1;
             row.as_expected += u64::from(is_as_expected);
             if !row.ends.contains(&end) {
                 row.ends.push(end);
             }
         }
-        rows.sort_by_key(|row| row.id);
-        rows
+        rows.into_values().collect()
     }
 }
 

@@ -1,8 +1,8 @@
 //! The end-to-end cases of AWS IoT Device Tester, and the bad servers of section A.
 
 use iotstack_protocol::JobExecutionStatus;
-use iotstack_sim::{Behaviour, Profile, Reason, Recipe, Signer, digest};
-use serde_json::json;
+use iotstack_sim::{Behaviour, Fleet, Profile, Reason, Recipe, Signer, digest};
+use serde_json::{Value, json};
 
 use super::cloud::{Cloud, LONG, Mischief, THING, image, is_terminal, lamp};
 use super::web::Manner;
@@ -14,6 +14,22 @@ async fn with_server(manners: &[Manner]) -> (Cloud, iotstack_sim::DeviceRecord) 
     let document = cloud.document(&image("1.1.0"));
     let device = cloud.update(None, document).await;
     (cloud, device)
+}
+
+/// A device in the middle of a download for `job-1` that stands still, and the document.
+async fn amid_a_download() -> (Cloud, Fleet, Value) {
+    let cloud = Cloud::start().await;
+    cloud.web.behave(&[Manner::StallsAfter(9000), Manner::Good]);
+    let fleet = cloud.device(lamp(), None);
+    let document = cloud.document(&image("1.1.0"));
+    cloud.queue(THING, "job-1", document.clone());
+    let asked = async {
+        while cloud.web.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, asked).await.unwrap();
+    (cloud, fleet, document)
 }
 
 fn reason(device: &iotstack_sim::DeviceRecord) -> Reason {
@@ -123,14 +139,7 @@ async fn otae2e_disconnect_resume_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn otae2e_disconnect_resume_survives_a_second_client_with_its_name() {
-    let cloud = Cloud::start().await;
-    cloud.web.behave(&[Manner::StallsAfter(9000), Manner::Good]);
-    let fleet = cloud.device(lamp(), None);
-    let document = cloud.document(&image("1.1.0"));
-    cloud.queue(THING, "job-1", document);
-    while cloud.web.asked().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let (cloud, fleet, _) = amid_a_download().await;
     // Another connection with the same client id: the broker drops the device.
     let stream = tokio::net::TcpStream::connect(cloud.address).await.unwrap();
     let options = iotstack_mqtt::client::Options::new(THING);
@@ -194,14 +203,7 @@ async fn otae2e_two_updates_cancel_the_first_one() {
 
 #[tokio::test]
 async fn otae2e_disconnect_cancel_update_aborts_and_takes_the_next_job() {
-    let cloud = Cloud::start().await;
-    cloud.web.behave(&[Manner::StallsAfter(9000), Manner::Good]);
-    let fleet = cloud.device(lamp(), None);
-    let document = cloud.document(&image("1.1.0"));
-    cloud.queue(THING, "job-1", document.clone());
-    while cloud.web.asked().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let (cloud, fleet, document) = amid_a_download().await;
     // The device hears nothing of the end, because it is not connected.
     cloud.misbehave(Mischief { closes: 3, ..Mischief::default() });
     cloud.kick(THING);
@@ -363,14 +365,7 @@ async fn f2_a_report_whose_answer_is_lost_is_sent_again_and_ends_once() {
 
 #[tokio::test]
 async fn f7_an_execution_that_timed_out_is_discarded_and_the_retry_is_taken() {
-    let cloud = Cloud::start().await;
-    cloud.web.behave(&[Manner::StallsAfter(9000), Manner::Good]);
-    let fleet = cloud.device(lamp(), None);
-    let document = cloud.document(&image("1.1.0"));
-    cloud.queue(THING, "job-1", document.clone());
-    while cloud.web.asked().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let (cloud, fleet, document) = amid_a_download().await;
     cloud.misbehave(Mischief { closes: 2, ..Mischief::default() });
     cloud.kick(THING);
     cloud.end(THING, "job-1", "TIMED_OUT");
