@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, Request, Uri, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{
+    AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode,
+};
 use sha2::{Digest, Sha256};
 
 use crate::ports::{Credentials, Identity};
@@ -69,7 +71,10 @@ impl Signature {
         now: &[Timestamp],
     ) -> Result<Identity, Fault> {
         let Some(identity) = credentials.identity(&self.access_key_id) else {
-            return Err(refused("UnrecognizedClientException", "the access key id is not known"));
+            return Err(refused(
+                "UnrecognizedClientException",
+                &format!("the access key id `{}` is not known here", shown(&self.access_key_id)),
+            ));
         };
         if let Some(token) = &identity.session_token
             && self.token.as_ref() != Some(token)
@@ -91,8 +96,12 @@ impl Signature {
     }
 
     fn check_time(&self, now: &[Timestamp]) -> Result<(), Fault> {
-        let signed = moment(&self.time)
-            .ok_or_else(|| incomplete("X-Amz-Date must look like 20260131T235959Z"))?;
+        let signed = moment(&self.time).ok_or_else(|| {
+            incomplete(&format!(
+                "X-Amz-Date is `{}`; expected the form 20260131T235959Z",
+                shown(&self.time)
+            ))
+        })?;
         let early = now.iter().all(|now| signed.since(*now) > SKEW);
         let allowed = self.expires.unwrap_or(SKEW);
         let late = now.iter().all(|now| now.since(signed) > allowed);
@@ -108,45 +117,50 @@ impl Signature {
 
     /// The signature that the request should have.
     fn sign(&self, request: &Request<Bytes>, secret: &str) -> Result<String, Fault> {
-        let mut headers = String::new();
-        for name in &self.signed_headers {
-            let values: Vec<String> = request
-                .headers()
-                .get_all(name.as_str())
-                .iter()
-                .map(|value| collapse(&String::from_utf8_lossy(value.as_bytes())))
-                .collect();
-            if values.is_empty() {
-                return Err(incomplete(&format!("signed header `{name}` is missing")));
-            }
-            headers.push_str(&format!("{name}:{}\n", values.join(",")));
-        }
-        let payload = request
-            .headers()
-            .get("x-amz-content-sha256")
-            .and_then(|value| value.to_str().ok())
-            .map_or_else(|| id::hex(&Sha256::digest(request.body())), str::to_owned);
-        if payload.len() == 64 && payload != id::hex(&Sha256::digest(request.body())) {
+        let body = id::hex(&Sha256::digest(request.body()));
+        let payload = match request.headers().get("x-amz-content-sha256") {
+            Some(value) => value.as_bytes(),
+            None => body.as_bytes(),
+        };
+        if payload.len() == body.len() && payload != body.as_bytes() {
             return Err(refused(
                 "SignatureDoesNotMatch",
                 "the body is not the one that was signed",
             ));
         }
-        let canonical = format!(
-            "{}\n{}\n{}\n{headers}\n{}\n{payload}",
+        // Bytes, not text: what is no UTF-8 must not become the same as something else.
+        let mut canonical = format!(
+            "{}\n{}\n{}\n",
             request.method(),
             canonical_path(request.uri()),
             canonical_query(request.uri()),
-            self.signed_headers.join(";"),
-        );
-        let scope = format!("{}/{}/{}/aws4_request", self.date, self.region, self.scope);
+        )
+        .into_bytes();
+        for name in &self.signed_headers {
+            canonical.extend_from_slice(name.as_bytes());
+            let mut before = b':';
+            for value in request.headers().get_all(name.as_str()) {
+                canonical.push(before);
+                collapse(value.as_bytes(), &mut canonical);
+                before = b',';
+            }
+            if before == b':' {
+                return Err(incomplete(&format!("signed header `{}` is missing", shown(name))));
+            }
+            canonical.push(b'\n');
+        }
+        canonical.push(b'\n');
+        canonical.extend_from_slice(self.signed_headers.join(";").as_bytes());
+        canonical.push(b'\n');
+        canonical.extend_from_slice(payload);
+        let scope = format!("{}/{}/{}/{TERMINATOR}", self.date, self.region, self.scope);
         let text = format!(
             "{ALGORITHM}\n{}\n{scope}\n{}",
             self.time,
-            id::hex(&Sha256::digest(canonical.as_bytes()))
+            id::hex(&Sha256::digest(&canonical))
         );
         let mut key = mac(format!("AWS4{secret}").as_bytes(), self.date.as_bytes());
-        for part in [self.region.as_str(), &self.scope, "aws4_request"] {
+        for part in [self.region.as_str(), &self.scope, TERMINATOR] {
             key = mac(&key, part.as_bytes());
         }
         Ok(id::hex(&mac(&key, text.as_bytes())))
@@ -156,7 +170,8 @@ impl Signature {
 fn from_header(text: &str, headers: &HeaderMap) -> Result<Signature, Fault> {
     let rest = text
         .strip_prefix(ALGORITHM)
-        .ok_or_else(|| incomplete(&format!("only {ALGORITHM} is understood")))?;
+        // Without a blank it may be somebody's whole secret, which is not repeated.
+        .ok_or_else(|| another_algorithm(text.split_once(' ').map_or("", |(name, _)| name)))?;
     let mut found = [None; 3];
     for part in rest.split(',') {
         let Some((name, value)) = part.trim().split_once('=') else { continue };
@@ -179,14 +194,20 @@ fn from_header(text: &str, headers: &HeaderMap) -> Result<Signature, Fault> {
 fn from_query(query: &str) -> Result<Signature, Fault> {
     let find = |wanted: &str| pairs(query).find(|(name, _)| name == wanted).map(|(_, value)| value);
     let need = |name: &str| find(name).ok_or_else(|| incomplete(&format!("{name} is missing")));
-    if need("X-Amz-Algorithm")? != ALGORITHM {
-        return Err(incomplete(&format!("only {ALGORITHM} is understood")));
+    let algorithm = need("X-Amz-Algorithm")?;
+    if algorithm != ALGORITHM {
+        return Err(another_algorithm(&algorithm));
     }
     let expires = match find("X-Amz-Expires") {
         None => SKEW,
         Some(text) => match text.parse::<u64>() {
             Ok(seconds) if seconds <= WEEK => Duration::from_secs(seconds),
-            _ => return Err(incomplete("X-Amz-Expires must be 0 to 604800 seconds")),
+            _ => {
+                return Err(incomplete(&format!(
+                    "X-Amz-Expires is `{}`; accepted are 0 to {WEEK} seconds",
+                    shown(&text)
+                )));
+            }
         },
     };
     assemble(
@@ -209,16 +230,30 @@ fn assemble(
 ) -> Result<Signature, Fault> {
     // A key id may hold slashes, the other parts may not.
     let parts: Vec<&str> = credential.rsplitn(5, '/').collect();
-    let [terminator, scope, region, date, key] = parts[..] else {
-        return Err(incomplete("Credential must be <key>/<date>/<region>/<service>/aws4_request"));
+    let [TERMINATOR, scope, region, date, key] = parts[..] else {
+        return Err(incomplete(&format!(
+            "Credential is `{}`; expected <key>/<date>/<region>/<service>/{TERMINATOR}",
+            shown(credential)
+        )));
     };
-    if terminator != "aws4_request" || !time.starts_with(date) {
-        return Err(incomplete("Credential and X-Amz-Date do not fit together"));
+    if time.get(..8) != Some(date) {
+        return Err(incomplete(&format!(
+            "Credential is of the day `{}` and X-Amz-Date is `{}`; expected the same day",
+            shown(date),
+            shown(time)
+        )));
     }
     let mut signed_headers: Vec<String> = signed.split(';').map(str::to_lowercase).collect();
     signed_headers.sort();
+    // Each mention of a header would stand for all of its value once more.
+    if let Some(twice) = signed_headers.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(incomplete(&format!("SignedHeaders names `{}` twice", shown(&twice[0]))));
+    }
     if !signed_headers.iter().any(|name| name == "host") {
-        return Err(incomplete("the host must be signed"));
+        return Err(incomplete(&format!(
+            "SignedHeaders is `{}`; the host must be among them",
+            shown(signed)
+        )));
     }
     Ok(Signature {
         access_key_id: key.to_owned(),
@@ -244,12 +279,13 @@ fn canonical_path(uri: &Uri) -> String {
 }
 
 fn canonical_query(uri: &Uri) -> String {
-    let mut parts: Vec<(String, String)> = pairs(uri.query().unwrap_or_default())
+    let encode = |text: &str| {
+        let bytes: Vec<u8> = percent_decode_str(text).collect();
+        percent_encode(&bytes, RESERVED).to_string()
+    };
+    let mut parts: Vec<(String, String)> = raw_pairs(uri.query().unwrap_or_default())
+        .map(|(name, value)| (encode(name), encode(value)))
         .filter(|(name, _)| name != "X-Amz-Signature")
-        .map(|(name, value)| {
-            let encode = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
-            (encode(&name), encode(&value))
-        })
         .collect();
     parts.sort();
     let parts: Vec<String> =
@@ -257,17 +293,29 @@ fn canonical_query(uri: &Uri) -> String {
     parts.join("&")
 }
 
-fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    raw_pairs(query).map(|(name, value)| {
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         (decode(name), decode(value))
     })
 }
 
-/// A header's value with runs of blanks as one.
-fn collapse(value: &str) -> String {
-    value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+fn raw_pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// Adds a header's value to `out` with runs of blanks as one.
+fn collapse(value: &[u8], out: &mut Vec<u8>) {
+    let words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    for (place, word) in words.enumerate() {
+        if place > 0 {
+            out.push(b' ');
+        }
+        out.extend_from_slice(word);
+    }
 }
 
 fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
@@ -314,11 +362,21 @@ fn incomplete(reason: &str) -> Fault {
     )
 }
 
+fn another_algorithm(found: &str) -> Fault {
+    incomplete(&format!("its algorithm is `{}`; only {ALGORITHM} is understood", shown(found)))
+}
+
+/// As much of a client's text as an error repeats.
+fn shown(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
 fn refused(code: &str, message: &str) -> Fault {
     Fault::new(code, 403, message)
 }
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const TERMINATOR: &str = "aws4_request";
 /// How far the clocks of client and cloud may differ.
 const SKEW: Duration = Duration::from_secs(15 * 60);
 const WEEK: u64 = 7 * 24 * 60 * 60;

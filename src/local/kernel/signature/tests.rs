@@ -1,4 +1,9 @@
 //! Signatures that hold, and all the ways in which one does not.
+//!
+//! The signature of one request was made by botocore; the others are made by the
+//! code under test and then spoiled.
+
+use http::HeaderValue;
 
 use super::*;
 use crate::Caller;
@@ -129,6 +134,61 @@ fn unknown_keys_and_expired_sessions_are_refused() {
     assert_eq!(verdict(&request, later), Err("ExpiredTokenException".to_owned()));
     request.headers_mut().insert("x-amz-security-token", "guess".parse().unwrap());
     assert_eq!(verdict(&request, NOW), Err("UnrecognizedClientException".to_owned()));
+}
+
+#[test]
+fn bytes_that_are_no_text_cannot_be_exchanged() {
+    let wrong = Err("SignatureDoesNotMatch".to_owned());
+    let mut request = resigned("/a?x=%FF", "host;x-amz-meta", b"a\xff  b");
+    assert_eq!(verdict(&request, NOW), Ok(Caller::Root));
+    request.headers_mut().insert("x-amz-meta", HeaderValue::from_bytes(b"a\xff b").unwrap());
+    assert_eq!(verdict(&request, NOW), Ok(Caller::Root));
+    request.headers_mut().insert("x-amz-meta", HeaderValue::from_bytes(b"a\xfe b").unwrap());
+    assert_eq!(verdict(&request, NOW), wrong);
+    let mut request = resigned("/a?x=%FF", "host", b"");
+    *request.uri_mut() = "/a?x=%FE".parse().unwrap();
+    assert_eq!(verdict(&request, NOW), wrong);
+}
+
+#[test]
+fn a_header_is_signed_once_and_on_the_day_of_the_request() {
+    let text = |headers: &str, day: &str| {
+        let text = format!(
+            "{ALGORITHM} Credential=root/{day}/r/iot/aws4_request, SignedHeaders={headers}, Signature=0"
+        );
+        let request = Request::get("/")
+            .header("host", "h")
+            .header("x-amz-date", TIME)
+            .header("authorization", text)
+            .body(Bytes::new())
+            .unwrap();
+        Signature::of(&request).map(drop).map_err(|fault| fault.message)
+    };
+    assert_eq!(text("host", "20260101"), Ok(()));
+    let refused = text("host;Host", "20260101").unwrap_err();
+    assert!(refused.ends_with("SignedHeaders names `host` twice"), "{refused}");
+    for day in ["", "2026", "20260102", "20260101T"] {
+        let refused = text("host", day).unwrap_err();
+        assert!(refused.contains(&format!("of the day `{day}`")), "{refused}");
+    }
+}
+
+/// A request that the owner signs, with a header of any bytes.
+fn resigned(target: &str, headers: &str, meta: &[u8]) -> Request<Bytes> {
+    let mut request = Request::get(target)
+        .header("host", "h")
+        .header("x-amz-date", TIME)
+        .header("x-amz-meta", HeaderValue::from_bytes(meta).unwrap())
+        .body(Bytes::new())
+        .unwrap();
+    let unsigned = format!(
+        "{ALGORITHM} Credential=root/20260101/r/iot/aws4_request, SignedHeaders={headers}, Signature="
+    );
+    let signature =
+        from_header(&unsigned, request.headers()).unwrap().sign(&request, "secret").unwrap();
+    let value = format!("{unsigned}{signature}").parse().unwrap();
+    request.headers_mut().insert(header::AUTHORIZATION, value);
+    request
 }
 
 #[test]
