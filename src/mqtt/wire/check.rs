@@ -5,7 +5,7 @@
 //! wildcards in topic names and NUL in texts. Those rules are kept here, on the
 //! raw bytes and on the texts that came out.
 
-use super::{Text, Version};
+use super::{Text, Version, variable_length};
 use crate::topic;
 use crate::{Error, Result};
 
@@ -90,7 +90,7 @@ pub(super) fn topic_filter(filter: &Text) -> Result<()> {
 /// Walks through a CONNECT to its end, so that nothing may follow it.
 fn connect(body: &[u8]) -> Result<Version> {
     let malformed = |reason| Error::Malformed { packet: "CONNECT", reason };
-    let mut walk = Walk(body);
+    let mut walk = Walk { rest: body, packet: "CONNECT" };
     let name = walk.block()?;
     let level = walk.byte()?;
     let version = match (name, level) {
@@ -132,7 +132,7 @@ fn connect(body: &[u8]) -> Result<Version> {
             walk.block()?;
         }
     }
-    if !walk.0.is_empty() {
+    if !walk.rest.is_empty() {
         return Err(malformed("bytes follow its end"));
     }
     Ok(version)
@@ -140,9 +140,9 @@ fn connect(body: &[u8]) -> Result<Version> {
 
 /// The upper six bits beside each filter are reserved in 3.1.1.
 fn subscribe_v311(body: &[u8]) -> Result<()> {
-    let mut walk = Walk(body);
+    let mut walk = Walk { rest: body, packet: "SUBSCRIBE" };
     walk.take(2)?;
-    while !walk.0.is_empty() {
+    while !walk.rest.is_empty() {
         walk.block()?;
         if walk.byte()? & 0b1111_1100 != 0 {
             return Err(Error::Malformed { packet: "SUBSCRIBE", reason: "reserved bits are set" });
@@ -152,14 +152,17 @@ fn subscribe_v311(body: &[u8]) -> Result<()> {
 }
 
 /// A cursor over the raw bytes of a packet.
-struct Walk<'a>(&'a [u8]);
+struct Walk<'a> {
+    rest: &'a [u8],
+    packet: &'static str,
+}
 
 impl<'a> Walk<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let Some((taken, rest)) = self.0.split_at_checked(count) else {
-            return Err(Error::Malformed { packet: "control", reason: "it ends too early" });
+        let Some((taken, rest)) = self.rest.split_at_checked(count) else {
+            return Err(Error::Malformed { packet: self.packet, reason: "it ends too early" });
         };
-        self.0 = rest;
+        self.rest = rest;
         Ok(taken)
     }
 
@@ -174,15 +177,10 @@ impl<'a> Walk<'a> {
     }
 
     fn properties(&mut self) -> Result<&'a [u8]> {
-        let mut length = 0usize;
-        for shift in [0, 7, 14, 21] {
-            let byte = self.byte()?;
-            length |= usize::from(byte & 0x7F) << shift;
-            if byte & 0x80 == 0 {
-                return self.take(length);
-            }
-        }
-        Err(Error::Malformed { packet: "control", reason: "a length has more than four bytes" })
+        // A length that has no end is longer than all that is there.
+        let (count, length) = variable_length(self.rest, self.packet)?.unwrap_or((usize::MAX, 0));
+        self.take(count)?;
+        self.take(length)
     }
 }
 

@@ -15,6 +15,7 @@
 //! ```
 
 mod check;
+mod fuzzing;
 mod packet;
 mod reason;
 mod stream;
@@ -23,6 +24,7 @@ mod v5;
 
 use bytes::{BufMut, BytesMut};
 
+pub use fuzzing::fuzz;
 pub use packet::{
     Ack, AckProperties, Auth, ConnAck, ConnAckProperties, Connect, ConnectProperties, Disconnect,
     DisconnectProperties, Packet, PacketId, Publish, PublishProperties, QoS, RetainHandling,
@@ -97,31 +99,6 @@ pub fn encode(packet: &Packet, version: Version, maximum: usize, out: &mut Bytes
     written
 }
 
-/// Feeds arbitrary bytes through everything that reads packets.
-///
-/// The way in for a fuzz target; it must return, whatever it is given.
-pub fn fuzz(bytes: &[u8]) {
-    for version in [Version::V311, Version::V5] {
-        let mut rest = bytes;
-        while let Ok(Some(frame)) = frame_length(rest) {
-            let Some((packet, behind)) = rest.split_at_checked(frame.total()) else { break };
-            if let Ok(packet) = decode(BytesMut::from(packet), version) {
-                let version = match &packet {
-                    Packet::Connect(connect) => connect.version,
-                    _ => version,
-                };
-                // What was read can be written, and is then read as the same.
-                let mut again = BytesMut::new();
-                if encode(&packet, version, LARGEST_PACKET, &mut again).is_ok() {
-                    let reread = decode(again, version);
-                    assert!(reread.is_ok_and(|reread| reread == packet), "{packet:?} changed");
-                }
-            }
-            rest = behind;
-        }
-    }
-}
-
 /// The lengths of the packet that begins some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
@@ -137,18 +114,25 @@ impl Frame {
 
 /// The lengths of the packet that begins `bytes`, once enough of them are there.
 pub(crate) fn frame_length(bytes: &[u8]) -> Result<Option<Frame>> {
-    let mut body = 0usize;
-    for (index, byte) in bytes.iter().skip(1).take(4).enumerate() {
-        body |= usize::from(byte & 0x7F) << (7 * index);
+    let Some((first, rest)) = bytes.split_first() else { return Ok(None) };
+    let length = variable_length(rest, check::NAMES[usize::from(first >> 4)])?;
+    Ok(length.map(|(count, body)| Frame { header: 1 + count, body }))
+}
+
+/// A length of one to four bytes: how many they are, and what they say. Nothing if
+/// `bytes` ends before it does.
+fn variable_length(bytes: &[u8], packet: &'static str) -> Result<Option<(usize, usize)>> {
+    let mut length = 0usize;
+    for (index, byte) in bytes.iter().take(4).enumerate() {
+        length |= usize::from(byte & 0x7F) << (7 * index);
         if byte & 0x80 == 0 {
-            return Ok(Some(Frame { header: index + 2, body }));
-        }
-        if index == 3 {
-            let packet = check::NAMES[usize::from(bytes[0] >> 4)];
-            return Err(Error::Malformed { packet, reason: "its length has more than four bytes" });
+            return Ok(Some((index + 1, length)));
         }
     }
-    Ok(None)
+    if bytes.len() < 4 {
+        return Ok(None);
+    }
+    Err(Error::Malformed { packet, reason: "a length has more than four bytes" })
 }
 
 /// The bytes that `packet` needs at least. The codec must never be given more

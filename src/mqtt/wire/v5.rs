@@ -52,39 +52,23 @@ pub(super) fn encode(packet: &Packet, out: &mut BytesMut) -> Result<()> {
         .map_err(|error| Error::Unwritable { packet: packet.name(), reason: error.to_string() })
 }
 
+/// The codec has a type for PUBACK and PUBREC and one for PUBREL and PUBCOMP, with the
+/// same fields.
+macro_rules! ack_of {
+    ($name:expr, $ack:expr) => {
+        ack_of($name, $ack.packet_id, $ack.reason_code.into(), $ack.reason_string, $ack.properties)?
+    };
+}
+
 fn ours(name: &'static str, packet: Codec5) -> Result<Packet> {
     Ok(match packet {
         Codec5::Connect(connect) => Packet::Connect(Box::new(connect_of(*connect)?)),
         Codec5::ConnectAck(answer) => Packet::ConnAck(Box::new(connack_of(*answer))),
         Codec5::Publish(message) => Packet::Publish(publish_of(*message)?),
-        Codec5::PublishAck(ack) => Packet::PubAck(ack_of(
-            name,
-            ack.packet_id,
-            ack.reason_code.into(),
-            ack.reason_string,
-            ack.properties,
-        )?),
-        Codec5::PublishReceived(ack) => Packet::PubRec(ack_of(
-            name,
-            ack.packet_id,
-            ack.reason_code.into(),
-            ack.reason_string,
-            ack.properties,
-        )?),
-        Codec5::PublishRelease(ack) => Packet::PubRel(ack_of(
-            name,
-            ack.packet_id,
-            ack.reason_code.into(),
-            ack.reason_string,
-            ack.properties,
-        )?),
-        Codec5::PublishComplete(ack) => Packet::PubComp(ack_of(
-            name,
-            ack.packet_id,
-            ack.reason_code.into(),
-            ack.reason_string,
-            ack.properties,
-        )?),
+        Codec5::PublishAck(ack) => Packet::PubAck(ack_of!(name, ack)),
+        Codec5::PublishReceived(ack) => Packet::PubRec(ack_of!(name, ack)),
+        Codec5::PublishRelease(ack) => Packet::PubRel(ack_of!(name, ack)),
+        Codec5::PublishComplete(ack) => Packet::PubComp(ack_of!(name, ack)),
         Codec5::Subscribe(subscribe) => Packet::Subscribe(subscribe_of(subscribe)?),
         Codec5::SubscribeAck(answer) => Packet::SubAck(SubAck {
             packet_id: answer.packet_id,
