@@ -16,12 +16,46 @@ use super::ui;
 
 /// Runs work that talks to AWS, until it is done or the user presses Ctrl-C.
 pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    run(tokio::runtime::Builder::new_current_thread(), work)
+    run(tokio::runtime::Builder::new_current_thread(), async {
+        tokio::select! {
+            result = work => result,
+            () = interrupt() => Err(interrupted().hint(
+                "what CloudFormation has begun goes on there; run the command again to attach to it",
+            )),
+        }
+    })
 }
 
 /// The same on all processors, for clouds and fleets on this machine.
 pub fn block_on_threads<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    run(tokio::runtime::Builder::new_multi_thread(), work)
+    run(tokio::runtime::Builder::new_multi_thread(), interruptible(work))
+}
+
+/// The same for work that hears the first Ctrl-C by itself, to clean up; the second one
+/// drops it.
+pub fn block_on_tidily<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    run(tokio::runtime::Builder::new_multi_thread(), async {
+        tokio::select! {
+            result = work => result,
+            () = async { interrupt().await; interrupt().await } => Err(interrupted()),
+        }
+    })
+}
+
+/// Work that ends with the next Ctrl-C.
+pub async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        result = work => result,
+        () = interrupt() => Err(interrupted()),
+    }
+}
+
+/// Waits for the next Ctrl-C.
+pub async fn interrupt() {
+    // Where nobody can press it, the work goes on.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
 }
 
 fn run<T>(
@@ -32,12 +66,7 @@ fn run<T>(
         .enable_all()
         .build()
         .map_err(|error| Error::new(Kind::Bug, format!("cannot start the runtime: {error}")))?;
-    let result = runtime.block_on(async {
-        tokio::select! {
-            result = work => result,
-            _ = tokio::signal::ctrl_c() => Err(interrupted()),
-        }
-    });
+    let result = runtime.block_on(work);
     // A question that nobody answered must not hold the program up.
     runtime.shutdown_background();
     result
@@ -91,5 +120,4 @@ fn interrupted() -> Error {
         ui::tell("");
     }
     Error::new(Kind::Interrupted, "stopped by Ctrl-C")
-        .hint("what CloudFormation has begun goes on there; run the command again to attach to it")
 }

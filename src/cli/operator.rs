@@ -7,7 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use iotstack_deploy::Fleet;
-use iotstack_deploy::fleet::JobRequest;
+use iotstack_deploy::fleet::{JobRequest, Signed};
 use iotstack_protocol::{JobId, JobStatus};
 use iotstack_sim::{Answer, Cloud, Error, JobView, Result, Rollout};
 
@@ -22,6 +22,7 @@ pub struct Operator<'a> {
 /// What was made for the simulation.
 #[derive(Debug, Default)]
 struct Made {
+    firmware: Option<Signed>,
     group: Option<String>,
     jobs: Vec<String>,
 }
@@ -38,16 +39,20 @@ impl<'a> Operator<'a> {
         Operator { fleet, is_shared: true, made: Mutex::default() }
     }
 
-    /// Deletes the jobs and the group of the simulation.
+    /// Deletes the jobs, the group and the firmware of the simulation.
     pub async fn clean_up(&self) -> iotstack_deploy::Result<()> {
         let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut outcome = Ok(());
         for job in &made.jobs {
-            self.fleet.delete_job(job).await?;
+            outcome = outcome.and(self.fleet.delete_job(job).await);
         }
-        match &made.group {
-            Some(group) => self.fleet.delete_group(group).await,
-            None => Ok(()),
+        if let Some(group) = &made.group {
+            outcome = outcome.and(self.fleet.delete_group(group).await);
         }
+        if let Some(firmware) = &made.firmware {
+            outcome = outcome.and(self.fleet.delete_firmware(firmware).await);
+        }
+        outcome
     }
 
     fn remember(&self, note: impl FnOnce(&mut Made)) {
@@ -65,6 +70,7 @@ impl Cloud for Operator<'_> {
             let signed =
                 self.fleet.sign_firmware(&published.key, Some(&published.version_id)).await;
             let signed = signed.map_err(told("sign the firmware"))?;
+            self.remember(|made| made.firmware = Some(signed.clone()));
             let group = match self.is_shared {
                 true => {
                     // Beginnings of versions of objects are random enough to tell runs apart.
@@ -88,6 +94,7 @@ impl Cloud for Operator<'_> {
                 version_id: Some(published.version_id),
                 thing_group: group,
                 description: Some("Simulated by iotstack".to_owned()),
+                settings: rollout.settings.clone(),
                 ..JobRequest::default()
             };
             let job = self.fleet.create_job(&request).await.map_err(told("create the job"))?;
@@ -100,19 +107,8 @@ impl Cloud for Operator<'_> {
         Box::pin(async move {
             let found = self.fleet.job(job.as_str()).await.map_err(told("look at the job"))?;
             let counts = found.executions.unwrap_or_default();
-            let count = |state: &str| counts.get(state).copied().unwrap_or(0);
             let status: JobStatus = read(&found.status.unwrap_or_default(), "look at the job")?;
-            Ok(JobView {
-                status,
-                queued: count("QUEUED"),
-                in_progress: count("IN_PROGRESS"),
-                succeeded: count("SUCCEEDED"),
-                failed: count("FAILED"),
-                rejected: count("REJECTED"),
-                timed_out: count("TIMED_OUT"),
-                canceled: count("CANCELED"),
-                removed: count("REMOVED"),
-            })
+            Ok(JobView::new(status, |state| counts.get(state.as_str()).copied().unwrap_or(0)))
         })
     }
 

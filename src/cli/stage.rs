@@ -147,7 +147,8 @@ impl Stage {
     /// Refuses to play with things that somebody else has made.
     pub async fn refuse_existing(&self, things: &[String]) -> Result<()> {
         let existing = self.fleet.things().await?;
-        match things.iter().find(|thing| existing.contains(thing)) {
+        // They come in order.
+        match things.iter().find(|thing| existing.binary_search(thing).is_ok()) {
             None => Ok(()),
             Some(thing) => Err(Error::usage(format!(
                 "the thing `{thing}` exists already; a simulation takes only things of its own"
@@ -158,10 +159,7 @@ impl Stage {
 
     /// Takes away the things that devices became, with their certificates.
     pub async fn dismiss(&self, things: &[String]) -> Result<()> {
-        for thing in things {
-            self.fleet.retire(thing, true).await?;
-        }
-        Ok(())
+        Ok(self.fleet.retire(things).await?)
     }
 
     /// Destroys the stack of a cloud in this process, and ends the cloud.
@@ -245,21 +243,57 @@ fn system_authorities() -> Result<String> {
     Ok(found.certs.iter().map(|certificate| encode(certificate)).collect())
 }
 
-/// Reads `host` or `host:port`.
-fn address(text: &str, port: u16) -> Result<Address> {
+/// Reads `host` or `host:port`, and addresses of IPv6 in brackets.
+fn address(text: &str, usual: u16) -> Result<Address> {
+    let refuse =
+        || Error::usage(format!("`{text}` is no address of a broker: expected HOST or HOST:PORT"));
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) => (
-            host,
-            port.parse().map_err(|_| {
-                Error::new(Kind::Cloud, format!("`{text}` is no address of a broker"))
-            })?,
-        ),
-        None => (text, port),
+        // The last part of an address without a port.
+        Some((_, after)) if after.ends_with(']') => (text, usual),
+        Some((host, port)) => (host, port.parse().map_err(|_| refuse())?),
+        None => (text, usual),
     };
-    Ok(Address { host: host.to_owned(), port })
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_good = match bare {
+        Some(bare) => bare.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        }
+    };
+    match is_good && port != 0 {
+        true => Ok(Address { host: bare.unwrap_or(host).to_owned(), port }),
+        false => Err(refuse()),
+    }
 }
 
 const LONGEST_ANSWER: u64 = 64 * 1024;
 
 /// What the stack on this machine is called after.
 const ENVIRONMENT: &str = "dev";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_addresses_of_brokers_and_says_what_it_would_read() {
+        for (text, host, port) in [
+            ("localhost", "localhost", 8883),
+            ("broker.example:443", "broker.example", 443),
+            ("127.0.0.1:1883", "127.0.0.1", 1883),
+            ("[::1]", "::1", 8883),
+            ("[::1]:443", "::1", 443),
+        ] {
+            let address = address(text, 8883).unwrap();
+            assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
+        }
+        for text in ["", ":1", "host:", "host:x", "host:0", "host:70000", "a b:1", "::1", "[x]:1"] {
+            let error = address(text, 8883).unwrap_err();
+            assert_eq!(
+                error.message(),
+                format!("`{text}` is no address of a broker: expected HOST or HOST:PORT")
+            );
+        }
+    }
+}

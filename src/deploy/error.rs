@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use crate::event::Failure;
 use crate::state::StackStatus;
 
-use words::{cause, credentials, denied, failures_text, list, log_in};
+use words::{cause, credentials, denied, failures_text, list, log_in, no_firmware};
 
 pub(crate) use sdk::{code_of, deepest, from_credentials, from_sdk, message_of};
 
@@ -228,6 +228,16 @@ pub enum Error {
         /// The output.
         output: &'static str,
     },
+    /// There is no such firmware in the bucket.
+    #[error("{}", no_firmware(key, version_id.as_deref(), bucket))]
+    FirmwareNotFound {
+        /// What was asked for.
+        key: String,
+        /// The version of the object, if one was named.
+        version_id: Option<String>,
+        /// The bucket.
+        bucket: String,
+    },
     /// Signer could not sign.
     #[error("`{key}` could not be signed: {reason}")]
     SigningFailed {
@@ -384,6 +394,8 @@ impl Error {
         match self {
             NoStackMatches { .. } | SelectionNeeded { .. } | UnknownParameter { .. } => Kind::Usage,
             MissingParameters { .. } | InvalidOption { .. } | NoRegion { .. } => Kind::Usage,
+            FirmwareNotFound { .. } => Kind::Usage,
+            ManagerRefused { code, .. } if code == "InvalidRequest" => Kind::Usage,
             Assembly(_) | Io { .. } | NoStacks | TemplateTooLarge { .. } => Kind::Stack,
             TemplateTooLargeForBucket { .. } | AssetMissing { .. } => Kind::Stack,
             AssetInvalid { .. } | DockerAssets { .. } => Kind::Stack,
@@ -414,6 +426,13 @@ impl Error {
                 "set `claim_provisioning: true` and deploy the stack".into()
             }
             MissingOutput { .. } => "deploy the firmware-update stack again".into(),
+            FirmwareNotFound { .. } => "`iotstack firmware list` shows what is there".into(),
+            ManagerRefused { code, .. } => match code.as_str() {
+                "FirmwareNotFound" => "`iotstack firmware list` shows what is there".into(),
+                "SignatureNotFound" => "`iotstack firmware sign KEY` signs it".into(),
+                "JobNotFound" => "`iotstack job list` shows the jobs".into(),
+                _ => return None,
+            },
             NotBootstrapped { environment, .. } => {
                 format!("run `iotstack bootstrap {environment}`")
             }

@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use iotstack_protocol::{FirmwareVersion, JobId, JobSettings, JobStatus};
+use iotstack_protocol::{FirmwareVersion, JobExecutionStatus, JobId, JobSettings, JobStatus};
 use serde::Serialize;
 
 use crate::Result;
@@ -42,8 +42,8 @@ pub struct Rollout {
     pub image: bytes::Bytes,
     /// Its version.
     pub version: FirmwareVersion,
-    /// How it is rolled out.
-    pub settings: JobSettings,
+    /// How it is rolled out; as the cloud does it by itself if nothing is said.
+    pub settings: Option<JobSettings>,
     /// The names of the things.
     pub things: Vec<String>,
 }
@@ -72,6 +72,21 @@ pub struct JobView {
 }
 
 impl JobView {
+    /// A job in this status, with so many executions in each state.
+    pub fn new(status: JobStatus, count: impl Fn(JobExecutionStatus) -> u64) -> Self {
+        JobView {
+            status,
+            queued: count(JobExecutionStatus::Queued),
+            in_progress: count(JobExecutionStatus::InProgress),
+            succeeded: count(JobExecutionStatus::Succeeded),
+            failed: count(JobExecutionStatus::Failed),
+            rejected: count(JobExecutionStatus::Rejected),
+            timed_out: count(JobExecutionStatus::TimedOut),
+            canceled: count(JobExecutionStatus::Canceled),
+            removed: count(JobExecutionStatus::Removed),
+        }
+    }
+
     /// Whether nothing more will happen.
     pub fn is_over(&self) -> bool {
         matches!(self.status, JobStatus::Completed | JobStatus::Canceled)

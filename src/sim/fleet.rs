@@ -104,6 +104,10 @@ impl Fleet {
         if target.sources.is_empty() {
             target.sources = target.loopback_sources(first + plan.len());
         }
+        // Every connection is an open file, and systems begin with a thousand or so.
+        if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+        }
         let factory = match &target.folder {
             None => Signer::generate(FACTORY)?,
             Some(folder) => {

@@ -6,10 +6,10 @@ use iotstack_sim::Scenario;
 
 use crate::cli::cloud;
 use crate::cli::context::Context;
-use crate::cli::error::{Error, Kind, Result};
-use crate::cli::ui::{out, tell};
+use crate::cli::error::Result;
+use crate::cli::ui::tell;
 
-use super::simulate::{on_this_machine, tell_verdicts, workers};
+use super::simulate::{conclude, on_this_machine, workers};
 
 /// Shows a signed over-the-air update from end to end, on this machine alone
 ///
@@ -40,23 +40,12 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
     if let Some(path) = &arguments.html {
-        super::outputs::check_writable(path)?;
+        super::outputs::check_writable(path, "the report")?;
     }
     let scenario = Scenario::from_yaml(&scenario(arguments.devices))?.with_seed(arguments.seed);
     let workers = workers(&scenario, None)?;
     let report = cloud::block_on_threads(on_this_machine(&scenario, 1.0, &workers, context))?;
-    if let Some(path) = &arguments.html {
-        std::fs::write(path, report.to_html()?)
-            .map_err(|error| Error::stack(format!("cannot write `{}`: {error}", path.display())))?;
-    }
-    if arguments.json {
-        out(&report.to_json()?)?;
-    } else {
-        tell_verdicts(&report);
-    }
-    if !report.is_passed() {
-        return Err(Error::told(Kind::Stack));
-    }
+    conclude(&report, arguments.html.as_deref(), None, arguments.json)?;
     if !arguments.json {
         tell(
             "next: `iotstack local` keeps such a cloud running; `iotstack simulate --help` shows how to write a scenario",

@@ -130,7 +130,7 @@ struct Parameter {
 /// Runs the command.
 pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
     if let Some(path) = &arguments.outputs_file {
-        outputs::check_writable(path)?;
+        outputs::check_writable(path, "the outputs")?;
     }
     let app = app::synthesize(context)?;
     app::refuse_lookups(&app.assembly)?;

@@ -10,7 +10,7 @@ use crate::cli::cloud::block_on;
 use crate::cli::context::Context;
 use crate::cli::error::{Error, Result};
 use crate::cli::fleet::{self, StackOption};
-use crate::cli::ui::table::table;
+use crate::cli::ui::table::list;
 use crate::cli::ui::{json, out, style, tell};
 
 /// Provisions devices, shows their shadows and lists them
@@ -96,19 +96,12 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
                 }
             }
             Action::List { json } => {
-                let devices = fleet.devices().await?;
-                if json {
-                    return json::print(&json!(devices));
-                }
-                if devices.is_empty() {
-                    tell("the fleet has no things yet");
-                    return Ok(());
-                }
-                let rows = devices.into_iter().map(|device| {
+                let empty = "the fleet has no things yet";
+                let headings = ["thing", "firmware", "certificates"];
+                list(fleet.devices().await?, json, empty, headings, |device| {
                     let firmware = device.firmware.unwrap_or_else(|| "-".to_owned());
                     [device.thing, firmware, device.certificates.len().to_string()]
-                });
-                out(&table(&["thing", "firmware", "certificates"], rows))
+                })
             }
         }
     })

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::cli::cloud::block_on;
 use crate::cli::context::Context;
-use crate::cli::error::Result;
+use crate::cli::error::{Error, Result};
 use crate::cli::fleet::{self, StackOption};
-use crate::cli::ui::table::table;
+use crate::cli::ui::table::list;
 use crate::cli::ui::{json, out, style, tell};
 
 /// Publishes, signs and lists firmware
@@ -65,6 +65,11 @@ enum Action {
 
 /// Runs the command.
 pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
+    if let Action::Upload { file, .. } = &arguments.action {
+        // Before anything is asked of AWS.
+        std::fs::File::open(file)
+            .map_err(|error| Error::usage(format!("cannot read {}: {error}", file.display())))?;
+    }
     block_on(async {
         let fleet = fleet::open(context, &arguments.stack).await?;
         match arguments.action {
@@ -102,26 +107,14 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
                 out(&signed.signature_key)
             }
             Action::List { json } => {
-                let firmware = fleet.list_firmware().await?;
-                if json {
-                    return json::print(&json!(firmware));
-                }
-                if firmware.is_empty() {
-                    tell("there is no firmware yet; `iotstack firmware upload` publishes some");
-                    return Ok(());
-                }
-                let rows = firmware.into_iter().map(|firmware| {
+                let empty = "there is no firmware yet; `iotstack firmware upload` publishes some";
+                let headings = ["version", "bytes", "signature", "published", "key"];
+                list(fleet.list_firmware().await?, json, empty, headings, |firmware| {
                     let signed = if firmware.signed { "signed" } else { "not signed" };
                     let published = firmware.published_at.unwrap_or_default();
-                    [
-                        firmware.version,
-                        firmware.size.to_string(),
-                        signed.into(),
-                        published,
-                        firmware.key,
-                    ]
-                });
-                out(&table(&["version", "bytes", "signature", "published", "key"], rows))
+                    let size = firmware.size.to_string();
+                    [firmware.version, size, signed.to_owned(), published, firmware.key]
+                })
             }
         }
     })

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use iotstack_deploy::Fleet;
 use iotstack_deploy::fleet::{Job, JobRequest};
+use iotstack_protocol::{FirmwareVersion, JobExecutionStatus, JobId, JobStatus, ThingGroupName};
 use serde_json::json;
 
 use crate::cli::cloud::block_on;
@@ -12,7 +13,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{Error, Kind, Result};
 use crate::cli::fleet::{self, StackOption};
 use crate::cli::ui::rollout::Rollout;
-use crate::cli::ui::table::table;
+use crate::cli::ui::table::{list, table};
 use crate::cli::ui::{json, out, style, tell};
 
 /// Creates, watches, lists and cancels firmware jobs
@@ -40,13 +41,13 @@ enum Action {
         version_id: Option<String>,
         /// The firmware's version [default: the one in the key]
         #[arg(long = "firmware-version", short = 'V', value_name = "VERSION")]
-        firmware_version: Option<String>,
+        firmware_version: Option<FirmwareVersion>,
         /// The group that gets it [default: all things of the fleet]
         #[arg(long, value_name = "GROUP")]
-        group: Option<String>,
+        group: Option<ThingGroupName>,
         /// The job's id [default: made from the version]
         #[arg(long, value_name = "ID")]
-        job_id: Option<String>,
+        job_id: Option<JobId>,
         /// Also brings it to things that join the group later
         #[arg(long)]
         continuous: bool,
@@ -64,7 +65,7 @@ enum Action {
     Status {
         /// The job's id
         #[arg(value_name = "JOB")]
-        job_id: String,
+        job_id: JobId,
         /// Shows every thing
         #[arg(long)]
         things: bool,
@@ -76,13 +77,13 @@ enum Action {
     Watch {
         /// The job's id
         #[arg(value_name = "JOB")]
-        job_id: String,
+        job_id: JobId,
     },
     /// Lists the jobs of the fleet, newest first
     List {
         /// Only jobs in this state, such as IN_PROGRESS
         #[arg(long, value_name = "STATUS")]
-        status: Option<String>,
+        status: Option<JobStatus>,
         /// Prints JSON
         #[arg(short, long)]
         json: bool,
@@ -91,7 +92,7 @@ enum Action {
     Cancel {
         /// The job's id
         #[arg(value_name = "JOB")]
-        job_id: String,
+        job_id: JobId,
         /// Also takes it from devices that are at it
         #[arg(long)]
         force: bool,
@@ -122,15 +123,16 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
             } => {
                 let request = JobRequest {
                     firmware_version: match firmware_version {
-                        Some(version) => version,
+                        Some(version) => version.to_string(),
                         None => version_of(&key)?,
                     },
                     key,
                     version_id,
-                    thing_group: group,
-                    job_id,
+                    thing_group: group.map(|group| group.to_string()),
+                    job_id: job_id.map(|id| id.to_string()),
                     target_selection: continuous.then(|| "CONTINUOUS".to_owned()),
                     description,
+                    settings: None,
                 };
                 let job = fleet.create_job(&request).await?;
                 tell(format!("{} {}", style::good("created"), style::strong(&job.job_id)));
@@ -140,9 +142,9 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
                 if json { json::print(&json!(job)) } else { out(&job.job_id) }
             }
             Action::Status { job_id, things, json } => {
-                let job = fleet.job(&job_id).await?;
+                let job = fleet.job(job_id.as_str()).await?;
                 let executions = match things {
-                    true => Some(fleet.job_executions(&job_id).await?),
+                    true => Some(fleet.job_executions(job_id.as_str()).await?),
                     false => None,
                 };
                 if json {
@@ -155,24 +157,17 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
                 });
                 out(&table(&["thing", "status", "attempt"], rows))
             }
-            Action::Watch { job_id } => watch(&fleet, &job_id).await,
+            Action::Watch { job_id } => watch(&fleet, job_id.as_str()).await,
             Action::List { status, json } => {
-                let jobs = fleet.jobs(status.as_deref()).await?;
-                if json {
-                    return json::print(&json!(jobs));
-                }
-                if jobs.is_empty() {
-                    tell("there are no jobs");
-                    return Ok(());
-                }
-                let rows = jobs.into_iter().map(|job| {
+                let jobs = fleet.jobs(status.map(JobStatus::as_str)).await?;
+                let headings = ["job", "status", "created", "ended"];
+                list(jobs, json, "there are no jobs", headings, |job| {
                     let text = Option::unwrap_or_default;
                     [job.job_id, text(job.status), text(job.created_at), text(job.completed_at)]
-                });
-                out(&table(&["job", "status", "created", "ended"], rows))
+                })
             }
             Action::Cancel { job_id, force, reason, json } => {
-                let job = fleet.cancel_job(&job_id, force, reason.as_deref()).await?;
+                let job = fleet.cancel_job(job_id.as_str(), force, reason.as_deref()).await?;
                 tell(format!("{} {job_id}", style::care("cancelled")));
                 if json { json::print(&json!(job)) } else { Ok(()) }
             }
@@ -211,18 +206,8 @@ fn summary(job: &Job) -> String {
 
 /// The states that some execution is in, in the order of life.
 fn counts(executions: &BTreeMap<String, u64>) -> String {
-    let states = [
-        "QUEUED",
-        "IN_PROGRESS",
-        "SUCCEEDED",
-        "FAILED",
-        "TIMED_OUT",
-        "REJECTED",
-        "REMOVED",
-        "CANCELED",
-    ];
-    let some = states.iter().filter_map(|state| {
-        let count = executions.get(*state).filter(|count| **count > 0)?;
+    let some = JobExecutionStatus::ALL.iter().map(|state| state.as_str()).filter_map(|state| {
+        let count = executions.get(state).filter(|count| **count > 0)?;
         Some(format!("{count} {}", state.to_lowercase().replace('_', " ")))
     });
     some.collect::<Vec<_>>().join(", ")

@@ -1,5 +1,6 @@
 //! `iotstack local`: a cloud on this machine.
 
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -28,11 +29,11 @@ pub struct Arguments {
     mqtt_port: u16,
 
     /// Listens on this address; one that is not loopback opens the cloud to the network
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = ip_address)]
     host: IpAddr,
 
     /// A further name of this machine for the broker's certificate; may be given more than once
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = host_name)]
     host_name: Vec<String>,
 
     /// Keeps the state in this folder, through restarts and crashes [default: in memory]
@@ -93,8 +94,9 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
         // Nothing is served, so no port needs to be free.
         (options.http_port, options.mqtt_port, options.state) = (0, 0, None);
     }
-    cloud::block_on_threads(async {
-        let local = iotstack_local::start(options).await?;
+    cloud::block_on_tidily(async {
+        let start = async { Ok(iotstack_local::start(options).await?) };
+        let local = cloud::interruptible(start).await?;
         if arguments.coverage {
             let coverage = local.coverage();
             return if arguments.json { json::print(&coverage) } else { out(&listed(&coverage)) };
@@ -113,7 +115,9 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
         } else {
             greet(&local)?
         }
-        std::future::pending().await
+        cloud::interrupt().await;
+        tell("the local cloud has ended");
+        Ok(())
     })
 }
 
@@ -184,6 +188,24 @@ pub fn factor(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
+fn ip_address(text: &str) -> std::result::Result<IpAddr, String> {
+    text.parse().map_err(|_| "expected an IP address of this machine, such as 127.0.0.1".to_owned())
+}
+
+fn host_name(text: &str) -> std::result::Result<String, String> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let is_name = text.len() <= 253 && text.split('.').all(is_label);
+    match is_name || text.parse::<IpAddr>().is_ok() {
+        true => Ok(text.to_owned()),
+        false => Err("expected a host name such as broker.example, or an IP address".to_owned()),
+    }
+}
+
 fn account(text: &str) -> std::result::Result<String, String> {
     match text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
         true => Ok(text.to_owned()),
@@ -194,8 +216,12 @@ fn account(text: &str) -> std::result::Result<String, String> {
 impl From<iotstack_local::Error> for Error {
     fn from(error: iotstack_local::Error) -> Self {
         match &error {
-            iotstack_local::Error::Listen { .. } => {
-                Error::usage(error.to_string()).hint("name another port, or 0 for any free one")
+            iotstack_local::Error::Listen { source, .. } => {
+                let hint = match source.kind() {
+                    ErrorKind::AddrNotAvailable => "name an address of this machine with --host",
+                    _ => "name another port, or 0 for any free one",
+                };
+                Error::usage(error.to_string()).hint(hint)
             }
             iotstack_local::Error::Store(_) => Error::usage(error.to_string()),
             _ => Error::stack(error.to_string()),

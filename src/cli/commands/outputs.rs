@@ -91,9 +91,9 @@ pub fn write(path: &Path, outputs: &IndexMap<String, Vec<Output>>) -> Result<()>
     })
 }
 
-/// Finds out whether the outputs can be written, before anything is deployed whose
-/// outputs would then be lost.
-pub fn check_writable(path: &Path) -> Result<()> {
+/// Finds out whether a file can be written, before anything is begun whose outputs or
+/// report would then be lost.
+pub fn check_writable(path: &Path, what: &str) -> Result<()> {
     let is_new = !path.exists();
     let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
     if is_new && opened.is_ok() {
@@ -101,7 +101,7 @@ pub fn check_writable(path: &Path) -> Result<()> {
         let _ = std::fs::remove_file(path);
     }
     opened.map(drop).map_err(|error| {
-        Error::usage(format!("cannot write the outputs to {}: {error}", path.display()))
+        Error::usage(format!("cannot write {what} to {}: {error}", path.display()))
     })
 }
 

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use iotstack_local::{Clock, Options};
-use iotstack_protocol::JobSettings;
-use iotstack_sim::{Report, Scenario, Workers};
-use serde_json::{Map, Value, json};
+use iotstack_sim::{Report, Scenario, Target, Workers};
+use serde_json::{Map, Value};
 
 use crate::cli::cloud;
 use crate::cli::context::Context;
@@ -23,7 +22,7 @@ use crate::cli::ui::{self, out, style, tell};
 /// mutual TLS, downloads, verifies, installs, tests itself and reports, and fails where the
 /// scenario says so. Without --env this happens on a cloud that the command starts for it;
 /// with --env against the stack of that environment, after asking, and what was made there
-/// is removed again.
+/// is removed again. A scenario that says nothing about its job leaves that to the stack.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Arguments {
@@ -43,7 +42,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
-    /// Runs the clock of the local cloud so many times faster
+    /// Runs the clock of the local cloud so many times faster; without --env
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = super::local::factor)]
     time_lapse: f64,
 
@@ -79,38 +78,75 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
     };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::usage(format!("cannot read `{}`: {error}", path.display())))?;
-    let mut scenario = Scenario::from_yaml(&text)
-        .map_err(|error| Error::usage(format!("{}: {error}", path.display())))?;
+    let refuse = |error: iotstack_sim::Error| Error::usage(format!("{}: {error}", path.display()));
+    let mut scenario = Scenario::from_yaml(&text).map_err(refuse)?;
+    if let Some(folder) = path.parent() {
+        scenario = scenario.in_folder(folder);
+    }
+    scenario.firmware.check().map_err(refuse)?;
     if let Some(seed) = arguments.seed {
         scenario = scenario.with_seed(seed);
     }
     for path in [&arguments.html, &arguments.junit].into_iter().flatten() {
-        super::outputs::check_writable(path)?;
+        super::outputs::check_writable(path, "the report")?;
     }
-    let report = cloud::block_on_threads(async {
-        match &context.options.env {
-            None => {
-                let workers = workers(&scenario, arguments.workers)?;
-                on_this_machine(&scenario, arguments.time_lapse, &workers, context).await
-            }
-            Some(_) => in_an_account(&scenario, &arguments, context).await,
+    check_options(&arguments, context)?;
+    let workers = workers(&scenario, arguments.workers)?;
+    let report = match &context.options.env {
+        None => {
+            let time_lapse = arguments.time_lapse;
+            let play = on_this_machine(&scenario, time_lapse, &workers, context);
+            cloud::block_on_threads(play)?
         }
-    })?;
-    if let Some(path) = &arguments.html {
+        Some(_) => cloud::block_on_tidily(in_an_account(&scenario, &arguments, &workers, context))?,
+    };
+    let (html, junit) = (arguments.html.as_deref(), arguments.junit.as_deref());
+    conclude(&report, html, junit, arguments.json)
+}
+
+/// Writes and tells what came of a simulation; one that was not passed is an error.
+pub fn conclude(
+    report: &Report,
+    html: Option<&Path>,
+    junit: Option<&Path>,
+    as_json: bool,
+) -> Result<()> {
+    if let Some(path) = html {
         write(path, &report.to_html()?)?;
     }
-    if let Some(path) = &arguments.junit {
+    if let Some(path) = junit {
         write(path, &report.to_junit())?;
     }
-    if arguments.json {
+    if as_json {
         out(&report.to_json()?)?;
     } else {
-        tell_verdicts(&report);
+        tell_verdicts(report);
     }
     if report.is_passed() { Ok(()) } else { Err(Error::told(Kind::Stack)) }
 }
 
-/// Starts a cloud, deploys the stack with the job settings of the scenario, and plays.
+/// Refuses options that say nothing where the simulation is to happen.
+fn check_options(arguments: &Arguments, context: &Context) -> Result<()> {
+    let is_here = context.options.env.is_none();
+    let needs_env =
+        [("--broker", arguments.broker.is_some()), ("--stack", arguments.stack.stack.is_some())];
+    if let Some((option, _)) = needs_env.iter().find(|(_, is_given)| is_here && *is_given) {
+        return Err(Error::usage(format!(
+            "`{option}` is about a cloud that runs already, and without --env one is started"
+        ))
+        .hint("name the environment with --env"));
+    }
+    if !is_here && arguments.time_lapse != 1.0 {
+        return Err(Error::usage(format!(
+            "`--time-lapse {}` is about the cloud that is started without --env",
+            arguments.time_lapse
+        ))
+        .hint("`iotstack local --time-lapse` gives a cloud that runs already another clock"));
+    }
+    Ok(())
+}
+
+/// Starts a cloud, deploys the stack, and plays.
 pub async fn on_this_machine(
     scenario: &Scenario,
     time_lapse: f64,
@@ -123,10 +159,8 @@ pub async fn on_this_machine(
         door: Some(super::local::door()?),
         ..Options::default()
     };
-    let mut parameters = Map::new();
-    parameters.insert("jobs".to_owned(), json!(scenario.job));
     // A job may be asked for while another is being made, and nobody pays for it here.
-    parameters.insert("manager_concurrency".to_owned(), Value::Null);
+    let parameters = Map::from_iter([("manager_concurrency".to_owned(), Value::Null)]);
     let stage = Stage::local(context, options, parameters, &|words| playing.phase(words)).await?;
     let target = stage.target().await?;
     let operator = Operator::alone(&stage.fleet);
@@ -138,12 +172,36 @@ pub async fn on_this_machine(
     Ok(report)
 }
 
-/// Plays against the stack of an account, and takes away what the devices left there.
+/// Plays against the stack of an account, and takes away what the devices left there,
+/// also after an error or Ctrl-C.
 async fn in_an_account(
     scenario: &Scenario,
     arguments: &Arguments,
+    workers: &Workers,
     context: &Context,
 ) -> Result<Report> {
+    let (stage, target, things) =
+        cloud::interruptible(agreed(scenario, arguments, context)).await?;
+    let playing = Arc::new(Playing::new(scenario.devices.len()));
+    let operator = Operator::among_others(&stage.fleet);
+    let play = iotstack_sim::run_with(scenario, target, &operator, playing.clone(), workers);
+    let report = cloud::interruptible(async { Ok(play.await?) }).await;
+    playing.phase("removing what was made");
+    let cleaned = operator.clean_up().await;
+    let dismissed = stage.dismiss(&things).await;
+    playing.end();
+    let report = report?;
+    cleaned?;
+    dismissed?;
+    Ok(report)
+}
+
+/// The stage in an account, and the things that may be made there.
+async fn agreed(
+    scenario: &Scenario,
+    arguments: &Arguments,
+    context: &Context,
+) -> Result<(Stage, Target, Vec<String>)> {
     let broker = match &arguments.broker {
         Some(address) => {
             let read = |path: &PathBuf| {
@@ -179,27 +237,7 @@ async fn in_an_account(
             return Err(refusal());
         }
     }
-    if scenario.job != JobSettings::default() {
-        tell(format!(
-            "{}: jobs of {} follow the settings of that stack, not those of the scenario",
-            style::care("note"),
-            stage.fleet.stack()
-        ));
-    }
-    let playing = Arc::new(Playing::new(scenario.devices.len()));
-    let operator = Operator::among_others(&stage.fleet);
-    let workers = workers(scenario, arguments.workers)?;
-    let report =
-        iotstack_sim::run_with(scenario, target, &operator, playing.clone(), &workers).await;
-    playing.phase("removing what was made");
-    // Also after an error: nobody asked for things that nobody plays with.
-    let cleaned = operator.clean_up().await;
-    let dismissed = stage.dismiss(&things).await;
-    playing.end();
-    let report = report?;
-    cleaned?;
-    dismissed?;
-    Ok(report)
+    Ok((stage, target, things))
 }
 
 /// The processes that a fleet is spread over; this one alone for a small fleet.
@@ -218,7 +256,7 @@ pub fn workers(scenario: &Scenario, asked: Option<u16>) -> Result<Workers> {
 }
 
 /// What was expected and what was found.
-pub fn tell_verdicts(report: &Report) {
+fn tell_verdicts(report: &Report) {
     for verdict in &report.verdicts {
         let mark = if verdict.is_met { style::good("✓") } else { style::bad("✗") };
         tell(format!("{mark} {}: {}", verdict.expectation, verdict.found));

@@ -6,7 +6,28 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::style;
+use serde::Serialize;
+
+use super::{json, out, style, tell};
+use crate::cli::error::Result;
+
+/// Prints a list: as JSON, or as a table for people, who are told in words that it is empty.
+pub fn list<T: Serialize, const COLUMNS: usize>(
+    items: Vec<T>,
+    as_json: bool,
+    empty: &str,
+    headings: [&str; COLUMNS],
+    row: impl Fn(T) -> [String; COLUMNS],
+) -> Result<()> {
+    if as_json {
+        return json::print(&items);
+    }
+    if items.is_empty() {
+        tell(empty);
+        return Ok(());
+    }
+    out(&table(&headings, items.into_iter().map(row)))
+}
 
 /// Lays out rows under headings.
 pub fn table<Row>(headings: &[&str], rows: impl IntoIterator<Item = Row>) -> String

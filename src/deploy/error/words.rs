@@ -81,3 +81,8 @@ pub(super) fn denied(
         (None, None) => format!("{action} is not allowed: {message}"),
     }
 }
+
+pub(super) fn no_firmware(key: &str, version_id: Option<&str>, bucket: &str) -> String {
+    let version = version_id.map(|id| format!(" in version `{id}`")).unwrap_or_default();
+    format!("there is no firmware `{key}`{version} in bucket `{bucket}`")
+}

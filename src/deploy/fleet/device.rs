@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Fleet;
+use super::{Fleet, is_missing};
 use crate::{Error, Result};
 
 /// A thing of the fleet.
@@ -159,22 +159,22 @@ impl Fleet {
                     Error::UnexpectedAnswer { action: "iot:GetThingShadow", missing: "JSON" };
                 serde_json::from_slice(&bytes).map(|value| Some(Shadow(value))).map_err(|_| missing)
             }
-            Err(Error::Service { code, .. }) if code == "ResourceNotFoundException" => Ok(None),
+            Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// The things of the fleet, by name.
     pub async fn devices(&self) -> Result<Vec<Device>> {
-        let mut found = Vec::new();
-        for thing in self.things().await? {
-            let certificates = self.certificates(&thing).await?;
-            let certificates =
-                certificates.iter().filter_map(|arn| arn.rsplit('/').next()).map(str::to_owned);
-            let certificates = certificates.collect();
-            let firmware = self.shadow(&thing, None).await?.and_then(|shadow| shadow.firmware());
-            found.push(Device { firmware, certificates, thing });
-        }
+        let device = |fleet: Fleet, thing: String| async move {
+            let certificates = fleet.certificates(&thing).await?;
+            let certificates = certificates.iter().filter_map(|arn| arn.rsplit('/').next());
+            let certificates = certificates.map(str::to_owned).collect();
+            let firmware = fleet.shadow(&thing, None).await?.and_then(|shadow| shadow.firmware());
+            Ok::<_, Error>(Device { firmware, certificates, thing })
+        };
+        let mut found = self.for_each(self.things().await?, device).await?;
+        found.sort_by(|one: &Device, other| one.thing.cmp(&other.thing));
         Ok(found)
     }
 
@@ -192,9 +192,20 @@ impl Fleet {
         Ok(found)
     }
 
-    /// Takes away the certificates of a thing, in the order that AWS IoT wants,
-    /// and the thing itself if `delete_thing`.
-    pub async fn retire(&self, thing: &str, delete_thing: bool) -> Result<()> {
+    /// Takes away things with their certificates. One that is not there is no failure;
+    /// after a failure the others are taken away all the same.
+    pub async fn retire(&self, things: &[String]) -> Result<()> {
+        let retire = |fleet: Fleet, thing: String| async move {
+            match fleet.retire_one(&thing).await {
+                Err(error) if is_missing(&error) => Ok(()),
+                ended => ended,
+            }
+        };
+        self.for_each(things.iter().cloned(), retire).await.map(drop)
+    }
+
+    /// Takes away a thing, in the order that AWS IoT wants.
+    async fn retire_one(&self, thing: &str) -> Result<()> {
         let iot = &self.sdk.iot;
         for arn in self.certificates(thing).await? {
             let id = arn.rsplit('/').next().unwrap_or_default();
@@ -213,11 +224,8 @@ impl Fleet {
             let request = iot.delete_certificate().certificate_id(id).send().await;
             request.map_err(self.clients.failed("iot:DeleteCertificate"))?;
         }
-        if delete_thing {
-            let request = iot.delete_thing().thing_name(thing).send().await;
-            request.map_err(self.clients.failed("iot:DeleteThing"))?;
-        }
-        Ok(())
+        let request = iot.delete_thing().thing_name(thing).send().await;
+        request.map(drop).map_err(self.clients.failed("iot:DeleteThing"))
     }
 
     async fn certificates(&self, thing: &str) -> Result<Vec<String>> {

@@ -3,6 +3,7 @@
 //! A signature is for one version of one object, and so is everything here:
 //! publishing the same file again makes a new version that is not signed yet.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -123,15 +124,11 @@ impl Fleet {
     /// waits until it has.
     ///
     /// # Errors
-    /// [`Error::SigningFailed`] with Signer's reason.
+    /// [`Error::FirmwareNotFound`] if there is no such object, [`Error::SigningFailed`]
+    /// with Signer's reason.
     pub async fn sign_firmware(&self, key: &str, version_id: Option<&str>) -> Result<Signed> {
         let (bucket, profile) = (self.bucket()?, self.output("SigningProfileName")?);
-        let head = self.sdk.s3.head_object().bucket(bucket).key(key);
-        let head = head.set_version_id(version_id.map(str::to_owned)).send().await;
-        let head = head.map_err(self.clients.failed("s3:HeadObject"))?;
-        let missing = Error::UnexpectedAnswer { action: "s3:HeadObject", missing: "VersionId" };
-        let version_id = head.version_id.ok_or(missing)?;
-
+        let version_id = self.newest_version(bucket, key, version_id).await?;
         let source = S3Source::builder().bucket_name(bucket).key(key).version(&version_id).build();
         let source = source.map_err(|_| incomplete("Source"))?;
         let destination =
@@ -153,6 +150,53 @@ impl Fleet {
             signing_job_id: job_id,
             signature_key,
         })
+    }
+
+    /// Deletes a version of firmware that was signed, and its signature.
+    pub async fn delete_firmware(&self, signed: &Signed) -> Result<()> {
+        let bucket = self.bucket()?;
+        let signature = self.newest_version(bucket, &signed.signature_key, None).await?;
+        for (key, version) in
+            [(&signed.key, &signed.version_id), (&signed.signature_key, &signature)]
+        {
+            let request = self.sdk.s3.delete_object().bucket(bucket).key(key);
+            let answer = request.version_id(version).send().await;
+            answer.map_err(self.clients.failed("s3:DeleteObject"))?;
+        }
+        Ok(())
+    }
+
+    /// The id of a version that is there: this one, or the newest.
+    async fn newest_version(
+        &self,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+    ) -> Result<String> {
+        let not_found = || Error::FirmwareNotFound {
+            key: key.to_owned(),
+            version_id: version_id.map(str::to_owned),
+            bucket: bucket.to_owned(),
+        };
+        // No object has it, and the SDK does not ask for it.
+        if key.is_empty() {
+            return Err(not_found());
+        }
+        let head = self.sdk.s3.head_object().bucket(bucket).key(key);
+        let head = head.set_version_id(version_id.map(str::to_owned)).send().await;
+        let head = head.map_err(self.clients.failed("s3:HeadObject")).map_err(|error| {
+            match &error {
+                // An answer without a body has no better words.
+                Error::Service { code, .. }
+                    if matches!(code.as_str(), "NotFound" | "NoSuchKey" | "NoSuchVersion") =>
+                {
+                    not_found()
+                }
+                _ => error,
+            }
+        })?;
+        let missing = Error::UnexpectedAnswer { action: "s3:HeadObject", missing: "VersionId" };
+        head.version_id.ok_or(missing)
     }
 
     /// The firmware in the bucket, newest first.
@@ -190,11 +234,11 @@ impl Fleet {
     }
 
     /// Keys and versions that the profile of the stack has signed.
-    async fn signed_versions(&self) -> Result<Vec<(String, String)>> {
+    async fn signed_versions(&self) -> Result<HashSet<(String, String)>> {
         let profile = self.output("SigningProfileName")?;
         let jobs = self.sdk.signer.list_signing_jobs().status(SigningStatus::Succeeded);
         let mut pages = jobs.into_paginator().send();
-        let mut found = Vec::new();
+        let mut found = HashSet::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(self.clients.failed("signer:ListSigningJobs"))?;
             for job in page.jobs.unwrap_or_default() {
@@ -202,7 +246,7 @@ impl Fleet {
                     continue;
                 }
                 if let Some(source) = job.source().and_then(|source| source.s3()) {
-                    found.push((source.key().to_owned(), source.version().to_owned()));
+                    found.insert((source.key().to_owned(), source.version().to_owned()));
                 }
             }
         }

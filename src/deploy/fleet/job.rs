@@ -4,16 +4,18 @@
 //! that presigns) and refuses what devices would refuse, so jobs are made and
 //! cancelled by it. Executions are read from AWS IoT itself.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_lambda::primitives::Blob;
+use iotstack_protocol::JobSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 use super::Fleet;
 use crate::{Error, Result};
 
 /// A job to create.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobRequest {
     /// The firmware's version.
     pub firmware_version: String,
@@ -29,6 +31,8 @@ pub struct JobRequest {
     pub target_selection: Option<String>,
     /// What it is for.
     pub description: Option<String>,
+    /// How it is rolled out; as the stack says if nothing is said.
+    pub settings: Option<JobSettings>,
 }
 
 /// A job as the manager tells it.
@@ -81,7 +85,7 @@ impl Fleet {
             Some(group) => group.as_str(),
             None => self.thing_group()?,
         };
-        let body = json!({
+        let mut body = json!({
             "action": "create_job",
             "firmware_version": request.firmware_version,
             "thing_group": group,
@@ -92,6 +96,10 @@ impl Fleet {
             "target_selection": request.target_selection,
             "description": request.description,
         });
+        // Managers of older stacks do not know the field, and refuse it by name.
+        if let Some(settings) = &request.settings {
+            body["job_settings"] = json!(settings);
+        }
         read(self.ask(body).await?)
     }
 
@@ -168,11 +176,15 @@ impl Fleet {
         let group = format!("{}-{suffix}", self.thing_group()?);
         let request = self.sdk.iot.create_thing_group().thing_group_name(&group);
         request.send().await.map_err(self.clients.failed("iot:CreateThingGroup"))?;
-        for thing in things {
-            let request = self.sdk.iot.add_thing_to_thing_group();
-            let request = request.thing_group_name(&group).thing_name(thing).send().await;
-            request.map_err(self.clients.failed("iot:AddThingToThingGroup"))?;
-        }
+        self.for_each(things.iter().cloned(), |fleet, thing| {
+            let request = fleet.sdk.iot.add_thing_to_thing_group();
+            let request = request.thing_group_name(&group).thing_name(thing);
+            async move {
+                let answer = request.send().await;
+                answer.map(drop).map_err(fleet.clients.failed("iot:AddThingToThingGroup"))
+            }
+        })
+        .await?;
         Ok(group)
     }
 

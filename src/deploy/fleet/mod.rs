@@ -15,6 +15,9 @@ pub use firmware::{Firmware, Published, Signed, firmware_key};
 pub use job::{Job, JobExecution, JobRequest, JobSummary};
 
 use std::collections::BTreeMap;
+use std::future::Future;
+
+use tokio::task::JoinSet;
 
 use crate::{Clients, Error, Result, outputs};
 
@@ -107,6 +110,36 @@ impl Fleet {
         self.outputs.get("ProvisioningTemplateName").map(String::as_str)
     }
 
+    /// Works on things a few at a time, and gives what came of each, in any order. After a
+    /// failure it goes on with the others, and gives the first one.
+    async fn for_each<T: Send + 'static, F>(
+        &self,
+        things: impl IntoIterator<Item = String>,
+        work: impl Fn(Fleet, String) -> F,
+    ) -> Result<Vec<T>>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let mut waiting = things.into_iter();
+        let mut running = JoinSet::new();
+        let (mut found, mut failure) = (Vec::new(), None);
+        loop {
+            while running.len() < AT_ONCE
+                && let Some(thing) = waiting.next()
+            {
+                running.spawn(work(self.clone(), thing));
+            }
+            match running.join_next().await {
+                Some(Ok(Ok(one))) => found.push(one),
+                Some(Ok(Err(error))) => failure = failure.or(Some(error)),
+                Some(Err(error)) => {
+                    failure = failure.or(Some(Error::Task { reason: error.to_string() }));
+                }
+                None => return failure.map_or(Ok(found), Err),
+            }
+        }
+    }
+
     fn output(&self, name: &'static str) -> Result<&str> {
         self.outputs
             .get(name)
@@ -114,3 +147,12 @@ impl Fleet {
             .ok_or_else(|| Error::MissingOutput { stack: self.stack.clone(), output: name })
     }
 }
+
+/// Whether AWS IoT does not know what was asked for.
+fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Service { code, .. } if code == "ResourceNotFoundException")
+}
+
+/// How many things are worked on at a time. AWS IoT takes ten certificates a second back,
+/// and each costs half a dozen calls.
+const AT_ONCE: usize = 4;

@@ -92,9 +92,10 @@ impl FirmwareManager {
         target: &str,
         document: &str,
     ) -> Result<(Option<String>, bool), Refusal> {
+        let settings = request.job_settings.as_ref().unwrap_or(&self.settings.jobs);
         let presigned = PresignedUrlConfig::builder()
             .role_arn(&self.settings.presign_role_arn)
-            .expires_in_sec(self.settings.jobs.presigned_url_expires_seconds.into())
+            .expires_in_sec(settings.presigned_url_expires_seconds.into())
             .build();
         let call = self
             .iot
@@ -105,7 +106,7 @@ impl FirmwareManager {
             .set_description(request.description.clone())
             .target_selection(TargetSelection::from(request.target_selection.as_str()))
             .presigned_url_config(presigned);
-        let call = with_settings(call, &self.settings.jobs)?;
+        let call = with_settings(call, settings)?;
         match call.send().await.map_err(failed("CreateJob")) {
             Ok(answer) => Ok((answer.job_arn, true)),
             Err(error) if error.has_code("ResourceAlreadyExistsException") => {

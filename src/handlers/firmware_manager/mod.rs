@@ -6,7 +6,8 @@
 //! value received and what would be accepted.
 //!
 //! It decides nothing about a rollout. How fast, when to stop and how often to
-//! try again comes from the stack's configuration.
+//! try again comes from the stack's configuration, or from a request that says it
+//! for its own job.
 
 mod answer;
 mod create;

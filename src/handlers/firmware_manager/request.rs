@@ -7,7 +7,10 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use iotstack_protocol::{FirmwareVersion, JobId, JobStatus, TargetSelection, ThingGroupName};
+use iotstack_protocol::{
+    FirmwareVersion, JobId, JobSettings, JobStatus, TargetSelection, ThingGroupName,
+};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::answer::Refusal;
@@ -33,6 +36,8 @@ pub(super) struct CreateJob {
     pub(super) job_id: Option<JobId>,
     pub(super) target_selection: TargetSelection,
     pub(super) description: Option<String>,
+    /// How this job is rolled out; as the stack says if absent.
+    pub(super) job_settings: Option<JobSettings>,
 }
 
 /// Cancels a job.
@@ -101,6 +106,7 @@ impl CreateJob {
             "job_id",
             "target_selection",
             "description",
+            "job_settings",
         ])?;
         Ok(CreateJob {
             firmware_version: fields.required("firmware_version")?,
@@ -112,6 +118,7 @@ impl CreateJob {
             job_id: fields.optional("job_id")?,
             target_selection: fields.optional("target_selection")?.unwrap_or_default(),
             description: fields.description("description")?,
+            job_settings: fields.get("job_settings").map(job_settings).transpose()?,
         })
     }
 }
@@ -206,6 +213,13 @@ impl Fields<'_> {
             _ => Ok(text),
         }
     }
+}
+
+fn job_settings(value: &Value) -> Result<JobSettings, Refusal> {
+    let refuse = |reason: String| Refusal::invalid(format!("`job_settings`: {reason}"));
+    let settings = JobSettings::deserialize(value).map_err(|error| refuse(error.to_string()))?;
+    settings.validate().map_err(|error| refuse(error.to_string()))?;
+    Ok(settings)
 }
 
 fn wrong(name: &str, value: &Value, expected: &str) -> Refusal {

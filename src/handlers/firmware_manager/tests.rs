@@ -219,6 +219,30 @@ async fn leaves_out_settings_that_are_switched_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_can_bring_the_settings_of_its_job() {
+    let cloud = ready();
+    let mut event = order();
+    event["job_settings"] = json!({
+        "rollout": { "maximum_per_minute": 7 },
+        "abort": [],
+        "in_progress_timeout_minutes": 5,
+        "retries": [{ "failure_type": "ALL", "number_of_retries": 3 }],
+        "presigned_url_expires_seconds": 60,
+    });
+    let (status, body) = ask(&cloud, event).await;
+    assert_eq!(status, 200, "{body}");
+    let request = cloud.asked("PUT", "/jobs/")[0].json();
+    assert_eq!(request["jobExecutionsRolloutConfig"], json!({ "maximumPerMinute": 7 }));
+    assert_eq!(request.get("abortConfig"), None);
+    assert_eq!(request["timeoutConfig"], json!({ "inProgressTimeoutInMinutes": 5 }));
+    assert_eq!(
+        request["jobExecutionsRetryConfig"],
+        json!({ "criteriaList": [{ "failureType": "ALL", "numberOfRetries": 3 }] })
+    );
+    assert_eq!(request["presignedUrlConfig"]["expiresInSec"], 60);
+}
+
+#[tokio::test(start_paused = true)]
 async fn finds_the_newest_good_signature_on_any_page() {
     let cloud = Cloud::new();
     let other_version =
@@ -477,7 +501,17 @@ async fn names_what_is_wrong_with_the_input() {
             with("targetselection", "SNAPSHOT".into()),
             "field `targetselection` is not known: expected firmware_version, thing_group, \
              s3_bucket, s3_key, s3_version_id, signed_object_key, job_id, target_selection, \
-             description",
+             description, job_settings",
+        ),
+        (
+            with("job_settings", json!({ "rollout": { "maximum_per_minute": 5000 } })),
+            "`job_settings`: job settings are not valid: `rollout.maximum_per_minute` is 5000: \
+             expected 1 to 1000",
+        ),
+        (
+            with("job_settings", json!({ "speed": 1 })),
+            "`job_settings`: unknown field `speed`, expected one of `rollout`, `abort`, \
+             `in_progress_timeout_minutes`, `retries`, `presigned_url_expires_seconds`",
         ),
         (
             json!({ "action": "list_jobs", "max_results": 251 }),

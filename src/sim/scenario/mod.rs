@@ -8,11 +8,11 @@ mod expect;
 mod units;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use iotstack_protocol::{FirmwareVersion, JobSettings};
+use iotstack_protocol::{FirmwareVersion, JobSettings, ThingName};
 use serde::Deserialize;
 
 pub use expect::{Expectation, Facts, Verdict};
@@ -24,7 +24,7 @@ use crate::image::{Behaviour, Recipe};
 use crate::link::{Link, Offline};
 use crate::profile::Profile;
 use crate::{Error, Result};
-use units::{Share, Size, Span};
+use units::{Share, Size, Span, Weight, Whole};
 
 /// A simulation, described.
 #[derive(Debug, Clone)]
@@ -37,8 +37,8 @@ pub struct Scenario {
     pub devices: Vec<DevicePlan>,
     /// What is rolled out.
     pub firmware: Firmware,
-    /// How it is rolled out.
-    pub job: JobSettings,
+    /// How it is rolled out; as the cloud does it by itself if nothing is said.
+    pub job: Option<JobSettings>,
     /// How long everything may take.
     pub timeout: Duration,
     /// What must come of it.
@@ -64,16 +64,15 @@ pub enum FirmwareImage {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a scenario, with `fleet` and `firmware`")]
 struct Written {
     #[serde(default = "unnamed")]
     name: String,
     #[serde(default = "one")]
-    seed: u64,
+    seed: Whole<0, { u64::MAX }>,
     fleet: WrittenFleet,
     firmware: WrittenFirmware,
-    #[serde(default)]
-    job: JobSettings,
+    job: Option<JobSettings>,
     #[serde(default = "ten_minutes")]
     timeout: Span,
     #[serde(default)]
@@ -81,9 +80,9 @@ struct Written {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a fleet, such as `{size: 200}`")]
 struct WrittenFleet {
-    size: usize,
+    size: Whole<1, LARGEST_FLEET>,
     #[serde(default = "number")]
     serials: String,
     #[serde(default)]
@@ -91,10 +90,10 @@ struct WrittenFleet {
 }
 
 #[derive(Deserialize, Clone, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a profile, such as `{name: indoor, share: 90%}`")]
 struct WrittenProfile {
     name: Option<String>,
-    share: Option<f64>,
+    share: Option<Weight>,
     model: Option<String>,
     version: Option<FirmwareVersion>,
     bandwidth: Option<Size>,
@@ -112,18 +111,18 @@ struct WrittenProfile {
     reports_progress: Option<bool>,
     #[serde(default)]
     keeps_session: bool,
-    step_timeout_minutes: Option<u32>,
+    step_timeout_minutes: Option<Whole<1, LONGEST_STEP>>,
 }
 
 #[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a pattern, such as `{every: 10 min, lasts: 30 s}`")]
 struct WrittenOffline {
     every: Span,
     lasts: Span,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "firmware, such as `{version: 1.1.0, size: 64 KiB}`")]
 struct WrittenFirmware {
     version: FirmwareVersion,
     size: Option<Size>,
@@ -131,7 +130,7 @@ struct WrittenFirmware {
     model: Option<String>,
     #[serde(default)]
     behaviour: Behaviour,
-    sequence: Option<u64>,
+    sequence: Option<Whole<0, { u64::MAX }>>,
 }
 
 impl Scenario {
@@ -139,31 +138,34 @@ impl Scenario {
     pub fn from_yaml(text: &str) -> Result<Self> {
         let written: Written =
             serde_yaml::from_str(text).map_err(|error| Error::Scenario(error.to_string()))?;
-        let problem = |what: String| Err(Error::Scenario(what));
-        if written.fleet.size == 0 {
-            return problem("`fleet.size` is 0: expected at least 1".to_owned());
+        check_serials(&written.fleet.serials)?;
+        if written.timeout.0.is_zero() {
+            return Err(Error::Scenario("`timeout` is 0: expected a time above 0".to_owned()));
         }
-        if written.fleet.size > LARGEST_FLEET {
-            let size = written.fleet.size;
-            return problem(format!("`fleet.size` is {size}: expected at most {LARGEST_FLEET}"));
+        if let Some(job) = &written.job {
+            job.validate().map_err(|error| Error::Scenario(format!("`job`: {error}")))?;
         }
-        if !written.fleet.serials.contains("{n}") {
-            let serials = &written.fleet.serials;
-            return problem(format!("`fleet.serials` is `{serials}`: expected `{{n}}` in it"));
-        }
-        written.job.validate().map_err(|error| Error::Scenario(format!("`job`: {error}")))?;
         let expectations =
             written.expect.iter().map(|text| text.parse()).collect::<Result<Vec<_>>>()?;
         let firmware = firmware(&written)?;
         Ok(Scenario {
             devices: devices(&written)?,
             name: written.name,
-            seed: written.seed,
+            seed: written.seed.0,
             firmware,
             job: written.job,
             timeout: written.timeout.0,
             expectations,
         })
+    }
+
+    /// The same scenario with its files looked for in the folder that it lies in.
+    #[must_use]
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        if let FirmwareImage::File(file) = &mut self.firmware.image {
+            *file = folder.join(&*file);
+        }
+        self
     }
 
     /// The same scenario with everything that is left to chance decided anew.
@@ -187,6 +189,22 @@ impl Scenario {
 }
 
 impl Firmware {
+    /// Looks whether the image can be had, before anything is begun.
+    pub fn check(&self) -> Result<()> {
+        let FirmwareImage::File(path) = &self.image else { return Ok(()) };
+        let problem = |what: String| {
+            Err(Error::Scenario(format!("`firmware.file` is `{}`: {what}", path.display())))
+        };
+        match std::fs::File::open(path).and_then(|file| file.metadata()) {
+            Err(error) => problem(format!("it cannot be read: {error}")),
+            Ok(found) if !found.is_file() => problem("expected a file".to_owned()),
+            Ok(found) if !(1..=LARGEST_IMAGE).contains(&found.len()) => {
+                problem(format!("it has {} bytes: expected 1 to {LARGEST_IMAGE}", found.len()))
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+
     /// The bytes of the image.
     pub fn bytes(&self) -> Result<bytes::Bytes> {
         match &self.image {
@@ -206,10 +224,15 @@ fn firmware(written: &Written) -> Result<Firmware> {
             return Err(Error::Scenario(what.to_owned()));
         }
         Some(file) => FirmwareImage::File(file.clone()),
+        None if given.size.is_some_and(|size| size.0 > LARGEST_IMAGE) => {
+            let size = given.size.map_or(0, |size| size.0);
+            let what = format!("`firmware.size` is {size}: expected at most {LARGEST_IMAGE} bytes");
+            return Err(Error::Scenario(what));
+        }
         None => FirmwareImage::Made(Recipe {
             model: given.model.clone(),
-            seed: written.seed,
-            sequence: given.sequence,
+            seed: written.seed.0,
+            sequence: given.sequence.map(|sequence| sequence.0),
             behaviour: given.behaviour,
             ..Recipe::new(
                 given.version.as_str(),
@@ -228,21 +251,21 @@ fn devices(written: &Written) -> Result<Vec<DevicePlan>> {
         [] => &default[..],
         given => given,
     };
-    let shares: Vec<f64> = given.iter().map(|profile| profile.share.unwrap_or(1.0)).collect();
-    if let Some(share) = shares.iter().find(|share| !share.is_finite() || **share < 0.0) {
-        let what = format!("`fleet.profiles` has the share {share}: expected a number from 0 on");
-        return Err(Error::Scenario(what));
-    }
+    let shares: Vec<f64> =
+        given.iter().map(|profile| profile.share.map_or(1.0, |share| share.0)).collect();
     let total: f64 = shares.iter().sum();
     if total <= 0.0 {
         let what = "`fleet.profiles` has no share above 0: expected one at least";
         return Err(Error::Scenario(what.to_owned()));
     }
-    let profiles: Vec<Arc<Profile>> =
-        given.iter().enumerate().map(|(index, given)| Arc::new(profile(index, given))).collect();
+    let profiles = given.iter().enumerate();
+    let profiles: Vec<Arc<Profile>> = profiles
+        .map(|(index, given)| profile(index, given).map(Arc::new))
+        .collect::<Result<_>>()?;
+    let size = written.fleet.size.0 as usize;
     let mut dealt = vec![0_usize; given.len()];
-    let mut devices = Vec::with_capacity(written.fleet.size);
-    for number in 0..written.fleet.size {
+    let mut devices = Vec::with_capacity(size);
+    for number in 0..size {
         // The profile that is furthest behind its share is next.
         let debt = |index: usize| shares[index] / total * (number + 1) as f64 - dealt[index] as f64;
         let index = (0..given.len())
@@ -250,7 +273,7 @@ fn devices(written: &Written) -> Result<Vec<DevicePlan>> {
             .unwrap_or(0);
         let faults = &given[index].faults;
         let rate = given[index].fault_rate.map_or(1.0, |rate| rate.0);
-        let has_fault = Dice::new(written.seed).of(number as u64).on("has fault").happens(rate);
+        let has_fault = Dice::new(written.seed.0).of(number as u64).on("has fault").happens(rate);
         let fault = (!faults.is_empty() && has_fault).then(|| faults[dealt[index] % faults.len()]);
         dealt[index] += 1;
         devices.push(DevicePlan {
@@ -262,9 +285,38 @@ fn devices(written: &Written) -> Result<Vec<DevicePlan>> {
     Ok(devices)
 }
 
-fn profile(index: usize, given: &WrittenProfile) -> Profile {
+/// A serial number ends the name of a thing, which AWS IoT is particular about.
+fn check_serials(serials: &str) -> Result<()> {
+    let problem = |what: &str| {
+        Err(Error::Scenario(format!("`fleet.serials` is `{serials}`: expected {what}")))
+    };
+    if !serials.contains("{n}") {
+        return problem("`{n}` in it");
+    }
+    let longest = serials.replace("{n}", &LARGEST_FLEET.to_string());
+    if longest.len() > LONGEST_SERIAL || longest.parse::<ThingName>().is_err() {
+        return problem(&format!(
+            "`{{n}}` and at most {LONGEST_SERIAL} of the characters a-z, A-Z, 0-9, `:`, `_` and `-`"
+        ));
+    }
+    Ok(())
+}
+
+fn profile(index: usize, given: &WrittenProfile) -> Result<Profile> {
     let default = Profile::default();
-    Profile {
+    let problem = |what: String| Err(Error::Scenario(format!("`fleet.profiles[{index}].{what}")));
+    if let Some(WrittenOffline { every, lasts }) = &given.offline
+        && (every.0.is_zero() || lasts.0.is_zero())
+    {
+        return problem("offline` has a time of 0: expected times above 0".to_owned());
+    }
+    let slot_size = given.slot_size.map_or(default.slot_size, |size| size.0);
+    if !(SMALLEST_SLOT..=LARGEST_IMAGE).contains(&slot_size) {
+        return problem(format!(
+            "slot_size` is {slot_size}: expected {SMALLEST_SLOT} to {LARGEST_IMAGE} bytes"
+        ));
+    }
+    Ok(Profile {
         name: given.name.clone().unwrap_or_else(|| match index {
             0 => default.name.clone(),
             _ => format!("profile-{}", index + 1),
@@ -282,20 +334,21 @@ fn profile(index: usize, given: &WrittenProfile) -> Profile {
         failure_rate: given.failure_rate.map_or(0.0, |rate| rate.0),
         crash_rate: given.crash_rate.map_or(0.0, |rate| rate.0),
         telemetry: given.telemetry.map(|every| every.0.max(Duration::from_millis(10))),
-        slot_size: given.slot_size.map_or(default.slot_size, |size| size.0),
+        slot_size,
         same_version_is_success: given.same_version_is_success,
         reports_progress: given.reports_progress.unwrap_or(default.reports_progress),
         keeps_session: given.keeps_session,
-        step_timeout_minutes: given.step_timeout_minutes,
-    }
+        // At most 10,080.
+        step_timeout_minutes: given.step_timeout_minutes.map(|minutes| minutes.0 as u32),
+    })
 }
 
 fn unnamed() -> String {
     "simulation".to_owned()
 }
 
-fn one() -> u64 {
-    1
+fn one() -> Whole<0, { u64::MAX }> {
+    Whole(1)
 }
 
 fn number() -> String {
@@ -307,7 +360,19 @@ fn ten_minutes() -> Span {
 }
 
 /// More devices than anybody has addresses for on one machine.
-const LARGEST_FLEET: usize = 1_000_000;
+const LARGEST_FLEET: u64 = 1_000_000;
+
+/// An image is in memory as a whole: 1 GiB.
+const LARGEST_IMAGE: u64 = 1 << 30;
+
+/// Enough for the image that a device comes with, whatever its model is called.
+const SMALLEST_SLOT: u64 = 8192;
+
+/// The name of a thing has 128 characters, and the fleet's name is among them.
+const LONGEST_SERIAL: usize = 80;
+
+/// The longest step timeout that AWS IoT takes, in minutes.
+const LONGEST_STEP: u64 = 10_080;
 
 #[cfg(test)]
 mod tests;

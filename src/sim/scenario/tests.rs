@@ -43,7 +43,7 @@ fn deals_profiles_and_faults_out_in_turn() {
     assert_eq!((indoor.name.as_str(), indoor.model.as_str()), ("indoor", "lamp"));
     assert_eq!(indoor.link.bytes_per_second, Some(262_144));
     assert_eq!(indoor.crash_rate, 0.01);
-    assert_eq!(scenario.job.rollout.maximum_per_minute, 50);
+    assert_eq!(scenario.job.unwrap().rollout.maximum_per_minute, 50);
     assert_eq!(scenario.timeout, Duration::from_secs(120));
     assert_eq!(scenario.expectations.len(), 2);
     let again = Scenario::from_yaml(CANARY).unwrap();
@@ -58,6 +58,7 @@ fn needs_little() {
     assert_eq!(scenario.devices.len(), 1);
     assert_eq!(scenario.devices[0].serial, "1");
     assert_eq!(scenario.name, "simulation");
+    assert_eq!(scenario.job, None);
     assert!(scenario.firmware.bytes().unwrap().len() > 60_000);
 }
 
@@ -74,10 +75,104 @@ fn names_the_place_the_value_and_what_is_accepted() {
     let message = error(&CANARY.replace("A1", "A99"));
     assert!(message.contains("`A99` is not known: expected one of A1, "), "{message}");
     let message = error(&CANARY.replace("size: 10", "size: 0"));
-    assert_eq!(message, "scenario is not valid: `fleet.size` is 0: expected at least 1");
+    assert!(
+        message.contains(
+            "fleet.size: invalid value: integer `0`, expected a whole number from 1 to 1000000"
+        ),
+        "{message}"
+    );
     let message = error(&CANARY.replace("maximum_per_minute: 50", "maximum_per_minute: 5000"));
     assert!(message.contains("`rollout.maximum_per_minute` is 5000: expected"), "{message}");
     let message = error(&CANARY.replace("succeeded >= 80%", "succeeds always"));
     assert!(message.starts_with("expectation `succeeds always` is not valid: "), "{message}");
     assert!(error("fleet: [").starts_with("scenario is not valid: "));
+}
+
+#[test]
+fn refuses_what_no_run_could_live_with_before_it_begins() {
+    let firmware = "firmware: {version: 1.1.0}";
+    let fleet = "fleet: {size: 1}";
+    for (text, words) in [
+        ("5", "expected a scenario, with `fleet` and `firmware`"),
+        ("fleet: 5", "expected a fleet, such as `{size: 200}`"),
+        (
+            &format!("fleet: {{size: many}}\n{firmware}"),
+            "expected a whole number from 1 to 1000000",
+        ),
+        (
+            &format!("fleet: {{size: 1, serials: x}}\n{firmware}"),
+            "`fleet.serials` is `x`: expected `{n}` in it",
+        ),
+        (
+            &format!("fleet: {{size: 1, serials: 'a b {{n}}'}}\n{firmware}"),
+            "`fleet.serials` is `a b {n}`: expected `{n}` and at most 80 of the characters",
+        ),
+        (
+            &format!("fleet: {{size: 1, profiles: [{{share: -1}}]}}\n{firmware}"),
+            "profiles[0].share: `-1` is not valid: expected a share beside the others",
+        ),
+        (
+            &format!("fleet: {{size: 1, profiles: [{{share: 0}}]}}\n{firmware}"),
+            "`fleet.profiles` has no share above 0",
+        ),
+        (
+            &format!("fleet: {{size: 1, profiles: [5]}}\n{firmware}"),
+            "expected a profile, such as `{name: indoor, share: 90%}`",
+        ),
+        (
+            &format!("fleet: {{size: 1, profiles: [{{}}, {{slot_size: 1}}]}}\n{firmware}"),
+            "`fleet.profiles[1].slot_size` is 1: expected 8192 to 1073741824 bytes",
+        ),
+        (
+            &format!(
+                "fleet: {{size: 1, profiles: [{{offline: {{every: 0, lasts: 1}}}}]}}\n{firmware}"
+            ),
+            "`fleet.profiles[0].offline` has a time of 0",
+        ),
+        (
+            &format!("fleet: {{size: 1, profiles: [{{step_timeout_minutes: 0}}]}}\n{firmware}"),
+            "expected a whole number from 1 to 10080",
+        ),
+        (&format!("{fleet}\n{firmware}\ntimeout: 0"), "`timeout` is 0: expected a time above 0"),
+        (&format!("{fleet}\n{firmware}\nseed: -1"), "expected a whole number from 0 on"),
+        (
+            &format!("{fleet}\nfirmware: {{version: 1.1.0, size: 900 GB}}"),
+            "`firmware.size` is 900000000000: expected at most 1073741824 bytes",
+        ),
+        (
+            &format!("{fleet}\nfirmware: 1.1.0"),
+            "expected firmware, such as `{version: 1.1.0, size: 64 KiB}`",
+        ),
+    ] {
+        let message = error(text);
+        assert!(message.contains(words), "{text}:\n{message}");
+    }
+}
+
+#[test]
+fn a_file_lies_beside_its_scenario() {
+    let text = "fleet: {size: 1}\nfirmware: {version: 2.0.0, file: pump.bin}\n";
+    let scenario = Scenario::from_yaml(text).unwrap().in_folder(Path::new("scenarios"));
+    let FirmwareImage::File(file) = &scenario.firmware.image else { panic!("{scenario:?}") };
+    assert_eq!(file, Path::new("scenarios/pump.bin"));
+}
+
+#[test]
+fn a_file_that_cannot_be_rolled_out_is_refused_before_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("empty.bin"), "").unwrap();
+    std::fs::write(folder.path().join("good.bin"), "image").unwrap();
+    let check = |file: &str| {
+        let text = format!("fleet: {{size: 1}}\nfirmware: {{version: 2.0.0, file: {file}}}\n");
+        Scenario::from_yaml(&text).unwrap().in_folder(folder.path()).firmware.check()
+    };
+    check("good.bin").unwrap();
+    for (file, words) in [
+        ("nothing.bin", "nothing.bin`: it cannot be read: No such file"),
+        ("empty.bin", "empty.bin`: it has 0 bytes: expected 1 to 1073741824"),
+        (".", "`: expected a file"),
+    ] {
+        let message = check(file).unwrap_err().to_string();
+        assert!(message.contains("`firmware.file` is `") && message.contains(words), "{message}");
+    }
 }

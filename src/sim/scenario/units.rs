@@ -1,7 +1,7 @@
 //! Sizes, times and shares as people write them in a scenario.
 //!
 //! `64 KiB`, `256 KB/s`, `1.5 min`, `2%`. Each has one reader that says what it would
-//! accept; a bare number is bytes, seconds or a fraction.
+//! accept; a bare number is bytes, seconds or a fraction. Whole numbers know their range.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,9 +21,18 @@ pub(super) struct Span(pub Duration);
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Share(pub f64);
 
+/// How much of something there is beside the others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Weight(pub f64);
+
+/// A whole number in a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whole<const FROM: u64, const TO: u64>(pub u64);
+
 const SIZES: &str = "a size such as 4096, 64 KiB or 2 MB, with /s for a bandwidth";
 const SPANS: &str = "a time such as 250 ms, 30 s, 5 min or 1 h";
 const SHARES: &str = "a share such as 2% or 0.02, from 0 to 1";
+const WEIGHTS: &str = "a share beside the others, such as 90% or 0.9, from 0 on";
 
 /// Reads a time.
 pub(crate) fn span(text: &str) -> Option<Duration> {
@@ -40,14 +49,17 @@ pub(crate) fn span(text: &str) -> Option<Duration> {
 }
 
 /// Reads a share; above 1 it is none.
-pub(crate) fn share(text: &str) -> Option<f64> {
+fn share(text: &str) -> Option<f64> {
+    weight(text).filter(|share| *share <= 1.0)
+}
+
+fn weight(text: &str) -> Option<f64> {
     let (number, unit) = split(text)?;
-    let share = match unit {
-        "%" => number / 100.0,
-        "" => number,
-        _ => return None,
-    };
-    (0.0..=1.0).contains(&share).then_some(share)
+    match unit {
+        "%" => Some(number / 100.0),
+        "" => Some(number),
+        _ => None,
+    }
 }
 
 fn size(text: &str) -> Option<u64> {
@@ -98,6 +110,10 @@ macro_rules! readable {
                         self.visit_str(&number.to_string())
                     }
 
+                    fn visit_i64<E: de::Error>(self, number: i64) -> Result<$type, E> {
+                        self.visit_str(&number.to_string())
+                    }
+
                     fn visit_f64<E: de::Error>(self, number: f64) -> Result<$type, E> {
                         self.visit_str(&number.to_string())
                     }
@@ -111,6 +127,31 @@ macro_rules! readable {
 readable!(Size, SIZES, |text| size(text).map(Size));
 readable!(Span, SPANS, |text| span(text).map(Span));
 readable!(Share, SHARES, |text| share(text).map(Share));
+readable!(Weight, WEIGHTS, |text| weight(text).map(Weight));
+
+impl<'de, const FROM: u64, const TO: u64> Deserialize<'de> for Whole<FROM, TO> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read<const FROM: u64, const TO: u64>;
+        impl<const FROM: u64, const TO: u64> Visitor<'_> for Read<FROM, TO> {
+            type Value = Whole<FROM, TO>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match TO {
+                    u64::MAX => write!(f, "a whole number from {FROM} on"),
+                    _ => write!(f, "a whole number from {FROM} to {TO}"),
+                }
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+                match (FROM..=TO).contains(&number) {
+                    true => Ok(Whole(number)),
+                    false => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Read::<FROM, TO>)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -139,8 +180,19 @@ mod tests {
         for text in ["-1 s", "soon", "1 fortnight"] {
             assert!(serde_yaml::from_str::<Span>(text).is_err(), "{text}");
         }
-        for text in ["130%", "2", "lots"] {
+        for text in ["130%", "2", "lots", "-1"] {
             assert!(serde_yaml::from_str::<Share>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_know_their_range() {
+        type Few = Whole<1, 20>;
+        assert_eq!(serde_yaml::from_str::<Few>("20").unwrap(), Whole(20));
+        for text in ["0", "21", "-1", "1.5", "many"] {
+            let error = serde_yaml::from_str::<Few>(text).unwrap_err().to_string();
+            assert!(error.contains("expected a whole number from 1 to 20"), "{error}");
+            assert!(error.contains(text), "{error}");
         }
     }
 }

@@ -32,17 +32,8 @@ impl iotstack_sim::Cloud for Operator {
             }
             let count = |status: &str| counts.get(status).copied().unwrap_or_default();
             let is_over = counts.keys().all(|status| is_terminal(status));
-            Ok(JobView {
-                status: if is_over { JobStatus::Completed } else { JobStatus::InProgress },
-                queued: count("QUEUED"),
-                in_progress: count("IN_PROGRESS"),
-                succeeded: count("SUCCEEDED"),
-                failed: count("FAILED"),
-                rejected: count("REJECTED"),
-                timed_out: count("TIMED_OUT"),
-                canceled: count("CANCELED"),
-                removed: 0,
-            })
+            let status = if is_over { JobStatus::Completed } else { JobStatus::InProgress };
+            Ok(JobView::new(status, |state| count(state.as_str())))
         })
     }
 
