@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use iotstack_local_kernel::policy::{Context, Policy, Question, Verdict};
 use iotstack_local_kernel::ports::{Credentials, Identity, SessionKeys};
 use iotstack_local_kernel::{Caller, Clock, Cloud, Fault, StoreError, Timestamp, id};
 use serde::{Deserialize, Serialize};
 
 use crate::RootKey;
 use crate::iam::{Entity, Iam, Kind};
-use crate::policy::{Context, Policy, Question, Verdict};
 use crate::records::Records;
 
 /// All keys of the cloud.

@@ -13,7 +13,6 @@ mod acm;
 mod credentials;
 mod iam;
 mod kms;
-mod policy;
 mod records;
 mod secrets;
 mod signer;

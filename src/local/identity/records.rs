@@ -5,9 +5,9 @@
 //! have touched nothing, so it checks before it puts.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
-use iotstack_local_kernel::{Batch, BoxFuture, Call, Commit, Fault, Reply, Store, StoreError};
+use iotstack_local_kernel::{Batch, Commit, Fault, Reply, Store, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -86,23 +86,3 @@ impl<T: Serialize> Change<'_, T> {
 
 /// What an operation answers, and when its change is stored.
 pub(crate) type Written = Result<(Reply, Commit), Fault>;
-
-/// An operation that changes something: it answers when the change is stored.
-pub(crate) fn stored<S: Send + Sync + 'static>(
-    run: fn(&S, &Call) -> Written,
-) -> impl Fn(Arc<S>, Call) -> BoxFuture<'static, Result<Reply, Fault>> + Send + Sync + 'static {
-    move |service, call| {
-        Box::pin(async move {
-            let (reply, commit) = run(&service, &call)?;
-            commit.stored().await?;
-            Ok(reply)
-        })
-    }
-}
-
-/// An operation that only reads.
-pub(crate) fn read<S: Send + Sync + 'static>(
-    run: fn(&S, &Call) -> Result<Reply, Fault>,
-) -> impl Fn(&S, Call) -> Result<Reply, Fault> + Send + Sync + 'static {
-    move |service, call| run(service, &call)
-}

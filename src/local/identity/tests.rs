@@ -1,5 +1,7 @@
 //! What holds for all services of this crate: no input makes them panic, and no
 //! refusal repeats a secret.
+//!
+//! What each service does is tested in its own folder.
 
 use iotstack_local_kernel::testing;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,7 @@
 //! Small things that the JSON services of this crate share on the wire.
+//!
+//! Bytes in base64, moments as numbers, and tags with their rules. What all local
+//! services share is in the kernel.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,14 @@
 //! The cloud as its services see it.
+//!
+//! One value holds all that is shared, so that a service is installed with it
+//! alone. The cloud owns its services; whoever of them needs it later keeps a
+//! [`Weak`] reference, or neither would ever end.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 
 use crate::ports::Ports;
-use crate::{Account, Bus, Clock, ResourceHandler, Services, Store};
+use crate::{Account, Bus, Clock, Fault, ResourceHandler, Services, Store};
 
 /// What every service is handed at start.
 pub struct Cloud {
@@ -48,6 +52,14 @@ impl Cloud {
             doubled: Mutex::default(),
             addresses: OnceLock::new(),
         })
+    }
+
+    /// The cloud behind a reference that does not keep it.
+    ///
+    /// # Errors
+    /// An internal fault if the cloud is gone already.
+    pub fn held(cloud: &Weak<Self>) -> Result<Arc<Self>, Fault> {
+        cloud.upgrade().ok_or_else(|| Fault::internal("the local cloud is shutting down"))
     }
 
     /// Adds a handler of a resource type. Two handlers of one type are a fault

@@ -1,4 +1,7 @@
 //! Ids as AWS makes them: random, and never reused.
+//!
+//! Ids of jobs and things that tests compare are given by the tests, so there is
+//! no seed here.
 
 use rand::Rng;
 

@@ -35,6 +35,7 @@ pub mod id;
 pub mod loose;
 pub mod message;
 pub mod page;
+pub mod policy;
 pub mod ports;
 pub mod resource;
 pub mod service;

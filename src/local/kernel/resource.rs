@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{BoxFuture, Fault, id};
+use crate::{BoxFuture, Fault, id, loose};
 
 /// Makes, changes and removes resources of one type.
 pub trait ResourceHandler: Send + Sync {
@@ -68,6 +68,19 @@ impl ResourceRequest {
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ResourceFault> {
         serde_json::from_value(self.properties.clone())
             .map_err(|error| ResourceFault::failed("InvalidRequest", error.to_string()))
+    }
+
+    /// The tags of the stack, and over them those of the property `Tags`, which
+    /// is a list of pairs or a map.
+    ///
+    /// # Errors
+    /// [`Fault::invalid_input`] if `Tags` is something else.
+    pub fn tags(&self) -> Result<BTreeMap<String, String>, Fault> {
+        let mut tags = self.stack_tags.clone();
+        if let Value::Object(members) = &self.properties {
+            tags.extend(loose::pairs(members, "Tags", ("Key", "Value"))?);
+        }
+        Ok(tags)
     }
 
     /// A name as CloudFormation makes one for a resource without a name of its

@@ -1,4 +1,7 @@
 //! For the tests of services: a cloud in memory with a clock stepped by hand.
+//!
+//! It has no services and no ports; a test installs what it needs. It is no
+//! substitute for tests over the wire, which the gateway has.
 
 use std::sync::Arc;
 

@@ -1,4 +1,7 @@
 //! What a certificate says about itself.
+//!
+//! It is read once, when it is imported, and kept in ACM's words. Its chain is
+//! kept and not verified, as ACM takes certificates of any issuer.
 
 use iotstack_local_kernel::{Fault, Timestamp};
 use p256::pkcs8::{DecodePrivateKey, EncodePublicKey};

@@ -15,14 +15,15 @@ pub(crate) mod tests;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use iotstack_local_kernel::page::Paging;
 use iotstack_local_kernel::ports::{CertificateMaterial, Certificates};
 use iotstack_local_kernel::{
     Account, Call, Clock, Cloud, Fault, Operation, Operations, Protocol, Reply, Service,
-    StoreError, id, loose, page,
+    StoreError, id, loose,
 };
 use serde_json::{Value, json};
 
-use crate::records::{Records, Written, read, stored};
+use crate::records::{Records, Written};
 use crate::wire::{Tags, add_tags, bytes, moment, tag_list};
 pub(crate) use certificate::Certificate;
 use certificate::Facts;
@@ -60,7 +61,7 @@ impl Acm {
         Ok(self.named(arn)?.facts)
     }
 
-    fn import(&self, call: &Call) -> Written {
+    fn import(&self, call: Call) -> Written {
         let input = &call.input;
         let pem = |member: &str| -> Result<Option<String>, Fault> {
             let Some(bytes) = bytes(input, member)? else { return Ok(None) };
@@ -116,8 +117,8 @@ impl Acm {
         Ok((json!({"CertificateArn": arn}).into(), commit))
     }
 
-    fn describe(&self, call: &Call) -> Result<Reply, Fault> {
-        let certificate = self.called(call)?;
+    fn describe(&self, call: Call) -> Result<Reply, Fault> {
+        let certificate = self.called(&call)?;
         let users = self.users_of(&certificate.arn);
         let status = certificate.facts.status(self.clock.now());
         let mut shown = certificate.described(status);
@@ -125,8 +126,8 @@ impl Acm {
         Ok(json!({"Certificate": shown}).into())
     }
 
-    fn get(&self, call: &Call) -> Result<Reply, Fault> {
-        let certificate = self.called(call)?;
+    fn get(&self, call: Call) -> Result<Reply, Fault> {
+        let certificate = self.called(&call)?;
         let mut shown = json!({"Certificate": certificate.pem});
         if let Some(chain) = certificate.chain {
             shown["CertificateChain"] = json!(chain);
@@ -134,7 +135,7 @@ impl Acm {
         Ok(shown.into())
     }
 
-    fn list(&self, call: &Call) -> Result<Reply, Fault> {
+    fn list(&self, call: Call) -> Result<Reply, Fault> {
         let input = &call.input;
         let includes = loose::object(input, "Includes")?;
         let mut key_types = loose::texts(&includes, "keyTypes")?;
@@ -157,11 +158,7 @@ impl Acm {
                 && has(&extended, &facts.extended_names())
                 && has(&statuses, &[facts.status(now).to_owned()])
         });
-        let limit = loose::integer(input, "MaxItems")?.unwrap_or(1000).clamp(1, 1000);
-        let token = loose::text(input, "NextToken")?;
-        let limit = usize::try_from(limit).unwrap_or(1000);
-        let key = |certificate: &Certificate| certificate.arn.clone();
-        let (items, next) = page::page(all, key, token.as_deref(), limit)?;
+        let (items, next) = PAGING.cut(input, all, |certificate| certificate.arn.clone())?;
         let list: Vec<Value> = items
             .iter()
             .map(|certificate| {
@@ -176,8 +173,8 @@ impl Acm {
         Ok(reply.into())
     }
 
-    fn delete(&self, call: &Call) -> Written {
-        let arn = self.called(call)?.arn;
+    fn delete(&self, call: Call) -> Written {
+        let arn = self.called(&call)?.arn;
         let users = self.users_of(&arn);
         if !users.is_empty() {
             let reason = format!("the certificate {arn} is used by {}", users.join(", "));
@@ -189,15 +186,15 @@ impl Acm {
         Ok((Reply::empty(), commit))
     }
 
-    fn add_tags(&self, call: &Call) -> Written {
+    fn add_tags(&self, call: Call) -> Written {
         let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?;
-        self.tag(call, |kept| add_tags(kept, tags))
+        self.tag(&call, |kept| add_tags(kept, tags))
     }
 
-    fn remove_tags(&self, call: &Call) -> Written {
+    fn remove_tags(&self, call: Call) -> Written {
         let tags: BTreeMap<String, String> =
             loose::pairs(&call.input, "Tags", ("Key", "Value"))?.into_iter().collect();
-        self.tag(call, |kept| {
+        self.tag(&call, |kept| {
             // A tag that is named with its value goes only if it has that value.
             kept.retain(|key, value| match tags.get(key) {
                 Some(wanted) => !wanted.is_empty() && wanted != value,
@@ -207,8 +204,8 @@ impl Acm {
         })
     }
 
-    fn list_tags(&self, call: &Call) -> Result<Reply, Fault> {
-        let certificate = self.called(call)?;
+    fn list_tags(&self, call: Call) -> Result<Reply, Fault> {
+        let certificate = self.called(&call)?;
         Ok(json!({"Tags": tag_list(&certificate.tags, ("Key", "Value"))}).into())
     }
 
@@ -261,14 +258,14 @@ impl Service for Acm {
 
     fn operations(self: Arc<Self>) -> Vec<Operation> {
         Operations::of(self)
-            .named_async("ImportCertificate", stored(Acm::import))
-            .named("DescribeCertificate", read(Acm::describe))
-            .named("GetCertificate", read(Acm::get))
-            .named("ListCertificates", read(Acm::list))
-            .named_async("DeleteCertificate", stored(Acm::delete))
-            .named_async("AddTagsToCertificate", stored(Acm::add_tags))
-            .named_async("RemoveTagsFromCertificate", stored(Acm::remove_tags))
-            .named("ListTagsForCertificate", read(Acm::list_tags))
+            .named_stored("ImportCertificate", Acm::import)
+            .named("DescribeCertificate", Acm::describe)
+            .named("GetCertificate", Acm::get)
+            .named("ListCertificates", Acm::list)
+            .named_stored("DeleteCertificate", Acm::delete)
+            .named_stored("AddTagsToCertificate", Acm::add_tags)
+            .named_stored("RemoveTagsFromCertificate", Acm::remove_tags)
+            .named("ListTagsForCertificate", Acm::list_tags)
             .list()
     }
 
@@ -294,3 +291,5 @@ fn missing_arn(arn: &str) -> Fault {
 fn at(time: iotstack_local_kernel::Timestamp) -> Value {
     moment(time)
 }
+
+const PAGING: Paging = Paging { limit: "MaxItems", token: "NextToken", default: 1000, most: 1000 };

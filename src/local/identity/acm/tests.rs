@@ -1,4 +1,7 @@
 //! ACM as clients use it.
+//!
+//! Certificates are made by the tests, on P-256 as Signer needs them; nothing
+//! here issues one.
 
 use std::sync::Arc;
 

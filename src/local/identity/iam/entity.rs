@@ -1,4 +1,7 @@
 //! Roles and users: the record, and how the API shows it.
+//!
+//! One record serves both kinds, as all but the trust policy is the same. Groups
+//! are not offered.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,7 @@
 //! Access keys of users.
+//!
+//! Two per user, as on AWS; one that is switched off signs nothing. A secret is
+//! shown once, when its key is made.
 
 use iotstack_local_kernel::{Call, Caller, Fault, Reply, Timestamp, id, loose};
 use serde::{Deserialize, Serialize};
@@ -25,8 +28,8 @@ impl std::fmt::Debug for AccessKey {
 }
 
 impl Iam {
-    pub(super) fn create_key(&self, call: &Call) -> Written {
-        let user = self.user_of(call)?;
+    pub(super) fn create_key(&self, call: Call) -> Written {
+        let user = self.user_of(&call)?;
         let (key, commit) = self.keys.change(|keys| {
             if keys.values().filter(|key| key.user == user).count() >= 2 {
                 let reason = format!("the user `{user}` has two access keys already");
@@ -52,8 +55,8 @@ impl Iam {
         Ok((json!({"AccessKey": shown}).into(), commit))
     }
 
-    pub(super) fn list_keys(&self, call: &Call) -> Result<Reply, Fault> {
-        let user = self.user_of(call)?;
+    pub(super) fn list_keys(&self, call: Call) -> Result<Reply, Fault> {
+        let user = self.user_of(&call)?;
         let mut keys = self.keys.all();
         keys.retain(|key| key.user == user);
         let shown = |key: &AccessKey| {
@@ -67,7 +70,7 @@ impl Iam {
         paged(&call.input, "AccessKeyMetadata", keys, |key| key.id.clone(), shown)
     }
 
-    pub(super) fn update_key(&self, call: &Call) -> Written {
+    pub(super) fn update_key(&self, call: Call) -> Written {
         let id = loose::required(&call.input, "AccessKeyId")?;
         let active = match loose::required(&call.input, "Status")?.as_str() {
             "Active" => true,
@@ -86,7 +89,7 @@ impl Iam {
         Ok((Reply::empty(), commit))
     }
 
-    pub(super) fn delete_key(&self, call: &Call) -> Written {
+    pub(super) fn delete_key(&self, call: Call) -> Written {
         let id = loose::required(&call.input, "AccessKeyId")?;
         let ((), commit) = self
             .keys

@@ -1,15 +1,19 @@
 //! Managed policies of the account, with their versions.
+//!
+//! A document is read before it is kept, so that only policies that can be asked
+//! are attached. Those of AWS are in [`super::aws_policies`] and cannot be changed.
 
 use std::collections::BTreeMap;
 
+use iotstack_local_kernel::policy::Policy;
 use iotstack_local_kernel::{Call, Commit, Fault, Reply, Timestamp, id, loose};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::aws_policies::managed;
 use super::entity::{encoded, shown_tags};
 use super::operations::{check_name, check_path, paged};
 use super::{Iam, Kind, conflict, exists, malformed, no_such};
-use crate::policy::{self, Policy};
 use crate::records::Written;
 
 /// A managed policy.
@@ -198,7 +202,7 @@ impl Iam {
         all.into_iter().map(|entity| (entity.kind, entity.name)).collect()
     }
 
-    pub(super) fn create_policy(&self, call: &Call) -> Written {
+    pub(super) fn create_policy(&self, call: Call) -> Written {
         let input = &call.input;
         let (policy, commit) = self.add_policy(
             &loose::required(input, "PolicyName")?,
@@ -210,10 +214,10 @@ impl Iam {
         Ok((json!({"Policy": policy.shown(0)}).into(), commit))
     }
 
-    pub(super) fn get_policy(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn get_policy(&self, call: Call) -> Result<Reply, Fault> {
         let arn = loose::required(&call.input, "PolicyArn")?;
         let attached = self.attached_to(&arn).len();
-        if policy::managed(&arn).is_some() {
+        if managed(&arn).is_some() {
             let name = arn.rsplit('/').next().unwrap_or_default();
             let shown = json!({
                 "PolicyName": name,
@@ -227,7 +231,7 @@ impl Iam {
         Ok(json!({"Policy": self.own_policy(&arn)?.shown(attached)}).into())
     }
 
-    pub(super) fn list_policies(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn list_policies(&self, call: Call) -> Result<Reply, Fault> {
         let scope = loose::text(&call.input, "Scope")?.unwrap_or_else(|| "All".to_owned());
         if scope == "AWS" {
             return Err(Fault::not_implemented("the list of AWS's policies"));
@@ -239,12 +243,12 @@ impl Iam {
         paged(&call.input, "Policies", all, |policy| policy.arn.clone(), shown)
     }
 
-    pub(super) fn delete_policy(&self, call: &Call) -> Written {
+    pub(super) fn delete_policy(&self, call: Call) -> Written {
         let arn = loose::required(&call.input, "PolicyArn")?;
         Ok((Reply::empty(), self.drop_policy(&arn)?))
     }
 
-    pub(super) fn create_policy_version(&self, call: &Call) -> Written {
+    pub(super) fn create_policy_version(&self, call: Call) -> Written {
         let arn = loose::required(&call.input, "PolicyArn")?;
         let document = loose::required(&call.input, "PolicyDocument")?;
         let default = loose::flag(&call.input, "SetAsDefault")?.unwrap_or(false);
@@ -252,13 +256,13 @@ impl Iam {
         Ok((json!({"PolicyVersion": version}).into(), commit))
     }
 
-    pub(super) fn get_policy_version(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn get_policy_version(&self, call: Call) -> Result<Reply, Fault> {
         let policy = self.own_policy(&loose::required(&call.input, "PolicyArn")?)?;
         let version = policy.version(&loose::required(&call.input, "VersionId")?)?;
         Ok(json!({"PolicyVersion": policy.shown_version(version, true)}).into())
     }
 
-    pub(super) fn list_policy_versions(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn list_policy_versions(&self, call: Call) -> Result<Reply, Fault> {
         let policy = self.own_policy(&loose::required(&call.input, "PolicyArn")?)?;
         let newest_first = policy.versions.iter().rev();
         let versions: Vec<Value> =
@@ -266,7 +270,7 @@ impl Iam {
         Ok(json!({"Versions": versions, "IsTruncated": false}).into())
     }
 
-    pub(super) fn delete_policy_version(&self, call: &Call) -> Written {
+    pub(super) fn delete_policy_version(&self, call: Call) -> Written {
         let arn = loose::required(&call.input, "PolicyArn")?;
         let wanted = loose::required(&call.input, "VersionId")?;
         let ((), commit) = self.edit_policy(&arn, |policy| {
@@ -280,7 +284,7 @@ impl Iam {
         Ok((Reply::empty(), commit))
     }
 
-    pub(super) fn set_default_version(&self, call: &Call) -> Written {
+    pub(super) fn set_default_version(&self, call: Call) -> Written {
         let arn = loose::required(&call.input, "PolicyArn")?;
         let wanted = loose::required(&call.input, "VersionId")?;
         let now = self.now();
@@ -292,7 +296,7 @@ impl Iam {
         Ok((Reply::empty(), commit))
     }
 
-    pub(super) fn list_entities_for_policy(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn list_entities_for_policy(&self, call: Call) -> Result<Reply, Fault> {
         let arn = loose::required(&call.input, "PolicyArn")?;
         let attached = self.attached_to(&arn);
         let list = |wanted: Kind| -> Vec<Value> {

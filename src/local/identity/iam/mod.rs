@@ -7,6 +7,7 @@
 //! Not offered: groups, instance profiles, identity providers, passwords,
 //! multi-factor devices, service-linked roles, credential reports.
 
+mod aws_policies;
 mod entity;
 mod key;
 mod managed_policy;
@@ -19,12 +20,13 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use iotstack_local_kernel::policy::{Context, Policy, Question, Verdict};
 use iotstack_local_kernel::{
     Account, Clock, Cloud, Fault, Operation, Operations, Protocol, Service, StoreError,
 };
 
-use crate::policy::{self, Context, Policy, Question, Verdict};
-use crate::records::{Records, read, stored};
+use crate::records::Records;
+use aws_policies::managed;
 pub(crate) use entity::{Entity, Kind};
 pub(crate) use key::AccessKey;
 pub(crate) use managed_policy::ManagedPolicy;
@@ -137,7 +139,7 @@ impl Iam {
     /// A managed policy, of AWS or of this account.
     fn attached(&self, arn: &str) -> Option<Policy> {
         let own = || Policy::parse(self.policies.get(arn)?.document()).ok();
-        policy::managed(arn).or_else(own)
+        managed(arn).or_else(own)
     }
 }
 
@@ -157,74 +159,60 @@ impl Service for Iam {
     fn operations(self: Arc<Self>) -> Vec<Operation> {
         use Kind::{Role, User};
         Operations::of(self)
-            .named_async("CreateRole", stored(Iam::create_role))
-            .named("GetRole", read(|iam: &Iam, call| iam.get(Role, call)))
-            .named("ListRoles", read(|iam: &Iam, call| iam.list(Role, call)))
-            .named_async("UpdateRole", stored(Iam::update_role))
-            .named_async("UpdateRoleDescription", stored(Iam::update_role))
-            .named_async("UpdateAssumeRolePolicy", stored(Iam::update_trust))
-            .named_async("DeleteRole", stored(|iam: &Iam, call| iam.delete(Role, call)))
-            .named_async("PutRolePolicy", stored(|iam: &Iam, call| iam.put_inline(Role, call)))
-            .named("GetRolePolicy", read(|iam: &Iam, call| iam.get_inline(Role, call)))
-            .named("ListRolePolicies", read(|iam: &Iam, call| iam.list_inline(Role, call)))
-            .named_async(
-                "DeleteRolePolicy",
-                stored(|iam: &Iam, call| iam.delete_inline(Role, call)),
-            )
-            .named_async("AttachRolePolicy", stored(|iam: &Iam, call| iam.attach(Role, call)))
-            .named_async("DetachRolePolicy", stored(|iam: &Iam, call| iam.detach(Role, call)))
-            .named(
-                "ListAttachedRolePolicies",
-                read(|iam: &Iam, call| iam.list_attached(Role, call)),
-            )
-            .named_async(
-                "PutRolePermissionsBoundary",
-                stored(|iam: &Iam, call| iam.put_boundary(Role, call)),
-            )
-            .named_async(
-                "DeleteRolePermissionsBoundary",
-                stored(|iam: &Iam, call| iam.delete_boundary(Role, call)),
-            )
-            .named_async("TagRole", stored(|iam: &Iam, call| iam.tag(Role, call)))
-            .named_async("UntagRole", stored(|iam: &Iam, call| iam.untag(Role, call)))
-            .named("ListRoleTags", read(|iam: &Iam, call| iam.list_tags(Role, call)))
-            .named("ListInstanceProfilesForRole", read(Iam::no_profiles))
-            .named_async("CreateUser", stored(Iam::create_user))
-            .named("GetUser", read(|iam: &Iam, call| iam.get(User, call)))
-            .named("ListUsers", read(|iam: &Iam, call| iam.list(User, call)))
-            .named_async("DeleteUser", stored(|iam: &Iam, call| iam.delete(User, call)))
-            .named_async("PutUserPolicy", stored(|iam: &Iam, call| iam.put_inline(User, call)))
-            .named("GetUserPolicy", read(|iam: &Iam, call| iam.get_inline(User, call)))
-            .named("ListUserPolicies", read(|iam: &Iam, call| iam.list_inline(User, call)))
-            .named_async(
-                "DeleteUserPolicy",
-                stored(|iam: &Iam, call| iam.delete_inline(User, call)),
-            )
-            .named_async("AttachUserPolicy", stored(|iam: &Iam, call| iam.attach(User, call)))
-            .named_async("DetachUserPolicy", stored(|iam: &Iam, call| iam.detach(User, call)))
-            .named(
-                "ListAttachedUserPolicies",
-                read(|iam: &Iam, call| iam.list_attached(User, call)),
-            )
-            .named_async("TagUser", stored(|iam: &Iam, call| iam.tag(User, call)))
-            .named_async("UntagUser", stored(|iam: &Iam, call| iam.untag(User, call)))
-            .named("ListUserTags", read(|iam: &Iam, call| iam.list_tags(User, call)))
-            .named_async("CreateAccessKey", stored(Iam::create_key))
-            .named("ListAccessKeys", read(Iam::list_keys))
-            .named_async("UpdateAccessKey", stored(Iam::update_key))
-            .named_async("DeleteAccessKey", stored(Iam::delete_key))
-            .named_async("CreatePolicy", stored(Iam::create_policy))
-            .named("GetPolicy", read(Iam::get_policy))
-            .named("ListPolicies", read(Iam::list_policies))
-            .named_async("DeletePolicy", stored(Iam::delete_policy))
-            .named_async("CreatePolicyVersion", stored(Iam::create_policy_version))
-            .named("GetPolicyVersion", read(Iam::get_policy_version))
-            .named("ListPolicyVersions", read(Iam::list_policy_versions))
-            .named_async("DeletePolicyVersion", stored(Iam::delete_policy_version))
-            .named_async("SetDefaultPolicyVersion", stored(Iam::set_default_version))
-            .named("ListEntitiesForPolicy", read(Iam::list_entities_for_policy))
-            .named("SimulatePrincipalPolicy", read(Iam::simulate))
-            .named("ListAccountAliases", read(Iam::no_aliases))
+            .named_stored("CreateRole", Iam::create_role)
+            .named("GetRole", |iam: &Iam, call| iam.get(Role, call))
+            .named("ListRoles", |iam: &Iam, call| iam.list(Role, call))
+            .named_stored("UpdateRole", Iam::update_role)
+            .named_stored("UpdateRoleDescription", Iam::update_role)
+            .named_stored("UpdateAssumeRolePolicy", Iam::update_trust)
+            .named_stored("DeleteRole", |iam: &Iam, call| iam.delete(Role, call))
+            .named_stored("PutRolePolicy", |iam: &Iam, call| iam.put_inline(Role, call))
+            .named("GetRolePolicy", |iam: &Iam, call| iam.get_inline(Role, call))
+            .named("ListRolePolicies", |iam: &Iam, call| iam.list_inline(Role, call))
+            .named_stored("DeleteRolePolicy", |iam: &Iam, call| iam.delete_inline(Role, call))
+            .named_stored("AttachRolePolicy", |iam: &Iam, call| iam.attach(Role, call))
+            .named_stored("DetachRolePolicy", |iam: &Iam, call| iam.detach(Role, call))
+            .named("ListAttachedRolePolicies", |iam: &Iam, call| iam.list_attached(Role, call))
+            .named_stored("PutRolePermissionsBoundary", |iam: &Iam, call| {
+                iam.put_boundary(Role, call)
+            })
+            .named_stored("DeleteRolePermissionsBoundary", |iam: &Iam, call| {
+                iam.delete_boundary(Role, call)
+            })
+            .named_stored("TagRole", |iam: &Iam, call| iam.tag(Role, call))
+            .named_stored("UntagRole", |iam: &Iam, call| iam.untag(Role, call))
+            .named("ListRoleTags", |iam: &Iam, call| iam.list_tags(Role, call))
+            .named("ListInstanceProfilesForRole", Iam::no_profiles)
+            .named_stored("CreateUser", Iam::create_user)
+            .named("GetUser", |iam: &Iam, call| iam.get(User, call))
+            .named("ListUsers", |iam: &Iam, call| iam.list(User, call))
+            .named_stored("DeleteUser", |iam: &Iam, call| iam.delete(User, call))
+            .named_stored("PutUserPolicy", |iam: &Iam, call| iam.put_inline(User, call))
+            .named("GetUserPolicy", |iam: &Iam, call| iam.get_inline(User, call))
+            .named("ListUserPolicies", |iam: &Iam, call| iam.list_inline(User, call))
+            .named_stored("DeleteUserPolicy", |iam: &Iam, call| iam.delete_inline(User, call))
+            .named_stored("AttachUserPolicy", |iam: &Iam, call| iam.attach(User, call))
+            .named_stored("DetachUserPolicy", |iam: &Iam, call| iam.detach(User, call))
+            .named("ListAttachedUserPolicies", |iam: &Iam, call| iam.list_attached(User, call))
+            .named_stored("TagUser", |iam: &Iam, call| iam.tag(User, call))
+            .named_stored("UntagUser", |iam: &Iam, call| iam.untag(User, call))
+            .named("ListUserTags", |iam: &Iam, call| iam.list_tags(User, call))
+            .named_stored("CreateAccessKey", Iam::create_key)
+            .named("ListAccessKeys", Iam::list_keys)
+            .named_stored("UpdateAccessKey", Iam::update_key)
+            .named_stored("DeleteAccessKey", Iam::delete_key)
+            .named_stored("CreatePolicy", Iam::create_policy)
+            .named("GetPolicy", Iam::get_policy)
+            .named("ListPolicies", Iam::list_policies)
+            .named_stored("DeletePolicy", Iam::delete_policy)
+            .named_stored("CreatePolicyVersion", Iam::create_policy_version)
+            .named("GetPolicyVersion", Iam::get_policy_version)
+            .named("ListPolicyVersions", Iam::list_policy_versions)
+            .named_stored("DeletePolicyVersion", Iam::delete_policy_version)
+            .named_stored("SetDefaultPolicyVersion", Iam::set_default_version)
+            .named("ListEntitiesForPolicy", Iam::list_entities_for_policy)
+            .named("SimulatePrincipalPolicy", Iam::simulate)
+            .named("ListAccountAliases", Iam::no_aliases)
             .list()
     }
 

@@ -1,11 +1,16 @@
 //! Operations on roles and users.
+//!
+//! CloudFormation's handlers call the same functions below the operations. After a
+//! change, what was read of an identity's policies is forgotten.
 
-use iotstack_local_kernel::{Call, Commit, Fault, Reply, Timestamp, id, loose, page};
+use iotstack_local_kernel::page::Paging;
+use iotstack_local_kernel::policy::Policy;
+use iotstack_local_kernel::{Call, Commit, Fault, Reply, Timestamp, id, loose};
 use serde_json::{Map, Value, json};
 
+use super::aws_policies::managed;
 use super::entity::{encoded, shown_tags};
 use super::{Entity, Iam, Kind, conflict, exists, malformed, no_such};
-use crate::policy::{self, Policy};
 use crate::records::Written;
 
 /// What a new role or user needs.
@@ -21,7 +26,7 @@ pub(crate) struct NewEntity {
 }
 
 impl Iam {
-    pub(super) fn create_role(&self, call: &Call) -> Written {
+    pub(super) fn create_role(&self, call: Call) -> Written {
         let input = &call.input;
         let (entity, commit) = self.add(NewEntity {
             kind: Kind::Role,
@@ -36,7 +41,7 @@ impl Iam {
         Ok((json!({"Role": entity.shown(&self.account)}).into(), commit))
     }
 
-    pub(super) fn create_user(&self, call: &Call) -> Written {
+    pub(super) fn create_user(&self, call: Call) -> Written {
         let input = &call.input;
         let (entity, commit) = self.add(NewEntity {
             kind: Kind::User,
@@ -212,13 +217,13 @@ impl Iam {
         Ok(commit)
     }
 
-    pub(super) fn get(&self, kind: Kind, call: &Call) -> Result<Reply, Fault> {
-        let entity = self.named(kind, call)?;
+    pub(super) fn get(&self, kind: Kind, call: Call) -> Result<Reply, Fault> {
+        let entity = self.named(kind, &call)?;
         let member = if kind == Kind::Role { "Role" } else { "User" };
         Ok(json!({ member: entity.shown(&self.account) }).into())
     }
 
-    pub(super) fn list(&self, kind: Kind, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn list(&self, kind: Kind, call: Call) -> Result<Reply, Fault> {
         let prefix = loose::text(&call.input, "PathPrefix")?.unwrap_or_else(|| "/".to_owned());
         let mut all = self.entities.all();
         all.retain(|entity| entity.kind == kind && entity.path.starts_with(&prefix));
@@ -227,7 +232,7 @@ impl Iam {
         paged(&call.input, member, all, |entity| entity.name.clone(), shown)
     }
 
-    pub(super) fn update_role(&self, call: &Call) -> Written {
+    pub(super) fn update_role(&self, call: Call) -> Written {
         let name = loose::required(&call.input, "RoleName")?;
         let description = loose::text(&call.input, "Description")?;
         let longest = loose::integer(&call.input, "MaxSessionDuration")?;
@@ -245,26 +250,26 @@ impl Iam {
         Ok((if shown { json!({"Role": role}).into() } else { Reply::empty() }, commit))
     }
 
-    pub(super) fn update_trust(&self, call: &Call) -> Written {
+    pub(super) fn update_trust(&self, call: Call) -> Written {
         let name = loose::required(&call.input, "RoleName")?;
         let document = loose::required(&call.input, "PolicyDocument")?;
         Ok((Reply::empty(), self.set_trust(&name, &document)?))
     }
 
-    pub(super) fn delete(&self, kind: Kind, call: &Call) -> Written {
+    pub(super) fn delete(&self, kind: Kind, call: Call) -> Written {
         let name = loose::required(&call.input, kind.member())?;
         Ok((Reply::empty(), self.drop_entity(kind, &name)?))
     }
 
-    pub(super) fn put_inline(&self, kind: Kind, call: &Call) -> Written {
+    pub(super) fn put_inline(&self, kind: Kind, call: Call) -> Written {
         let name = loose::required(&call.input, kind.member())?;
         let policy = loose::required(&call.input, "PolicyName")?;
         let document = loose::required(&call.input, "PolicyDocument")?;
         Ok((Reply::empty(), self.set_inline(kind, &name, &policy, &document)?))
     }
 
-    pub(super) fn get_inline(&self, kind: Kind, call: &Call) -> Result<Reply, Fault> {
-        let entity = self.named(kind, call)?;
+    pub(super) fn get_inline(&self, kind: Kind, call: Call) -> Result<Reply, Fault> {
+        let entity = self.named(kind, &call)?;
         let policy = loose::required(&call.input, "PolicyName")?;
         let document = entity.inline.get(&policy).ok_or_else(|| no_such("policy", &policy))?;
         let mut shown = json!({"PolicyName": policy, "PolicyDocument": encoded(document)});
@@ -272,37 +277,37 @@ impl Iam {
         Ok(shown.into())
     }
 
-    pub(super) fn list_inline(&self, kind: Kind, call: &Call) -> Result<Reply, Fault> {
-        let names: Vec<String> = self.named(kind, call)?.inline.into_keys().collect();
+    pub(super) fn list_inline(&self, kind: Kind, call: Call) -> Result<Reply, Fault> {
+        let names: Vec<String> = self.named(kind, &call)?.inline.into_keys().collect();
         paged(&call.input, "PolicyNames", names, String::clone, |name| json!(name))
     }
 
-    pub(super) fn delete_inline(&self, kind: Kind, call: &Call) -> Written {
+    pub(super) fn delete_inline(&self, kind: Kind, call: Call) -> Written {
         let name = loose::required(&call.input, kind.member())?;
         let policy = loose::required(&call.input, "PolicyName")?;
         Ok((Reply::empty(), self.drop_inline(kind, &name, &policy)?))
     }
 
-    pub(super) fn attach(&self, kind: Kind, call: &Call) -> Written {
+    pub(super) fn attach(&self, kind: Kind, call: Call) -> Written {
         let name = loose::required(&call.input, kind.member())?;
         let arn = loose::required(&call.input, "PolicyArn")?;
         Ok((Reply::empty(), self.attach_policy(kind, &name, &arn)?))
     }
 
-    pub(super) fn detach(&self, kind: Kind, call: &Call) -> Written {
+    pub(super) fn detach(&self, kind: Kind, call: Call) -> Written {
         let name = loose::required(&call.input, kind.member())?;
         let arn = loose::required(&call.input, "PolicyArn")?;
         Ok((Reply::empty(), self.detach_policy(kind, &name, &arn)?))
     }
 
-    pub(super) fn list_attached(&self, kind: Kind, call: &Call) -> Result<Reply, Fault> {
-        let mut attached = self.named(kind, call)?.attached;
+    pub(super) fn list_attached(&self, kind: Kind, call: Call) -> Result<Reply, Fault> {
+        let mut attached = self.named(kind, &call)?.attached;
         attached.sort();
         let shown = |arn: &String| json!({"PolicyArn": arn, "PolicyName": arn.rsplit('/').next().unwrap_or_default()});
         paged(&call.input, "AttachedPolicies", attached, String::clone, shown)
     }
 
-    pub(super) fn put_boundary(&self, kind: Kind, call: &Call) -> Written {
+    pub(super) fn put_boundary(&self, kind: Kind, call: Call) -> Written {
         let name = loose::required(&call.input, kind.member())?;
         let arn = loose::required(&call.input, "PermissionsBoundary")?;
         self.check_policy_arn(&arn)?;
@@ -313,7 +318,7 @@ impl Iam {
         Ok((Reply::empty(), commit))
     }
 
-    pub(super) fn delete_boundary(&self, kind: Kind, call: &Call) -> Written {
+    pub(super) fn delete_boundary(&self, kind: Kind, call: Call) -> Written {
         let name = loose::required(&call.input, kind.member())?;
         let ((), commit) = self.edit(kind, &name, |entity| {
             entity.boundary = None;
@@ -322,7 +327,7 @@ impl Iam {
         Ok((Reply::empty(), commit))
     }
 
-    pub(super) fn tag(&self, kind: Kind, call: &Call) -> Written {
+    pub(super) fn tag(&self, kind: Kind, call: Call) -> Written {
         let name = loose::required(&call.input, kind.member())?;
         let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?;
         let ((), commit) = self.edit(kind, &name, |entity| {
@@ -336,7 +341,7 @@ impl Iam {
         Ok((Reply::empty(), commit))
     }
 
-    pub(super) fn untag(&self, kind: Kind, call: &Call) -> Written {
+    pub(super) fn untag(&self, kind: Kind, call: Call) -> Written {
         let name = loose::required(&call.input, kind.member())?;
         let keys = loose::texts(&call.input, "TagKeys")?;
         let ((), commit) = self.edit(kind, &name, |entity| {
@@ -346,17 +351,17 @@ impl Iam {
         Ok((Reply::empty(), commit))
     }
 
-    pub(super) fn list_tags(&self, kind: Kind, call: &Call) -> Result<Reply, Fault> {
-        let entity = self.named(kind, call)?;
+    pub(super) fn list_tags(&self, kind: Kind, call: Call) -> Result<Reply, Fault> {
+        let entity = self.named(kind, &call)?;
         Ok(json!({"Tags": shown_tags(&entity.tags), "IsTruncated": false}).into())
     }
 
-    pub(super) fn no_profiles(&self, call: &Call) -> Result<Reply, Fault> {
-        self.named(Kind::Role, call)?;
+    pub(super) fn no_profiles(&self, call: Call) -> Result<Reply, Fault> {
+        self.named(Kind::Role, &call)?;
         Ok(json!({"InstanceProfiles": [], "IsTruncated": false}).into())
     }
 
-    pub(super) fn no_aliases(&self, _: &Call) -> Result<Reply, Fault> {
+    pub(super) fn no_aliases(&self, _: Call) -> Result<Reply, Fault> {
         Ok(json!({"AccountAliases": [], "IsTruncated": false}).into())
     }
 
@@ -367,7 +372,7 @@ impl Iam {
     }
 
     fn check_policy_arn(&self, arn: &str) -> Result<(), Fault> {
-        if policy::managed(arn).is_some() || self.policies.get(arn).is_some() {
+        if managed(arn).is_some() || self.policies.get(arn).is_some() {
             return Ok(());
         }
         if arn.contains(":iam::aws:policy/") {
@@ -412,10 +417,8 @@ pub(super) fn paged<T>(
     key: impl Fn(&T) -> String,
     shown: impl Fn(&T) -> Value,
 ) -> Result<Reply, Fault> {
-    let limit = loose::integer(input, "MaxItems")?.unwrap_or(100).clamp(1, 1000);
-    let marker = loose::text(input, "Marker")?;
-    let limit = usize::try_from(limit).unwrap_or(100);
-    let (items, next) = page::page(items, key, marker.as_deref(), limit)?;
+    let paging = Paging { limit: "MaxItems", token: "Marker", default: 100, most: 1000 };
+    let (items, next) = paging.cut(input, items, key)?;
     let items: Vec<Value> = items.iter().map(shown).collect();
     let mut reply = json!({"IsTruncated": next.is_some(), "Marker": next});
     reply[member] = Value::Array(items);

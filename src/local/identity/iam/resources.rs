@@ -70,7 +70,7 @@ fn create_role(iam: &Iam, request: &ResourceRequest) -> Made {
         description: loose::text(&members, "Description")?,
         longest_session_seconds: loose::integer(&members, "MaxSessionDuration")?,
         boundary: loose::text(&members, "PermissionsBoundary")?,
-        tags: tags(request, &members)?,
+        tags: request.tags()?.into_iter().collect(),
     })?;
     match role_policies(iam, &name, &members, &Map::new()) {
         Ok(commit_of_policies) => {
@@ -107,12 +107,12 @@ fn update_role(iam: &Iam, request: &ResourceRequest) -> Made {
     let description = loose::text(&members, "Description")?;
     let longest = loose::integer(&members, "MaxSessionDuration")?.unwrap_or(3600);
     let boundary = loose::text(&members, "PermissionsBoundary")?;
-    let tags = tags(request, &members)?;
+    let tags = request.tags()?;
     let ((), commit) = iam.edit(Kind::Role, name, |role| {
         role.description = description;
         role.longest_session_seconds = longest;
         role.boundary = boundary;
-        role.tags = tags.into_iter().collect();
+        role.tags = tags;
         Ok(())
     })?;
     let later = role_policies(iam, name, &members, &previous)?;
@@ -256,7 +256,7 @@ fn create_managed(iam: &Iam, request: &ResourceRequest) -> Made {
         loose::text(&members, "Path")?,
         &document,
         loose::text(&members, "Description")?,
-        tags(request, &members)?,
+        request.tags()?.into_iter().collect(),
     )?;
     let mut last = commit;
     for (kind, holder) in holders(&members)? {
@@ -336,16 +336,6 @@ fn document(members: &Map<String, Value>, name: &str) -> Result<Option<String>, 
         Some(document @ Value::Object(_)) => Ok(Some(document.to_string())),
         _ => loose::text(members, name),
     }
-}
-
-fn tags(
-    request: &ResourceRequest,
-    members: &Map<String, Value>,
-) -> Result<Vec<(String, String)>, Fault> {
-    let mut tags: Vec<(String, String)> =
-        request.stack_tags.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    tags.extend(loose::pairs(members, "Tags", ("Key", "Value"))?);
-    Ok(tags)
 }
 
 fn previous(request: &ResourceRequest) -> Map<String, Value> {

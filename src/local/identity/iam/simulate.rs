@@ -3,14 +3,14 @@
 //! Takes the account's own identities, actions and resources; no policies that
 //! are not attached, and no condition keys.
 
+use iotstack_local_kernel::policy::{Question, Verdict};
 use iotstack_local_kernel::{Call, Fault, Reply, loose};
 use serde_json::{Value, json};
 
 use super::{Iam, Kind, no_such};
-use crate::policy::{Question, Verdict};
 
 impl Iam {
-    pub(super) fn simulate(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn simulate(&self, call: Call) -> Result<Reply, Fault> {
         let source = loose::required(&call.input, "PolicySourceArn")?;
         let (kind, path) = source
             .rsplit_once(":role/")

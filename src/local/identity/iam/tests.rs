@@ -1,4 +1,7 @@
 //! IAM and STS as clients and stacks use them.
+//!
+//! What single conditions and wildcards mean the kernel tests; here it is who may
+//! do what with all policies together.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,11 +1,14 @@
 //! Keys and aliases: the records, and how the API shows them.
+//!
+//! A key's material never leaves this crate; no record here is `Debug`. What keys
+//! are used for is in [`super::operations`].
 
+use iotstack_local_kernel::policy::Policy;
 use iotstack_local_kernel::{Account, Fault, Timestamp, loose};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{new_id, random};
-use crate::policy::Policy;
 use crate::wire::{Tags, add_tags, moment};
 
 /// A key. Not `Debug`, for its material.

@@ -19,14 +19,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use iotstack_local_kernel::page::Paging;
 use iotstack_local_kernel::{
     Account, Call, Clock, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply, Service,
-    StoreError, id, loose, page,
+    StoreError, id, loose,
 };
 use rand::Rng;
 use serde_json::{Map, Value, json};
 
-use crate::records::{Records, Written, read, stored};
+use crate::records::{Records, Written};
 use crate::wire::{add_tags, moment, tag_list};
 use key::{Alias, Key, State};
 
@@ -158,16 +159,16 @@ impl Kms {
         })
     }
 
-    fn create(&self, call: &Call) -> Written {
+    fn create(&self, call: Call) -> Written {
         let (key, commit) = self.add(key::NewKey::read(&call.input)?)?;
         Ok((json!({"KeyMetadata": key.shown(&self.account)}).into(), commit))
     }
 
-    fn describe(&self, call: &Call) -> Result<Reply, Fault> {
-        Ok(json!({"KeyMetadata": self.called(call)?.shown(&self.account)}).into())
+    fn describe(&self, call: Call) -> Result<Reply, Fault> {
+        Ok(json!({"KeyMetadata": self.called(&call)?.shown(&self.account)}).into())
     }
 
-    fn list(&self, call: &Call) -> Result<Reply, Fault> {
+    fn list(&self, call: Call) -> Result<Reply, Fault> {
         let now = self.clock.now();
         let mut keys = self.keys.all();
         keys.retain(|key| !key.is_gone(now));
@@ -175,8 +176,8 @@ impl Kms {
         paged(&call.input, "Keys", keys, |key| key.id.clone(), shown)
     }
 
-    fn switch(&self, call: &Call, state: State) -> Written {
-        let key = self.called(call)?;
+    fn switch(&self, call: Call, state: State) -> Written {
+        let key = self.called(&call)?;
         let ((), commit) = self.edit(&key.id, |key| {
             if let State::PendingDeletion { .. } = key.state {
                 return Err(pending(key));
@@ -212,15 +213,15 @@ impl Kms {
         })
     }
 
-    fn schedule_deletion(&self, call: &Call) -> Written {
-        let key = self.called(call)?;
+    fn schedule_deletion(&self, call: Call) -> Written {
+        let key = self.called(&call)?;
         let days = loose::integer(&call.input, "PendingWindowInDays")?.unwrap_or(30);
         let (reply, commit) = self.schedule(&key.id, days)?;
         Ok((reply.into(), commit))
     }
 
-    fn cancel_deletion(&self, call: &Call) -> Written {
-        let key = self.called(call)?;
+    fn cancel_deletion(&self, call: Call) -> Written {
+        let key = self.called(&call)?;
         let (reply, commit) = self.edit(&key.id, |key| {
             if !matches!(key.state, State::PendingDeletion { .. }) {
                 let reason = format!("the key {} is not about to be deleted", key.arn);
@@ -232,8 +233,8 @@ impl Kms {
         Ok((reply.into(), commit))
     }
 
-    fn update_description(&self, call: &Call) -> Written {
-        let key = self.called(call)?;
+    fn update_description(&self, call: Call) -> Written {
+        let key = self.called(&call)?;
         let description = loose::text(&call.input, "Description")?.unwrap_or_default();
         let ((), commit) = self.edit(&key.id, |key| {
             key.description = description;
@@ -242,13 +243,13 @@ impl Kms {
         Ok((Reply::empty(), commit))
     }
 
-    fn get_policy(&self, call: &Call) -> Result<Reply, Fault> {
-        let key = self.called(call)?;
+    fn get_policy(&self, call: Call) -> Result<Reply, Fault> {
+        let key = self.called(&call)?;
         Ok(json!({"Policy": key.policy, "PolicyName": "default"}).into())
     }
 
-    fn put_policy(&self, call: &Call) -> Written {
-        let key = self.called(call)?;
+    fn put_policy(&self, call: Call) -> Written {
+        let key = self.called(&call)?;
         let policy = loose::required(&call.input, "Policy")?;
         key::check_policy(&policy)?;
         let ((), commit) = self.edit(&key.id, |key| {
@@ -258,13 +259,13 @@ impl Kms {
         Ok((Reply::empty(), commit))
     }
 
-    fn list_policies(&self, call: &Call) -> Result<Reply, Fault> {
-        self.called(call)?;
+    fn list_policies(&self, call: Call) -> Result<Reply, Fault> {
+        self.called(&call)?;
         Ok(json!({"PolicyNames": ["default"], "Truncated": false}).into())
     }
 
-    fn rotate(&self, call: &Call, on: bool) -> Written {
-        let key = self.called(call)?;
+    fn rotate(&self, call: Call, on: bool) -> Written {
+        let key = self.called(&call)?;
         let days = key::rotation_days(&call.input)?;
         let ((), commit) = self.edit(&key.id, |key| {
             if let State::PendingDeletion { .. } = key.state {
@@ -276,8 +277,8 @@ impl Kms {
         Ok((Reply::empty(), commit))
     }
 
-    fn rotation(&self, call: &Call) -> Result<Reply, Fault> {
-        let key = self.called(call)?;
+    fn rotation(&self, call: Call) -> Result<Reply, Fault> {
+        let key = self.called(&call)?;
         let mut shown =
             json!({"KeyId": key.arn, "KeyRotationEnabled": key.rotation_days.is_some()});
         if let Some(days) = key.rotation_days {
@@ -324,24 +325,24 @@ impl Kms {
         Ok(commit)
     }
 
-    fn create_alias(&self, call: &Call) -> Written {
+    fn create_alias(&self, call: Call) -> Written {
         let name = loose::required(&call.input, "AliasName")?;
         let target = loose::required(&call.input, "TargetKeyId")?;
         Ok((Reply::empty(), self.add_alias(&name, &target)?))
     }
 
-    fn update_alias(&self, call: &Call) -> Written {
+    fn update_alias(&self, call: Call) -> Written {
         let name = loose::required(&call.input, "AliasName")?;
         let target = loose::required(&call.input, "TargetKeyId")?;
         Ok((Reply::empty(), self.move_alias(&name, &target)?))
     }
 
-    fn delete_alias(&self, call: &Call) -> Written {
+    fn delete_alias(&self, call: Call) -> Written {
         let name = loose::required(&call.input, "AliasName")?;
         Ok((Reply::empty(), self.drop_alias(&name)?))
     }
 
-    fn list_aliases(&self, call: &Call) -> Result<Reply, Fault> {
+    fn list_aliases(&self, call: Call) -> Result<Reply, Fault> {
         let target = loose::text(&call.input, "KeyId")?.map(|key| self.named(&key)).transpose()?;
         let mut aliases = self.aliases.all();
         aliases.retain(|alias| target.as_ref().is_none_or(|key| alias.target == key.id));
@@ -349,8 +350,8 @@ impl Kms {
         paged(&call.input, "Aliases", aliases, |alias| alias.name.clone(), shown)
     }
 
-    fn tag(&self, call: &Call) -> Written {
-        let key = self.called(call)?;
+    fn tag(&self, call: Call) -> Written {
+        let key = self.called(&call)?;
         let tags = loose::pairs(&call.input, "Tags", ("TagKey", "TagValue"))?;
         let ((), commit) = self.edit(&key.id, |key| {
             add_tags(&mut key.tags, tags)
@@ -359,8 +360,8 @@ impl Kms {
         Ok((Reply::empty(), commit))
     }
 
-    fn untag(&self, call: &Call) -> Written {
-        let key = self.called(call)?;
+    fn untag(&self, call: Call) -> Written {
+        let key = self.called(&call)?;
         let names = loose::texts(&call.input, "TagKeys")?;
         let ((), commit) = self.edit(&key.id, |key| {
             key.tags.retain(|name, _| !names.contains(name));
@@ -369,8 +370,8 @@ impl Kms {
         Ok((Reply::empty(), commit))
     }
 
-    fn list_tags(&self, call: &Call) -> Result<Reply, Fault> {
-        let key = self.called(call)?;
+    fn list_tags(&self, call: Call) -> Result<Reply, Fault> {
+        let key = self.called(&call)?;
         let tags = tag_list(&key.tags, ("TagKey", "TagValue"));
         Ok(json!({"Tags": tags, "Truncated": false}).into())
     }
@@ -387,33 +388,33 @@ impl Service for Kms {
 
     fn operations(self: Arc<Self>) -> Vec<Operation> {
         Operations::of(self)
-            .named_async("CreateKey", stored(Kms::create))
-            .named("DescribeKey", read(Kms::describe))
-            .named("ListKeys", read(Kms::list))
-            .named_async("EnableKey", stored(|kms: &Kms, call| kms.switch(call, State::Enabled)))
-            .named_async("DisableKey", stored(|kms: &Kms, call| kms.switch(call, State::Disabled)))
-            .named_async("ScheduleKeyDeletion", stored(Kms::schedule_deletion))
-            .named_async("CancelKeyDeletion", stored(Kms::cancel_deletion))
-            .named_async("UpdateKeyDescription", stored(Kms::update_description))
-            .named("GetKeyPolicy", read(Kms::get_policy))
-            .named_async("PutKeyPolicy", stored(Kms::put_policy))
-            .named("ListKeyPolicies", read(Kms::list_policies))
-            .named_async("EnableKeyRotation", stored(|kms: &Kms, call| kms.rotate(call, true)))
-            .named_async("DisableKeyRotation", stored(|kms: &Kms, call| kms.rotate(call, false)))
-            .named("GetKeyRotationStatus", read(Kms::rotation))
-            .named_async("CreateAlias", stored(Kms::create_alias))
-            .named_async("UpdateAlias", stored(Kms::update_alias))
-            .named_async("DeleteAlias", stored(Kms::delete_alias))
-            .named("ListAliases", read(Kms::list_aliases))
-            .named("Encrypt", read(Kms::encrypt))
-            .named("Decrypt", read(Kms::decrypt))
-            .named("ReEncrypt", read(Kms::re_encrypt))
-            .named("GenerateDataKey", read(Kms::data_key))
-            .named("GenerateDataKeyWithoutPlaintext", read(Kms::data_key))
-            .named("GenerateRandom", read(Kms::random_bytes))
-            .named_async("TagResource", stored(Kms::tag))
-            .named_async("UntagResource", stored(Kms::untag))
-            .named("ListResourceTags", read(Kms::list_tags))
+            .named_stored("CreateKey", Kms::create)
+            .named("DescribeKey", Kms::describe)
+            .named("ListKeys", Kms::list)
+            .named_stored("EnableKey", |kms: &Kms, call| kms.switch(call, State::Enabled))
+            .named_stored("DisableKey", |kms: &Kms, call| kms.switch(call, State::Disabled))
+            .named_stored("ScheduleKeyDeletion", Kms::schedule_deletion)
+            .named_stored("CancelKeyDeletion", Kms::cancel_deletion)
+            .named_stored("UpdateKeyDescription", Kms::update_description)
+            .named("GetKeyPolicy", Kms::get_policy)
+            .named_stored("PutKeyPolicy", Kms::put_policy)
+            .named("ListKeyPolicies", Kms::list_policies)
+            .named_stored("EnableKeyRotation", |kms: &Kms, call| kms.rotate(call, true))
+            .named_stored("DisableKeyRotation", |kms: &Kms, call| kms.rotate(call, false))
+            .named("GetKeyRotationStatus", Kms::rotation)
+            .named_stored("CreateAlias", Kms::create_alias)
+            .named_stored("UpdateAlias", Kms::update_alias)
+            .named_stored("DeleteAlias", Kms::delete_alias)
+            .named("ListAliases", Kms::list_aliases)
+            .named("Encrypt", Kms::encrypt)
+            .named("Decrypt", Kms::decrypt)
+            .named("ReEncrypt", Kms::re_encrypt)
+            .named("GenerateDataKey", Kms::data_key)
+            .named("GenerateDataKeyWithoutPlaintext", Kms::data_key)
+            .named("GenerateRandom", Kms::random_bytes)
+            .named_stored("TagResource", Kms::tag)
+            .named_stored("UntagResource", Kms::untag)
+            .named("ListResourceTags", Kms::list_tags)
             .list()
     }
 
@@ -437,10 +438,8 @@ fn paged<T>(
     key: impl Fn(&T) -> String,
     shown: impl Fn(&T) -> Value,
 ) -> Result<Reply, Fault> {
-    let limit = loose::integer(input, "Limit")?.unwrap_or(100).clamp(1, 1000);
-    let marker = loose::text(input, "Marker")?;
-    let limit = usize::try_from(limit).unwrap_or(100);
-    let (items, next) = page::page(items, key, marker.as_deref(), limit)?;
+    let paging = Paging { limit: "Limit", token: "Marker", default: 100, most: 1000 };
+    let (items, next) = paging.cut(input, items, key)?;
     let list: Vec<Value> = items.iter().map(shown).collect();
     let mut reply = json!({ member: list, "Truncated": next.is_some() });
     if let Some(next) = next {

@@ -1,4 +1,7 @@
 //! What keys are for: encrypt, decrypt, make data keys.
+//!
+//! A ciphertext names its key and is bound to its encryption context. Grants and
+//! key policies are not asked here; permissions come from IAM.
 
 use iotstack_local_kernel::{Call, Fault, Reply, loose};
 use serde_json::{Map, Value, json};
@@ -8,7 +11,7 @@ use super::{Context, Kms, cipher, random};
 use crate::wire::{base64, bytes};
 
 impl Kms {
-    pub(super) fn encrypt(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn encrypt(&self, call: Call) -> Result<Reply, Fault> {
         let key = self.usable(&loose::required(&call.input, "KeyId")?)?;
         let plain = required_bytes(&call.input, "Plaintext")?;
         if plain.is_empty() || plain.len() > 4096 {
@@ -25,7 +28,7 @@ impl Kms {
         .into())
     }
 
-    pub(super) fn decrypt(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn decrypt(&self, call: Call) -> Result<Reply, Fault> {
         let context = context(&call.input, "EncryptionContext")?;
         let named = loose::text(&call.input, "KeyId")?;
         let (key, plain) = self.open(&call.input, named.as_deref(), &context)?;
@@ -37,7 +40,7 @@ impl Kms {
         .into())
     }
 
-    pub(super) fn re_encrypt(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn re_encrypt(&self, call: Call) -> Result<Reply, Fault> {
         let input = &call.input;
         let source = context(input, "SourceEncryptionContext")?;
         let named = loose::text(input, "SourceKeyId")?;
@@ -55,7 +58,7 @@ impl Kms {
         .into())
     }
 
-    pub(super) fn data_key(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn data_key(&self, call: Call) -> Result<Reply, Fault> {
         let input = &call.input;
         let key = self.usable(&loose::required(input, "KeyId")?)?;
         let length = match (loose::text(input, "KeySpec")?, loose::integer(input, "NumberOfBytes")?)
@@ -78,7 +81,7 @@ impl Kms {
         Ok(reply.into())
     }
 
-    pub(super) fn random_bytes(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn random_bytes(&self, call: Call) -> Result<Reply, Fault> {
         let length = loose::integer(&call.input, "NumberOfBytes")?.unwrap_or(32);
         Ok(json!({"Plaintext": base64(&random(random_length(length)?))}).into())
     }

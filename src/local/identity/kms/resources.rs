@@ -39,7 +39,7 @@ fn create_key(kms: &Kms, request: &ResourceRequest) -> Made {
     let members = request.members()?;
     let wanted = NewKey {
         policy: policy(&members)?,
-        tags: tags(request, &members)?,
+        tags: request.tags()?.into_iter().collect(),
         ..NewKey::read(&without_tags(&members))?
     };
     let (key, commit) = kms.add(wanted)?;
@@ -71,7 +71,7 @@ fn update_key(kms: &Kms, request: &ResourceRequest) -> Made {
     let description = loose::text(&members, "Description")?.unwrap_or_default();
     let enabled = loose::flag(&members, "Enabled")?.unwrap_or(true);
     let days = rotation(&members)?;
-    let tags = tags(request, &members)?;
+    let tags = request.tags()?.into_iter().collect();
     let (arn, commit) = kms.edit(id, |key| {
         key.description = description;
         key.policy = policy.unwrap_or(key.policy.clone());
@@ -135,13 +135,4 @@ fn without_tags(members: &Map<String, Value>) -> Map<String, Value> {
     let mut members = members.clone();
     members.remove("Tags");
     members
-}
-
-fn tags(
-    request: &ResourceRequest,
-    members: &Map<String, Value>,
-) -> Result<Vec<(String, String)>, Fault> {
-    let mut all = request.stack_tags.clone();
-    all.extend(loose::pairs(members, "Tags", ("Key", "Value"))?);
-    Ok(all.into_iter().collect())
 }

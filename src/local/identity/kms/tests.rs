@@ -1,4 +1,7 @@
 //! KMS as clients and stacks use it.
+//!
+//! Time is stepped by hand: keys wait for their end on the cloud's clock. That
+//! ciphertext is safe is AES's affair and not tested.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,14 +18,15 @@ mod versions;
 use std::sync::Arc;
 use std::time::Duration;
 
+use iotstack_local_kernel::page::Paging;
 use iotstack_local_kernel::ports::Secrets as SecretsPort;
 use iotstack_local_kernel::{
     Account, Call, Clock, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply, Service,
-    StoreError, id, loose, page,
+    StoreError, id, loose,
 };
 use serde_json::{Map, Value, json};
 
-use crate::records::{Records, Written, read, stored};
+use crate::records::{Records, Written};
 use crate::wire::{Tags, add_tags, bytes, moment};
 use secret::Secret;
 use versions::Content;
@@ -127,7 +128,7 @@ impl Secrets {
 
     /// A secret that is not on its way out.
     fn living(&self, call: &Call) -> Result<Secret, Fault> {
-        let secret = self.called(call)?;
+        let secret = self.called(&call)?;
         match secret.deleted {
             None => Ok(secret),
             Some(_) => Err(secret.marked()),
@@ -151,7 +152,7 @@ impl Secrets {
         })
     }
 
-    fn create(&self, call: &Call) -> Written {
+    fn create(&self, call: Call) -> Written {
         let (secret, version, commit) = self.add(&call.input)?;
         let mut reply = secret.short();
         if let Some(version) = version {
@@ -160,8 +161,8 @@ impl Secrets {
         Ok((reply.into(), commit))
     }
 
-    fn get_value(&self, call: &Call) -> Written {
-        let secret = self.living(call)?;
+    fn get_value(&self, call: Call) -> Written {
+        let secret = self.living(&call)?;
         let input = &call.input;
         let version = loose::text(input, "VersionId")?;
         let stage = loose::text(input, "VersionStage")?;
@@ -181,8 +182,8 @@ impl Secrets {
         Ok((reply.into(), commit))
     }
 
-    fn put_value(&self, call: &Call) -> Written {
-        let secret = self.living(call)?;
+    fn put_value(&self, call: Call) -> Written {
+        let secret = self.living(&call)?;
         let content = content(&call.input)?.ok_or_else(|| {
             Fault::new("InvalidRequestException", 400, "SecretString or SecretBinary is required")
         })?;
@@ -199,9 +200,9 @@ impl Secrets {
         Ok((shown.into(), commit))
     }
 
-    fn update(&self, call: &Call) -> Written {
+    fn update(&self, call: Call) -> Written {
         let input = &call.input;
-        let secret = self.living(call)?;
+        let secret = self.living(&call)?;
         let content = content(input)?;
         let token = loose::text(input, "ClientRequestToken")?.unwrap_or_else(id::uuid);
         let description = loose::text(input, "Description")?;
@@ -220,9 +221,9 @@ impl Secrets {
         Ok((shown.into(), commit))
     }
 
-    fn delete(&self, call: &Call) -> Written {
+    fn delete(&self, call: Call) -> Written {
         let input = &call.input;
-        let secret = self.called(call)?;
+        let secret = self.called(&call)?;
         let force = loose::flag(input, "ForceDeleteWithoutRecovery")?.unwrap_or(false);
         let window = loose::integer(input, "RecoveryWindowInDays")?;
         if force && window.is_some() {
@@ -261,8 +262,8 @@ impl Secrets {
         Ok(commit)
     }
 
-    fn restore_secret(&self, call: &Call) -> Written {
-        let secret = self.called(call)?;
+    fn restore_secret(&self, call: Call) -> Written {
+        let secret = self.called(&call)?;
         let (reply, commit) = self.edit(&secret.name, |secret| {
             secret.deleted = None;
             Ok(secret.short())
@@ -270,14 +271,14 @@ impl Secrets {
         Ok((reply.into(), commit))
     }
 
-    fn describe(&self, call: &Call) -> Result<Reply, Fault> {
-        let secret = self.called(call)?;
+    fn describe(&self, call: Call) -> Result<Reply, Fault> {
+        let secret = self.called(&call)?;
         let mut shown = secret.described();
         shown["VersionIdsToStages"] = secret.stages();
         Ok(shown.into())
     }
 
-    fn list(&self, call: &Call) -> Result<Reply, Fault> {
+    fn list(&self, call: Call) -> Result<Reply, Fault> {
         let input = &call.input;
         let deleted = loose::flag(input, "IncludePlannedDeletion")?.unwrap_or(false);
         let filters = loose::list(input, "Filters")?;
@@ -288,11 +289,7 @@ impl Secrets {
                 && (deleted || secret.deleted.is_none())
                 && filters.iter().all(|filter| secret.fits(filter))
         });
-        let limit = loose::integer(input, "MaxResults")?.unwrap_or(100).clamp(1, 100);
-        let token = loose::text(input, "NextToken")?;
-        let limit = usize::try_from(limit).unwrap_or(100);
-        let key = |secret: &Secret| secret.name.clone();
-        let (items, next) = page::page(all, key, token.as_deref(), limit)?;
+        let (items, next) = PAGING.cut(input, all, |secret| secret.name.clone())?;
         let list: Vec<Value> = items
             .iter()
             .map(|secret| {
@@ -308,8 +305,8 @@ impl Secrets {
         Ok(reply.into())
     }
 
-    fn list_versions(&self, call: &Call) -> Result<Reply, Fault> {
-        let secret = self.called(call)?;
+    fn list_versions(&self, call: Call) -> Result<Reply, Fault> {
+        let secret = self.called(&call)?;
         let all = loose::flag(&call.input, "IncludeDeprecated")?.unwrap_or(false);
         let shown = secret.versions.iter().filter(|version| all || !version.stages.is_empty());
         let versions: Vec<Value> = shown
@@ -326,9 +323,9 @@ impl Secrets {
         Ok(reply.into())
     }
 
-    fn move_stage(&self, call: &Call) -> Written {
+    fn move_stage(&self, call: Call) -> Written {
         let input = &call.input;
-        let secret = self.living(call)?;
+        let secret = self.living(&call)?;
         let stage = loose::required(input, "VersionStage")?;
         let from = loose::text(input, "RemoveFromVersionId")?;
         let to = loose::text(input, "MoveToVersionId")?;
@@ -339,16 +336,16 @@ impl Secrets {
         Ok((reply.into(), commit))
     }
 
-    fn tag(&self, call: &Call) -> Written {
-        let secret = self.called(call)?;
+    fn tag(&self, call: Call) -> Written {
+        let secret = self.called(&call)?;
         let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?;
         let ((), commit) =
             self.edit(&secret.name, |secret| add_tags(&mut secret.tags, tags).map_err(parameter))?;
         Ok((Reply::empty(), commit))
     }
 
-    fn untag(&self, call: &Call) -> Written {
-        let secret = self.called(call)?;
+    fn untag(&self, call: Call) -> Written {
+        let secret = self.called(&call)?;
         let keys = loose::texts(&call.input, "TagKeys")?;
         let ((), commit) = self.edit(&secret.name, |secret| {
             secret.tags.retain(|key, _| !keys.contains(key));
@@ -357,8 +354,8 @@ impl Secrets {
         Ok((Reply::empty(), commit))
     }
 
-    fn get_policy(&self, call: &Call) -> Result<Reply, Fault> {
-        let secret = self.called(call)?;
+    fn get_policy(&self, call: Call) -> Result<Reply, Fault> {
+        let secret = self.called(&call)?;
         let mut reply = secret.short();
         if let Some(policy) = secret.policy {
             reply["ResourcePolicy"] = json!(policy);
@@ -366,10 +363,10 @@ impl Secrets {
         Ok(reply.into())
     }
 
-    fn put_policy(&self, call: &Call) -> Written {
-        let secret = self.called(call)?;
+    fn put_policy(&self, call: Call) -> Written {
+        let secret = self.called(&call)?;
         let policy = loose::required(&call.input, "ResourcePolicy")?;
-        crate::policy::Policy::parse(&policy)
+        iotstack_local_kernel::policy::Policy::parse(&policy)
             .map_err(|reason| Fault::new("MalformedPolicyDocumentException", 400, reason))?;
         let (reply, commit) = self.edit(&secret.name, |secret| {
             secret.policy = Some(policy);
@@ -378,8 +375,8 @@ impl Secrets {
         Ok((reply.into(), commit))
     }
 
-    fn delete_policy(&self, call: &Call) -> Written {
-        let secret = self.called(call)?;
+    fn delete_policy(&self, call: Call) -> Written {
+        let secret = self.called(&call)?;
         let (reply, commit) = self.edit(&secret.name, |secret| {
             secret.policy = None;
             Ok(secret.short())
@@ -387,7 +384,7 @@ impl Secrets {
         Ok((reply.into(), commit))
     }
 
-    fn random_password(&self, call: &Call) -> Result<Reply, Fault> {
+    fn random_password(&self, call: Call) -> Result<Reply, Fault> {
         let wanted = password::Wanted::read(&call.input)?;
         Ok(json!({"RandomPassword": wanted.make()?}).into())
     }
@@ -424,22 +421,22 @@ impl Service for Secrets {
 
     fn operations(self: Arc<Self>) -> Vec<Operation> {
         Operations::of(self)
-            .named_async("CreateSecret", stored(Secrets::create))
-            .named_async("GetSecretValue", stored(Secrets::get_value))
-            .named_async("PutSecretValue", stored(Secrets::put_value))
-            .named_async("UpdateSecret", stored(Secrets::update))
-            .named_async("DeleteSecret", stored(Secrets::delete))
-            .named_async("RestoreSecret", stored(Secrets::restore_secret))
-            .named("DescribeSecret", read(Secrets::describe))
-            .named("ListSecrets", read(Secrets::list))
-            .named("ListSecretVersionIds", read(Secrets::list_versions))
-            .named_async("UpdateSecretVersionStage", stored(Secrets::move_stage))
-            .named_async("TagResource", stored(Secrets::tag))
-            .named_async("UntagResource", stored(Secrets::untag))
-            .named("GetResourcePolicy", read(Secrets::get_policy))
-            .named_async("PutResourcePolicy", stored(Secrets::put_policy))
-            .named_async("DeleteResourcePolicy", stored(Secrets::delete_policy))
-            .named("GetRandomPassword", read(Secrets::random_password))
+            .named_stored("CreateSecret", Secrets::create)
+            .named_stored("GetSecretValue", Secrets::get_value)
+            .named_stored("PutSecretValue", Secrets::put_value)
+            .named_stored("UpdateSecret", Secrets::update)
+            .named_stored("DeleteSecret", Secrets::delete)
+            .named_stored("RestoreSecret", Secrets::restore_secret)
+            .named("DescribeSecret", Secrets::describe)
+            .named("ListSecrets", Secrets::list)
+            .named("ListSecretVersionIds", Secrets::list_versions)
+            .named_stored("UpdateSecretVersionStage", Secrets::move_stage)
+            .named_stored("TagResource", Secrets::tag)
+            .named_stored("UntagResource", Secrets::untag)
+            .named("GetResourcePolicy", Secrets::get_policy)
+            .named_stored("PutResourcePolicy", Secrets::put_policy)
+            .named_stored("DeleteResourcePolicy", Secrets::delete_policy)
+            .named("GetRandomPassword", Secrets::random_password)
             .list()
     }
 
@@ -493,3 +490,5 @@ fn merge(into: &mut Value, from: Value) {
 fn parameter(fault: Fault) -> Fault {
     Fault::new("InvalidParameterException", 400, fault.message)
 }
+
+const PAGING: Paging = Paging { limit: "MaxResults", token: "NextToken", default: 100, most: 100 };

@@ -1,4 +1,7 @@
 //! Random passwords, as `GetRandomPassword` and `GenerateSecretString` make them.
+//!
+//! What is asked for is checked before a character is drawn. A password is never
+//! logged.
 
 use iotstack_local_kernel::{Fault, loose};
 use rand::Rng;

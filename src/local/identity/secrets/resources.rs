@@ -1,4 +1,7 @@
 //! `AWS::SecretsManager::Secret`, with a value, a generated one, or none.
+//!
+//! A generated value is made once: an update that does not ask for another one
+//! leaves it. Rotation and replication are not offered.
 
 use std::sync::Arc;
 
@@ -32,7 +35,8 @@ fn create(secrets: &Secrets, request: &ResourceRequest) -> Made {
     if let Some(generated) = generated(&members)? {
         members.insert("SecretString".to_owned(), json!(generated));
     }
-    members.insert("Tags".to_owned(), tags(request, &members)?);
+    let pair = |(key, value)| json!({"Key": key, "Value": value});
+    members.insert("Tags".to_owned(), request.tags()?.into_iter().map(pair).collect());
     members
         .remove("ReplicaRegions")
         .map_or(Ok(()), |_| Err(Fault::not_implemented("secrets in several regions")))?;
@@ -61,8 +65,7 @@ fn update(secrets: &Secrets, request: &ResourceRequest) -> Made {
     };
     let description = loose::text(&members, "Description")?;
     let key = loose::text(&members, "KmsKeyId")?;
-    let tags = tags(request, &members)?;
-    let tags = loose::pairs(&json_object(tags), "Tags", ("Key", "Value"))?;
+    let tags = request.tags()?.into_iter().collect();
     let now = secrets.clock.now();
     let ((), commit) = secrets.edit(&secret.name, |secret| {
         if let Some(value) = value {
@@ -117,14 +120,4 @@ fn generated(members: &Map<String, Value>) -> Result<Option<String>, Fault> {
             Err(Fault::invalid_input("SecretStringTemplate and GenerateStringKey belong together"))
         }
     }
-}
-
-fn tags(request: &ResourceRequest, members: &Map<String, Value>) -> Result<Value, Fault> {
-    let mut all = request.stack_tags.clone();
-    all.extend(loose::pairs(members, "Tags", ("Key", "Value"))?);
-    Ok(all.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect())
-}
-
-fn json_object(tags: Value) -> Map<String, Value> {
-    Map::from_iter([("Tags".to_owned(), tags)])
 }

@@ -1,4 +1,6 @@
 //! A secret: the record, and how the API shows it without its values.
+//!
+//! Which version is current and how labels move is in [`super::versions`].
 
 use iotstack_local_kernel::{Fault, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,7 @@
 //! Secrets Manager as clients and stacks use it.
+//!
+//! Deletion waits on the clock, which is stepped by hand. Values are compared only
+//! where an operation is meant to show them.
 
 use std::sync::Arc;
 use std::time::Duration;

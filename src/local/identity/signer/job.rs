@@ -1,13 +1,17 @@
 //! Signing jobs: an exact version of an object in, a signature out.
+//!
+//! A job runs while its caller waits and is told as begun first, so that one that
+//! a crash interrupts is found and ended at the next start.
 
 use iotstack_local_kernel::ports::BusEvent;
-use iotstack_local_kernel::{Call, Caller, Cloud, Fault, Reply, Timestamp, id, loose, page};
+use iotstack_local_kernel::{Call, Caller, Cloud, Fault, Reply, Timestamp, id, loose};
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::DecodePrivateKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::PAGING;
 use super::platform::Platform;
 use super::profile::Profile;
 use super::{Signer, invalid, not_found};
@@ -62,8 +66,8 @@ impl Signer {
         }
     }
 
-    pub(super) async fn start_job(&self, call: &Call) -> Result<Reply, Fault> {
-        let job = self.read(call)?;
+    pub(super) async fn start_job(&self, call: Call) -> Result<Reply, Fault> {
+        let job = self.read(&call)?;
         let token = job.token.clone();
         if let Some(known) = self.jobs.find(|known| known.token == token) {
             let same = known.source == job.source
@@ -85,7 +89,7 @@ impl Signer {
             let what = format!("{} signatures for {}", profile.format(), profile.platform);
             return Err(Fault::not_implemented(what));
         }
-        let cloud = self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is closing"))?;
+        let cloud = Cloud::held(&self.cloud)?;
         let objects = cloud.ports.objects()?.clone();
         let Place { bucket, key, version } = &job.source;
         let firmware = objects.get(bucket, key, Some(version)).await.map_err(unreadable)?;
@@ -118,7 +122,7 @@ impl Signer {
         Ok(self.started(&finished))
     }
 
-    pub(super) fn describe_job(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn describe_job(&self, call: Call) -> Result<Reply, Fault> {
         let id = loose::required(&call.input, "jobId")?;
         let job = self.jobs.find(|job| job.id == id);
         let job = job.ok_or_else(|| not_found(format!("there is no signing job `{id}`")))?;
@@ -139,7 +143,7 @@ impl Signer {
         Ok(shown.into())
     }
 
-    pub(super) fn list_jobs(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn list_jobs(&self, call: Call) -> Result<Reply, Fault> {
         let input = &call.input;
         let status = loose::text(input, "status")?;
         let platform = loose::text(input, "platformId")?;
@@ -154,10 +158,7 @@ impl Signer {
                 && invoker.as_ref().is_none_or(|invoker| *invoker == self.account.id)
                 && !revoked
         });
-        let limit = loose::integer(input, "maxResults")?.unwrap_or(25).clamp(1, 25);
-        let token = loose::text(input, "nextToken")?;
-        let limit = usize::try_from(limit).unwrap_or(25);
-        let (items, next) = page::page(all, Job::key, token.as_deref(), limit)?;
+        let (items, next) = PAGING.cut(input, all, Job::key)?;
         let jobs: Vec<Value> = items
             .iter()
             .map(|job| {
@@ -218,7 +219,7 @@ impl Signer {
     /// Signs bytes, and writes the signature as a device or a Lambda reads it.
     fn sign(&self, profile: &Profile, source: &Place, bytes: &[u8]) -> Result<String, Fault> {
         let arn = profile.certificate.as_deref().unwrap_or_default();
-        let cloud = self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is closing"))?;
+        let cloud = Cloud::held(&self.cloud)?;
         let material = cloud.ports.certificates()?.material(arn).map_err(|fault| {
             invalid(format!("the certificate of the profile cannot be used: {}", fault.message))
         })?;

@@ -20,12 +20,13 @@ mod tests;
 use std::sync::{Arc, Weak};
 
 use http::Method;
+use iotstack_local_kernel::page::Paging;
 use iotstack_local_kernel::{
     Account, Clock, Cloud, Fault, Operation, Operations, Protocol, Service, StoreError,
 };
 
 use crate::acm::Acm;
-use crate::records::{Records, read, stored};
+use crate::records::Records;
 use job::Job;
 use profile::Profile;
 
@@ -69,75 +70,65 @@ impl Service for Signer {
 
     fn operations(self: Arc<Self>) -> Vec<Operation> {
         Operations::of(self)
-            .rest_async(
+            .rest_stored(
                 "PutSigningProfile",
                 Method::PUT,
                 "/signing-profiles/{profileName}",
-                stored(Signer::put_profile),
+                Signer::put_profile,
             )
             .rest(
                 "GetSigningProfile",
                 Method::GET,
                 "/signing-profiles/{profileName}?profileOwner",
-                read(Signer::get_profile),
+                Signer::get_profile,
             )
-            .rest_async(
+            .rest_stored(
                 "CancelSigningProfile",
                 Method::DELETE,
                 "/signing-profiles/{profileName}",
-                stored(Signer::cancel_profile),
+                Signer::cancel_profile,
             )
             .rest(
                 "ListSigningProfiles",
                 Method::GET,
                 "/signing-profiles?includeCanceled:bool&maxResults:int&nextToken&platformId\
                  &statuses:list",
-                read(Signer::list_profiles),
+                Signer::list_profiles,
             )
             .rest_async(
                 "StartSigningJob",
                 Method::POST,
                 "/signing-jobs",
-                |signer, call| async move { signer.start_job(&call).await },
+                |signer, call| async move { signer.start_job(call).await },
             )
-            .rest(
-                "DescribeSigningJob",
-                Method::GET,
-                "/signing-jobs/{jobId}",
-                read(Signer::describe_job),
-            )
+            .rest("DescribeSigningJob", Method::GET, "/signing-jobs/{jobId}", Signer::describe_job)
             .rest(
                 "ListSigningJobs",
                 Method::GET,
                 "/signing-jobs?status&platformId&requestedBy&maxResults:int&nextToken\
                  &isRevoked:bool&signatureExpiresBefore&signatureExpiresAfter&jobInvoker",
-                read(Signer::list_jobs),
+                Signer::list_jobs,
             )
             .rest(
                 "GetSigningPlatform",
                 Method::GET,
                 "/signing-platforms/{platformId}",
-                read(Signer::get_platform),
+                Signer::get_platform,
             )
             .rest(
                 "ListSigningPlatforms",
                 Method::GET,
                 "/signing-platforms?category&partner&target&maxResults:int&nextToken",
-                read(Signer::list_platforms),
+                Signer::list_platforms,
             )
-            .rest_async("TagResource", Method::POST, "/tags/{resourceArn+}", stored(Signer::tag))
-            .rest_async(
+            .rest_stored("TagResource", Method::POST, "/tags/{resourceArn+}", Signer::tag)
+            .rest_stored(
                 "UntagResource",
                 Method::DELETE,
                 "/tags/{resourceArn+}?tagKeys:list",
-                stored(Signer::untag),
+                Signer::untag,
             )
-            .rest(
-                "ListTagsForResource",
-                Method::GET,
-                "/tags/{resourceArn+}",
-                read(Signer::list_tags),
-            )
+            .rest("ListTagsForResource", Method::GET, "/tags/{resourceArn+}", Signer::list_tags)
             .list()
     }
 
@@ -158,3 +149,5 @@ fn invalid(reason: impl Into<String>) -> Fault {
 fn not_found(reason: impl Into<String>) -> Fault {
     Fault::new("ResourceNotFoundException", 404, reason)
 }
+
+const PAGING: Paging = Paging { limit: "maxResults", token: "nextToken", default: 25, most: 25 };

@@ -1,4 +1,7 @@
 //! The platforms that Signer signs for.
+//!
+//! All are listed with their formats. Jobs can be run for those that sign with a
+//! certificate of ACM; the others need keys that only AWS has.
 
 use iotstack_local_kernel::{Call, Fault, Reply, loose};
 use serde_json::{Value, json};
@@ -54,14 +57,14 @@ impl Platform {
 }
 
 impl Signer {
-    pub(super) fn get_platform(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn get_platform(&self, call: Call) -> Result<Reply, Fault> {
         let id = loose::required(&call.input, "platformId")?;
         let platform =
             Platform::of(&id).ok_or_else(|| not_found(format!("there is no platform `{id}`")))?;
         Ok(platform.shown().into())
     }
 
-    pub(super) fn list_platforms(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn list_platforms(&self, call: Call) -> Result<Reply, Fault> {
         let target = loose::text(&call.input, "target")?;
         let fitting = PLATFORMS
             .iter()

@@ -1,9 +1,13 @@
 //! Signing profiles: a platform, a certificate, and how to sign with it.
+//!
+//! A name is given once: cancelling a profile does not free it. Cross-account
+//! permissions of profiles are not offered.
 
-use iotstack_local_kernel::{Call, Commit, Fault, Reply, id, loose, page};
+use iotstack_local_kernel::{Call, Commit, Fault, Reply, id, loose};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::PAGING;
 use super::platform::Platform;
 use super::{Signer, invalid, not_found};
 use crate::records::Written;
@@ -143,7 +147,7 @@ impl Signer {
         format!("{}/{}", self.profile_arn(profile), profile.version)
     }
 
-    pub(super) fn put_profile(&self, call: &Call) -> Written {
+    pub(super) fn put_profile(&self, call: Call) -> Written {
         let input = &call.input;
         let material = loose::object(input, "signingMaterial")?;
         let validity = loose::object(input, "signatureValidityPeriod")?;
@@ -170,7 +174,7 @@ impl Signer {
         Ok((reply.into(), commit))
     }
 
-    pub(super) fn get_profile(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn get_profile(&self, call: Call) -> Result<Reply, Fault> {
         let profile = self.profile(&loose::required(&call.input, "profileName")?)?;
         let mut shown = self.shown(&profile);
         if !profile.overrides.is_empty() {
@@ -179,12 +183,12 @@ impl Signer {
         Ok(shown.into())
     }
 
-    pub(super) fn cancel_profile(&self, call: &Call) -> Written {
+    pub(super) fn cancel_profile(&self, call: Call) -> Written {
         let name = loose::required(&call.input, "profileName")?;
         Ok((Reply::empty(), self.cancel(&name)?))
     }
 
-    pub(super) fn list_profiles(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) fn list_profiles(&self, call: Call) -> Result<Reply, Fault> {
         let input = &call.input;
         let mut statuses = loose::texts(input, "statuses")?;
         if statuses.is_empty() {
@@ -199,11 +203,7 @@ impl Signer {
             statuses.iter().any(|status| status == profile.status())
                 && platform.as_ref().is_none_or(|platform| *platform == profile.platform)
         });
-        let limit = loose::integer(input, "maxResults")?.unwrap_or(25).clamp(1, 25);
-        let token = loose::text(input, "nextToken")?;
-        let limit = usize::try_from(limit).unwrap_or(25);
-        let key = |profile: &Profile| profile.name.clone();
-        let (items, next) = page::page(all, key, token.as_deref(), limit)?;
+        let (items, next) = PAGING.cut(input, all, |profile| profile.name.clone())?;
         let profiles: Vec<Value> = items.iter().map(|profile| self.shown(profile)).collect();
         let mut reply = json!({ "profiles": profiles });
         if let Some(next) = next {
@@ -212,22 +212,22 @@ impl Signer {
         Ok(reply.into())
     }
 
-    pub(super) fn tag(&self, call: &Call) -> Written {
+    pub(super) fn tag(&self, call: Call) -> Written {
         let tags = loose::pairs(&call.input, "tags", ("key", "value"))?;
-        self.edit_tags(call, |kept| add_tags(kept, tags))
+        self.edit_tags(&call, |kept| add_tags(kept, tags))
     }
 
-    pub(super) fn untag(&self, call: &Call) -> Written {
+    pub(super) fn untag(&self, call: Call) -> Written {
         let keys = loose::texts(&call.input, "tagKeys")?;
-        self.edit_tags(call, |kept| {
+        self.edit_tags(&call, |kept| {
             kept.retain(|key, _| !keys.contains(key));
             Ok(())
         })
     }
 
-    pub(super) fn list_tags(&self, call: &Call) -> Result<Reply, Fault> {
-        let profile = self.profiles.get(&tagged(call)?);
-        let profile = profile.ok_or_else(|| untagged(call))?;
+    pub(super) fn list_tags(&self, call: Call) -> Result<Reply, Fault> {
+        let profile = self.profiles.get(&tagged(&call)?);
+        let profile = profile.ok_or_else(|| untagged(&call))?;
         Ok(json!({"tags": profile.tags}).into())
     }
 

@@ -1,5 +1,7 @@
 //! `AWS::Signer::SigningProfile`: only the two platforms that CloudFormation
 //! takes, which sign with keys of Signer's own.
+//!
+//! The platform for devices needs the API, as on AWS.
 
 use std::sync::Arc;
 
@@ -51,7 +53,7 @@ fn create(
         validity,
         overrides: Default::default(),
         parameters: Default::default(),
-        tags: loose::pairs(&members, "Tags", ("Key", "Value"))?,
+        tags: request.tags()?.into_iter().collect(),
     })?;
     Ok((state(signer, &profile.name)?, commit))
 }
@@ -60,9 +62,8 @@ fn update(
     signer: &Signer,
     request: &ResourceRequest,
 ) -> Result<(ResourceState, Commit), ResourceFault> {
-    let members = request.members()?;
     let name = name_of(request)?;
-    let tags = loose::pairs(&members, "Tags", ("Key", "Value"))?;
+    let tags = request.tags()?.into_iter().collect();
     let ((), commit) = signer.profiles.change(|profiles| {
         let mut profile = profiles
             .get(&name)

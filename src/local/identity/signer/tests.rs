@@ -1,4 +1,7 @@
 //! Signer with ACM and a bucket.
+//!
+//! The bucket is of paper. Signatures are verified with the certificate's key, as
+//! a device does.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -13,17 +13,19 @@ pub(crate) mod resources;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use iotstack_local_kernel::page::Paging;
 use iotstack_local_kernel::ports::Parameters as ParametersPort;
 use iotstack_local_kernel::{
     Account, Call, Caller, Clock, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply,
-    Service, StoreError, loose, page,
+    Service, StoreError, loose,
 };
 use serde_json::{Map, Value, json};
 
 use crate::kms::Kms;
-use crate::records::{Records, Written, read, stored};
+use crate::records::{Records, Written};
 use crate::wire::{Tags, add_tags, tag_list};
 use parameter::{Kind, Parameter, Version, check_name, check_value};
 
@@ -74,14 +76,18 @@ impl Parameters {
             let reason = format!("`{}` is no tier of parameters", wanted.tier);
             return Err(Fault::new("ValidationException", 400, reason));
         }
+        if !["text", "aws:ec2:image", "aws:ssm:integration"].contains(&wanted.data_type.as_str()) {
+            let reason = format!("`{}` is no data type of parameters", wanted.data_type);
+            return Err(Fault::new("ValidationException", 400, reason));
+        }
         if wanted.data_type != "text" {
             return Err(Fault::not_implemented(format!("parameters of type {}", wanted.data_type)));
         }
         let now = self.clock.now();
-        let known = self.parameters.get(&wanted.name).map(|kept| kept.newest().kind);
+        let known = self.parameters.get(plain(&wanted.name)).map(|kept| kept.newest().kind);
         let key = self.key_of(wanted.kind.or(known), wanted.key)?;
         self.parameters.change(|parameters| {
-            let kept = parameters.get(&wanted.name).cloned();
+            let kept = parameters.get(plain(&wanted.name)).cloned();
             if kept.is_some() && !wanted.overwrite {
                 let reason = format!(
                     "the parameter `{}` exists already; set Overwrite to write over it",
@@ -121,7 +127,7 @@ impl Parameters {
                 modified_by: wanted.by,
                 labels: Vec::new(),
             })?;
-            parameters.put(&wanted.name, parameter);
+            parameters.put(plain(&wanted.name), parameter);
             Ok(number)
         })
     }
@@ -141,13 +147,13 @@ impl Parameters {
 
     /// Deletes a parameter.
     fn drop_parameter(&self, name: &str) -> Result<Commit, Fault> {
-        let ((), commit) = self
-            .parameters
-            .change(|parameters| parameters.remove(name).map(drop).ok_or_else(|| missing(name)))?;
+        let ((), commit) = self.parameters.change(|parameters| {
+            parameters.remove(plain(name)).map(drop).ok_or_else(|| missing(name))
+        })?;
         Ok(commit)
     }
 
-    fn put(&self, call: &Call) -> Written {
+    fn put(&self, call: Call) -> Written {
         let input = &call.input;
         if input.get("Policies").is_some_and(|policies| !policies.is_null() && policies != "") {
             return Err(Fault::not_implemented("policies of parameters"));
@@ -173,13 +179,13 @@ impl Parameters {
         Ok((json!({"Version": version, "Tier": tier}).into(), commit))
     }
 
-    fn get(&self, call: &Call) -> Result<Reply, Fault> {
+    fn get(&self, call: Call) -> Result<Reply, Fault> {
         let name = loose::required(&call.input, "Name")?;
         let decrypt = loose::flag(&call.input, "WithDecryption")?.unwrap_or(false);
         Ok(json!({"Parameter": self.shown(&name, decrypt)?}).into())
     }
 
-    fn get_many(&self, call: &Call) -> Result<Reply, Fault> {
+    fn get_many(&self, call: Call) -> Result<Reply, Fault> {
         let names = loose::texts(&call.input, "Names")?;
         if names.is_empty() || names.len() > 10 {
             let reason = format!("1 to 10 names are accepted, not {}", names.len());
@@ -187,7 +193,8 @@ impl Parameters {
         }
         let decrypt = loose::flag(&call.input, "WithDecryption")?.unwrap_or(false);
         let (mut found, mut invalid) = (Vec::new(), Vec::new());
-        for name in names {
+        let mut seen = BTreeSet::new();
+        for name in names.into_iter().filter(|name| seen.insert(name.clone())) {
             match self.shown(&name, decrypt) {
                 Ok(shown) => found.push(shown),
                 Err(_) => invalid.push(name),
@@ -196,48 +203,42 @@ impl Parameters {
         Ok(json!({"Parameters": found, "InvalidParameters": invalid}).into())
     }
 
-    fn by_path(&self, call: &Call) -> Result<Reply, Fault> {
+    fn by_path(&self, call: Call) -> Result<Reply, Fault> {
         let input = &call.input;
         let path = loose::required(input, "Path")?;
         if !path.starts_with('/') {
             let reason = format!("path `{path}` must begin with `/`");
             return Err(Fault::new("ValidationException", 400, reason));
         }
-        let prefix = format!("{}/", path.trim_end_matches('/'));
         let recursive = loose::flag(input, "Recursive")?.unwrap_or(false);
         let decrypt = loose::flag(input, "WithDecryption")?.unwrap_or(false);
         let filters = loose::list(input, "ParameterFilters")?;
         let mut all = self.parameters.all();
-        all.retain(|parameter| {
-            let below = parameter.name.strip_prefix(&prefix);
-            below.is_some_and(|below| recursive || !below.contains('/'))
-        });
+        all.retain(|parameter| parameter.is_below(&path, recursive));
         self.filter(&mut all, &filters)?;
-        let limit = loose::integer(input, "MaxResults")?.unwrap_or(10).clamp(1, 10);
-        self.paged(input, all, limit, |parameter| {
+        self.paged(input, all, 10, |parameter| {
             let version = parameter.newest();
             self.shown_version(parameter, version, None, decrypt)
         })
     }
 
-    fn describe(&self, call: &Call) -> Result<Reply, Fault> {
+    fn describe(&self, call: Call) -> Result<Reply, Fault> {
         let input = &call.input;
         let mut filters = loose::list(input, "ParameterFilters")?;
         filters.extend(loose::list(input, "Filters")?);
         let mut all = self.parameters.all();
         self.filter(&mut all, &filters)?;
-        let limit = loose::integer(input, "MaxResults")?.unwrap_or(50).clamp(1, 50);
-        self.paged(input, all, limit, |parameter| {
+        self.paged(input, all, 50, |parameter| {
             let mut shown = parameter.newest().described(&parameter.name);
             shown["ARN"] = json!(self.arn(&parameter.name));
             Ok(shown)
         })
     }
 
-    fn history(&self, call: &Call) -> Result<Reply, Fault> {
+    fn history(&self, call: Call) -> Result<Reply, Fault> {
         let name = loose::required(&call.input, "Name")?;
         let decrypt = loose::flag(&call.input, "WithDecryption")?.unwrap_or(false);
-        let parameter = self.parameters.get(&name).ok_or_else(|| missing(&name))?;
+        let parameter = self.parameters.get(plain(&name)).ok_or_else(|| missing(&name))?;
         let versions: Vec<Value> = parameter
             .versions
             .iter()
@@ -251,17 +252,17 @@ impl Parameters {
         Ok(json!({ "Parameters": versions }).into())
     }
 
-    fn delete(&self, call: &Call) -> Written {
+    fn delete(&self, call: Call) -> Written {
         let name = loose::required(&call.input, "Name")?;
         Ok((Reply::empty(), self.drop_parameter(&name)?))
     }
 
-    fn delete_many(&self, call: &Call) -> Written {
+    fn delete_many(&self, call: Call) -> Written {
         let names = loose::texts(&call.input, "Names")?;
         let (reply, commit) = self.parameters.change(|parameters| {
             let (mut deleted, mut invalid) = (Vec::new(), Vec::new());
             for name in names {
-                match parameters.remove(&name) {
+                match parameters.remove(plain(&name)) {
                     Some(_) => deleted.push(name),
                     None => invalid.push(name),
                 }
@@ -271,7 +272,7 @@ impl Parameters {
         Ok((reply.into(), commit))
     }
 
-    fn label(&self, call: &Call) -> Written {
+    fn label(&self, call: Call) -> Written {
         let name = loose::required(&call.input, "Name")?;
         let labels = loose::texts(&call.input, "Labels")?;
         let wanted = loose::integer(&call.input, "ParameterVersion")?;
@@ -286,8 +287,8 @@ impl Parameters {
         Ok((reply.into(), commit))
     }
 
-    fn tag(&self, call: &Call) -> Written {
-        let name = tagged(call)?;
+    fn tag(&self, call: Call) -> Written {
+        let name = tagged(&call)?;
         let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?;
         let ((), commit) = self
             .edit(&name, |parameter| add_tags(&mut parameter.tags, tags))
@@ -295,8 +296,8 @@ impl Parameters {
         Ok((Reply::empty(), commit))
     }
 
-    fn untag(&self, call: &Call) -> Written {
-        let name = tagged(call)?;
+    fn untag(&self, call: Call) -> Written {
+        let name = tagged(&call)?;
         let keys = loose::texts(&call.input, "TagKeys")?;
         let change = |parameter: &mut Parameter| {
             parameter.tags.retain(|key, _| !keys.contains(key));
@@ -306,9 +307,10 @@ impl Parameters {
         Ok((Reply::empty(), commit))
     }
 
-    fn list_tags(&self, call: &Call) -> Result<Reply, Fault> {
-        let name = tagged(call)?;
-        let parameter = self.parameters.get(&name).ok_or_else(|| no_resource(missing(&name)))?;
+    fn list_tags(&self, call: Call) -> Result<Reply, Fault> {
+        let name = tagged(&call)?;
+        let parameter =
+            self.parameters.get(plain(&name)).ok_or_else(|| no_resource(missing(&name)))?;
         Ok(json!({"TagList": tag_list(&parameter.tags, ("Key", "Value"))}).into())
     }
 
@@ -318,9 +320,10 @@ impl Parameters {
         change: impl FnOnce(&mut Parameter) -> Result<R, Fault>,
     ) -> Result<(R, Commit), Fault> {
         self.parameters.change(|parameters| {
-            let mut parameter = parameters.get(name).cloned().ok_or_else(|| missing(name))?;
+            let mut parameter =
+                parameters.get(plain(name)).cloned().ok_or_else(|| missing(name))?;
             let outcome = change(&mut parameter)?;
-            parameters.put(name, parameter);
+            parameters.put(plain(name), parameter);
             Ok(outcome)
         })
     }
@@ -328,20 +331,12 @@ impl Parameters {
     /// A parameter by its name or ARN, with a version or label behind a colon.
     fn shown(&self, wanted: &str, decrypt: bool) -> Result<Value, Fault> {
         let own = self.account.arn("ssm", "parameter");
-        let name = match wanted.strip_prefix(&own) {
-            // The ARN of `a` is `…:parameter/a`, and so is that of `/a`.
-            Some(rest) if self.parameters.get(rest).is_none() => {
-                let plain = rest.strip_prefix('/').filter(|plain| !plain.contains('/'));
-                plain.unwrap_or(rest)
-            }
-            Some(rest) => rest,
-            None => wanted,
-        };
+        let name = wanted.strip_prefix(&own).unwrap_or(wanted);
         let (name, selector) = match name.split_once(':') {
             Some((name, selector)) => (name, Some(selector)),
             None => (name, None),
         };
-        let parameter = self.parameters.get(name).ok_or_else(|| missing(name))?;
+        let parameter = self.parameters.get(plain(name)).ok_or_else(|| missing(name))?;
         let version = parameter.select(selector)?;
         self.shown_version(&parameter, version, selector, decrypt)
     }
@@ -413,13 +408,11 @@ impl Parameters {
         &self,
         input: &Map<String, Value>,
         all: Vec<Parameter>,
-        limit: i64,
+        most: u16,
         shown: impl Fn(&Parameter) -> Result<Value, Fault>,
     ) -> Result<Reply, Fault> {
-        let token = loose::text(input, "NextToken")?;
-        let limit = usize::try_from(limit).unwrap_or(10);
-        let key = |parameter: &Parameter| parameter.name.clone();
-        let (items, next) = page::page(all, key, token.as_deref(), limit)?;
+        let paging = Paging { limit: "MaxResults", token: "NextToken", default: most, most };
+        let (items, next) = paging.cut(input, all, |parameter| parameter.name.clone())?;
         let list: Vec<Value> = items.iter().map(shown).collect::<Result<_, _>>()?;
         let mut reply = json!({ "Parameters": list });
         if let Some(next) = next {
@@ -435,7 +428,7 @@ impl ParametersPort for Parameters {
             Some((name, selector)) => (name, Some(selector)),
             None => (name, None),
         };
-        let parameter = self.parameters.get(name).ok_or_else(|| missing(name))?;
+        let parameter = self.parameters.get(plain(name)).ok_or_else(|| missing(name))?;
         let version = parameter.select(selector)?;
         self.value_of(name, version, true)
     }
@@ -452,18 +445,18 @@ impl Service for Parameters {
 
     fn operations(self: Arc<Self>) -> Vec<Operation> {
         Operations::of(self)
-            .named_async("PutParameter", stored(Parameters::put))
-            .named("GetParameter", read(Parameters::get))
-            .named("GetParameters", read(Parameters::get_many))
-            .named("GetParametersByPath", read(Parameters::by_path))
-            .named("GetParameterHistory", read(Parameters::history))
-            .named("DescribeParameters", read(Parameters::describe))
-            .named_async("DeleteParameter", stored(Parameters::delete))
-            .named_async("DeleteParameters", stored(Parameters::delete_many))
-            .named_async("LabelParameterVersion", stored(Parameters::label))
-            .named_async("AddTagsToResource", stored(Parameters::tag))
-            .named_async("RemoveTagsFromResource", stored(Parameters::untag))
-            .named("ListTagsForResource", read(Parameters::list_tags))
+            .named_stored("PutParameter", Parameters::put)
+            .named("GetParameter", Parameters::get)
+            .named("GetParameters", Parameters::get_many)
+            .named("GetParametersByPath", Parameters::by_path)
+            .named("GetParameterHistory", Parameters::history)
+            .named("DescribeParameters", Parameters::describe)
+            .named_stored("DeleteParameter", Parameters::delete)
+            .named_stored("DeleteParameters", Parameters::delete_many)
+            .named_stored("LabelParameterVersion", Parameters::label)
+            .named_stored("AddTagsToResource", Parameters::tag)
+            .named_stored("RemoveTagsFromResource", Parameters::untag)
+            .named("ListTagsForResource", Parameters::list_tags)
             .list()
     }
 
@@ -483,6 +476,11 @@ fn tagged(call: &Call) -> Result<String, Fault> {
         return Err(Fault::new("InvalidResourceType", 400, reason));
     }
     loose::required(&call.input, "ResourceId")
+}
+
+/// The name under which a parameter is kept: outside of hierarchies `/a` is the same as `a`.
+fn plain(name: &str) -> &str {
+    name.strip_prefix('/').filter(|plain| !plain.contains('/')).unwrap_or(name)
 }
 
 fn missing(name: &str) -> Fault {

@@ -1,4 +1,7 @@
 //! A parameter with its versions, and the rules for names and values.
+//!
+//! Values of secure strings are ciphertext here; sealing and opening them is the
+//! service's part.
 
 use iotstack_local_kernel::{Fault, Timestamp};
 use regex::Regex;
@@ -50,7 +53,7 @@ impl Kind {
             other => {
                 let reason =
                     format!("Type must be String, StringList or SecureString, not `{other}`");
-                Err(Fault::new("UnsupportedParameterType", 400, reason))
+                Err(Fault::new("ValidationException", 400, reason))
             }
         }
     }
@@ -127,20 +130,16 @@ impl Parameter {
     /// Whether a filter fits.
     pub(super) fn fits(&self, key: &str, option: &str, values: &[&str]) -> bool {
         let newest = self.newest();
+        let rooted = self.rooted();
         let texts: Vec<&str> = match key {
-            "Name" => vec![&self.name],
+            "Name" => vec![&self.name, &rooted],
             "Type" => vec![newest.kind.name()],
             "KeyId" => newest.key.as_deref().into_iter().collect(),
             "Tier" => vec![&newest.tier],
             "DataType" => vec!["text"],
             "Label" => newest.labels.iter().map(String::as_str).collect(),
             "Path" => {
-                let below = |path: &&str| {
-                    let prefix = format!("{}/", path.trim_end_matches('/'));
-                    let below = self.name.strip_prefix(&prefix);
-                    below.is_some_and(|below| option == "Recursive" || !below.contains('/'))
-                };
-                return values.iter().any(below);
+                return values.iter().any(|path| self.is_below(path, option == "Recursive"));
             }
             tag => {
                 let value = tag.strip_prefix("tag:").and_then(|tag| self.tags.get(tag));
@@ -157,6 +156,24 @@ impl Parameter {
                 _ => text == value,
             })
         })
+    }
+}
+
+impl Parameter {
+    /// Whether it is in a hierarchy, directly or in one below.
+    pub(super) fn is_below(&self, path: &str, recursive: bool) -> bool {
+        let rooted = self.rooted();
+        let below = rooted.strip_prefix(path.trim_end_matches('/'));
+        let below = below.and_then(|below| below.strip_prefix('/'));
+        below.is_some_and(|below| recursive || !below.contains('/'))
+    }
+
+    /// Its name from the root: outside of hierarchies the slash may be left out.
+    fn rooted(&self) -> String {
+        match self.name.starts_with('/') {
+            true => self.name.clone(),
+            false => format!("/{}", self.name),
+        }
     }
 }
 

@@ -1,4 +1,7 @@
 //! `AWS::SSM::Parameter`: String and StringList, as CloudFormation makes them.
+//!
+//! SecureString is refused as CloudFormation does. An update writes a new version
+//! and sets the tags that the template wants.
 
 use std::sync::Arc;
 
@@ -40,7 +43,7 @@ fn update(parameters: &Parameters, request: &ResourceRequest) -> Made {
         return Err(ResourceFault::Replace);
     }
     let (state, _earlier) = write(parameters, request, name, true)?;
-    let tags = tags(request)?;
+    let tags = request.tags()?.into_iter().collect();
     let ((), commit) = parameters.edit(name, |parameter| {
         parameter.tags.clear();
         add_tags(&mut parameter.tags, tags)
@@ -71,16 +74,9 @@ fn write(parameters: &Parameters, request: &ResourceRequest, name: &str, overwri
         tier: loose::text(&members, "Tier")?.unwrap_or_else(|| "Standard".to_owned()),
         data_type: loose::text(&members, "DataType")?.unwrap_or_else(|| "text".to_owned()),
         overwrite,
-        tags: if overwrite { Vec::new() } else { tags(request)? },
+        tags: if overwrite { Vec::new() } else { request.tags()?.into_iter().collect() },
         by: "cloudformation.amazonaws.com".to_owned(),
     })?;
     let type_name = if kind == Kind::StringList { "StringList" } else { "String" };
     Ok((ResourceState::new(name).with("Type", type_name).with("Value", value), commit))
-}
-
-/// The tags of the stack and of the parameter, which a template writes as a map.
-fn tags(request: &ResourceRequest) -> Result<Vec<(String, String)>, ResourceFault> {
-    let mut all = request.stack_tags.clone();
-    all.extend(loose::pairs(&request.members()?, "Tags", ("Key", "Value"))?);
-    Ok(all.into_iter().collect())
 }

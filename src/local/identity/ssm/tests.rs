@@ -1,4 +1,7 @@
 //! Parameters as clients and stacks use them.
+//!
+//! Secure strings are sealed by the KMS of this crate; everything goes through the
+//! operations.
 
 use std::sync::Arc;
 
@@ -48,6 +51,32 @@ async fn versions_count_and_selectors_find_them() {
     let history = ssm(&cloud, "GetParameterHistory", json!({"Name": "/fw/version"})).await.unwrap();
     assert_eq!(history["Parameters"].as_array().unwrap().len(), 2);
     assert_eq!(cloud.ports.parameters().unwrap().value("/fw/version:1").unwrap(), "1.1.0");
+}
+
+#[tokio::test]
+async fn outside_of_hierarchies_a_name_may_begin_with_a_slash_or_not() {
+    let cloud = cloud();
+    put(&cloud, "plain", "a").await.unwrap();
+    put(&cloud, "/rooted", "b").await.unwrap();
+    put(&cloud, "/fw/version", "c").await.unwrap();
+    assert_eq!(put(&cloud, "/plain", "x").await.unwrap_err().code, "ParameterAlreadyExists");
+    let names = ["/plain", "rooted", "rooted", "fw/version"];
+    let found = ssm(&cloud, "GetParameters", json!({"Names": names})).await.unwrap();
+    let values: Vec<&Value> =
+        found["Parameters"].as_array().unwrap().iter().map(|each| &each["Value"]).collect();
+    assert_eq!(values, ["a", "b"], "each once");
+    assert_eq!(found["InvalidParameters"], json!(["fw/version"]));
+    let below = ssm(&cloud, "GetParametersByPath", json!({"Path": "/"})).await.unwrap();
+    assert_eq!(below["Parameters"].as_array().unwrap().len(), 2);
+    ssm(&cloud, "DeleteParameter", json!({"Name": "/plain"})).await.unwrap();
+    let gone = ssm(&cloud, "GetParameter", json!({"Name": "plain"})).await;
+    assert_eq!(gone.unwrap_err().code, "ParameterNotFound");
+    for (member, value) in [("Type", "Number"), ("DataType", "number")] {
+        let mut input = json!({"Name": "n", "Value": "1", "Type": "String"});
+        input[member] = json!(value);
+        let refused = ssm(&cloud, "PutParameter", input).await.unwrap_err();
+        assert_eq!((refused.code.as_str(), refused.status), ("ValidationException", 400));
+    }
 }
 
 #[tokio::test]

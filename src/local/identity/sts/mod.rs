@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 
 use crate::credentials::{Keys, identity_of};
 use crate::iam::Kind;
-use crate::records::read;
 
 /// STS.
 pub(crate) struct Sts(pub(crate) Arc<Keys>);
@@ -35,9 +34,9 @@ impl Service for Sts {
 
     fn operations(self: Arc<Self>) -> Vec<Operation> {
         Operations::of(self)
-            .named("GetCallerIdentity", read(Sts::caller_identity))
-            .named("AssumeRole", read(Sts::assume_role))
-            .named("GetAccessKeyInfo", read(Sts::key_info))
+            .named("GetCallerIdentity", Sts::caller_identity)
+            .named("AssumeRole", Sts::assume_role)
+            .named("GetAccessKeyInfo", Sts::key_info)
             .list()
     }
 
@@ -52,7 +51,7 @@ impl Service for Sts {
 }
 
 impl Sts {
-    fn caller_identity(&self, call: &Call) -> Result<Reply, Fault> {
+    fn caller_identity(&self, call: Call) -> Result<Reply, Fault> {
         let account = &self.0.iam.account;
         let (arn, id) = match &call.caller {
             Caller::Root => (account.global_arn("iam", "root"), account.id.clone()),
@@ -65,7 +64,7 @@ impl Sts {
         Ok(json!({"UserId": id, "Account": account.id, "Arn": arn}).into())
     }
 
-    fn assume_role(&self, call: &Call) -> Result<Reply, Fault> {
+    fn assume_role(&self, call: Call) -> Result<Reply, Fault> {
         let input = &call.input;
         for refused in ["Policy", "PolicyArns", "Tags", "TransitiveTagKeys"] {
             let given = input.get(refused).filter(|value| !value.is_null());
@@ -120,7 +119,7 @@ impl Sts {
         .into())
     }
 
-    fn key_info(&self, call: &Call) -> Result<Reply, Fault> {
+    fn key_info(&self, call: Call) -> Result<Reply, Fault> {
         let key = loose::required(&call.input, "AccessKeyId")?;
         if self.0.identity(&key).is_none() {
             let reason = format!("the access key `{key}` does not exist");

@@ -1,25 +1,29 @@
 //! Conditions of statements: operators over keys of the request.
 //!
-//! A key that the context does not hold is unknown, not absent (see the header
-//! of [`super`]). The operators with `IfExists` and `Null` therefore say
-//! "unknown" too, where AWS would look whether the key is there.
+//! A key that the context does not hold is unknown (see the header of
+//! [`super`]). The operators with `IfExists` and `Null` therefore say "unknown"
+//! too, where AWS would look whether the key is there. In a context that is
+//! complete such a key is absent, and the operators judge as AWS's do.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use iotstack_local_kernel::Timestamp;
 use serde_json::Value;
 
 use super::pattern::{Pattern, fits_arn};
 use super::texts;
+use crate::Timestamp;
 
 /// What is known of a request: condition keys (in lower case) with their values.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Context(BTreeMap<String, Vec<String>>);
+pub struct Context {
+    keys: BTreeMap<String, Vec<String>>,
+    complete: bool,
+}
 
 /// What a condition says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Truth {
+pub(super) enum Truth {
     Holds,
     Fails,
     Unknown,
@@ -27,9 +31,10 @@ pub(crate) enum Truth {
 
 /// An operator over one key.
 #[derive(Debug, Clone)]
-pub(crate) struct Condition {
+pub(super) struct Condition {
     operator: Operator,
     negated: bool,
+    if_exists: bool,
     set: Option<Set>,
     key: String,
     wanted: Vec<Pattern>,
@@ -65,22 +70,35 @@ enum Order {
 impl Context {
     /// With one key more.
     #[must_use]
-    pub(crate) fn with(mut self, key: &str, value: impl Into<String>) -> Self {
-        self.0.entry(key.to_ascii_lowercase()).or_default().push(value.into());
+    pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.keys.entry(key.to_ascii_lowercase()).or_default().push(value.into());
+        self
+    }
+
+    /// Says that these are all keys that the request has.
+    #[must_use]
+    pub fn complete(mut self) -> Self {
+        self.complete = true;
         self
     }
 
     /// The value of a key that has one.
-    pub(crate) fn single(&self, key: &str) -> Option<&str> {
-        match self.0.get(&key.to_ascii_lowercase()).map(Vec::as_slice) {
+    pub(super) fn single(&self, key: &str) -> Option<&str> {
+        match self.keys.get(&key.to_ascii_lowercase()).map(Vec::as_slice) {
             Some([value]) => Some(value),
             _ => None,
         }
     }
 }
 
+impl Truth {
+    fn of(holds: bool) -> Self {
+        if holds { Truth::Holds } else { Truth::Fails }
+    }
+}
+
 impl Condition {
-    pub(crate) fn parse_all(value: Option<&Value>) -> Result<Vec<Self>, String> {
+    pub(super) fn parse_all(value: Option<&Value>) -> Result<Vec<Self>, String> {
         let operators = match value {
             None => return Ok(Vec::new()),
             Some(Value::Object(operators)) => operators,
@@ -106,7 +124,10 @@ impl Condition {
             Some(_) => return Err(format!("`{name}` is no condition operator")),
             None => (None, name),
         };
-        let plain = plain.strip_suffix("IfExists").unwrap_or(plain);
+        let (plain, if_exists) = match plain.strip_suffix("IfExists") {
+            Some(plain) => (plain, true),
+            None => (plain, false),
+        };
         let (operator, negated) = match plain {
             "Null" => (Operator::Null, false),
             "StringEquals" => (Operator::Text { same_case: true }, false),
@@ -138,21 +159,31 @@ impl Condition {
         Ok(Condition {
             operator,
             negated,
+            if_exists,
             set,
             key: key.to_ascii_lowercase(),
             wanted: wanted.iter().map(|text| Pattern::new(text)).collect(),
         })
     }
 
-    pub(crate) fn judge(&self, context: &Context) -> Truth {
-        let Some(values) = context.0.get(&self.key).filter(|values| !values.is_empty()) else {
+    pub(super) fn judge(&self, context: &Context) -> Truth {
+        let values = context.keys.get(&self.key);
+        if values.is_none() && !context.complete {
             return Truth::Unknown;
-        };
-        if self.operator == Operator::Null {
-            // The key is there, so only "it must be" holds.
-            let absent = self.wanted.iter().any(|wanted| wanted.text() == "true");
-            return if absent { Truth::Fails } else { Truth::Holds };
         }
+        if self.operator == Operator::Null {
+            let absent = self.wanted.iter().any(|wanted| wanted.text() == "true");
+            return Truth::of(absent == values.is_none());
+        }
+        let Some(values) = values else {
+            // Nothing is there that could fit what is wanted, or that could be equal to it.
+            let holds = match self.set {
+                Some(Set::All) => true,
+                Some(Set::Any) => self.if_exists,
+                None => self.if_exists || self.negated,
+            };
+            return Truth::of(holds);
+        };
         let fits = |value: &String| {
             let any = self.wanted.iter().any(|wanted| self.fits(wanted, value, context));
             any != self.negated
@@ -161,7 +192,7 @@ impl Condition {
             Some(Set::Any) => values.iter().any(fits),
             Some(Set::All) | None => values.iter().all(fits),
         };
-        if holds { Truth::Holds } else { Truth::Fails }
+        Truth::of(holds)
     }
 
     fn fits(&self, wanted: &Pattern, value: &str, context: &Context) -> bool {

@@ -4,10 +4,10 @@
 //! are told by wildcards instead of AWS's long lists. An ARN that is not here is
 //! refused when somebody attaches it.
 
-use super::Policy;
+use iotstack_local_kernel::policy::Policy;
 
 /// The policy behind `arn:aws:iam::aws:policy/…`; nothing if it is not known.
-pub(crate) fn managed(arn: &str) -> Option<Policy> {
+pub(super) fn managed(arn: &str) -> Option<Policy> {
     let name = arn.split_once(":iam::aws:policy/")?.1;
     let (_, statements) = KNOWN.iter().find(|(known, _)| *known == name)?;
     Some(Policy::allowing(statements))
@@ -214,3 +214,26 @@ const NOT_IDENTITY: [&str; 18] = [
     "sts:*",
     "xray:*",
 ];
+
+#[cfg(test)]
+mod tests {
+    use iotstack_local_kernel::policy::{Context, Question, Verdict};
+
+    use super::*;
+
+    #[test]
+    fn policies_of_aws_are_known_by_their_arn() {
+        let context = Context::default();
+        let question =
+            |action| Question { principal: None, action, resource: "*", context: &context };
+        let basic = managed("arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole");
+        let basic = basic.unwrap();
+        assert_eq!(basic.verdict(&question("logs:PutLogEvents")), Verdict::Allow);
+        assert_eq!(basic.verdict(&question("s3:GetObject")), Verdict::Silent);
+        let reader = managed("arn:aws:iam::aws:policy/ReadOnlyAccess").unwrap();
+        assert_eq!(reader.verdict(&question("iot:DescribeThing")), Verdict::Allow);
+        assert_eq!(reader.verdict(&question("iot:DeleteThing")), Verdict::Silent);
+        assert!(managed("arn:aws:iam::aws:policy/NoSuchPolicy").is_none());
+        assert!(managed("arn:aws:iam::123456789012:policy/AdministratorAccess").is_none());
+    }
+}

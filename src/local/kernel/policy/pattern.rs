@@ -7,7 +7,7 @@ use super::Context;
 
 /// A pattern.
 #[derive(Debug, Clone)]
-pub(crate) struct Pattern {
+pub(super) struct Pattern {
     text: String,
     lowercase: Vec<Token>,
     tokens: Vec<Token>,
@@ -22,7 +22,7 @@ enum Token {
 }
 
 impl Pattern {
-    pub(crate) fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         Pattern {
             text: text.to_owned(),
             lowercase: tokens(&text.to_ascii_lowercase()),
@@ -32,25 +32,25 @@ impl Pattern {
     }
 
     /// As it was written.
-    pub(crate) fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         &self.text
     }
 
     /// Whether it fits a text in lower case, as the names of actions are compared.
-    pub(crate) fn fits_lowercase(&self, text: &str) -> bool {
-        fits(&self.lowercase, text)
+    pub(super) fn fits_lowercase(&self, text: &str) -> bool {
+        fits(self.lowercase.iter().copied(), text)
     }
 
     /// Whether it fits, with the values of its variables.
-    pub(crate) fn fits(&self, text: &str, context: &Context) -> bool {
+    pub(super) fn fits(&self, text: &str, context: &Context) -> bool {
         if !self.variables {
-            return fits(&self.tokens, text);
+            return fits(self.tokens.iter().copied(), text);
         }
-        self.resolved(context).is_some_and(|tokens| fits(&tokens, text))
+        self.resolved(context).is_some_and(|tokens| fits(tokens.into_iter(), text))
     }
 
     /// Whether it is the text once its variables are filled in; wildcards are none.
-    pub(crate) fn is(&self, text: &str, context: &Context, same_case: bool) -> bool {
+    pub(super) fn is(&self, text: &str, context: &Context, same_case: bool) -> bool {
         let plain = |tokens: &[Token]| -> String {
             let character = |token: &Token| match token {
                 Token::Any => '*',
@@ -89,7 +89,7 @@ impl Pattern {
 }
 
 /// Whether an ARN fits a pattern of ARNs, part by part: a `*` stays within its part.
-pub(crate) fn fits_arn(pattern: &Pattern, arn: &str, context: &Context) -> bool {
+pub(super) fn fits_arn(pattern: &Pattern, arn: &str, context: &Context) -> bool {
     let patterns: Vec<&str> = pattern.text().splitn(6, ':').collect();
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     patterns.len() == parts.len()
@@ -99,43 +99,43 @@ pub(crate) fn fits_arn(pattern: &Pattern, arn: &str, context: &Context) -> bool 
             .all(|(pattern, part)| Pattern::new(pattern).fits(part, context))
 }
 
+/// Whether a text fits a pattern with `*` and `?`.
+pub fn like(pattern: &str, text: &str) -> bool {
+    fits(pattern.chars().map(Token::of), text)
+}
+
+impl Token {
+    fn of(character: char) -> Self {
+        match character {
+            '*' => Token::Any,
+            '?' => Token::One,
+            other => Token::Exactly(other),
+        }
+    }
+}
+
 fn tokens(text: &str) -> Vec<Token> {
-    let token = |character| match character {
-        '*' => Token::Any,
-        '?' => Token::One,
-        other => Token::Exactly(other),
-    };
-    text.chars().map(token).collect()
+    text.chars().map(Token::of).collect()
 }
 
 /// Matches without recursion: one place to go back to is enough for `*`.
-fn fits(pattern: &[Token], text: &str) -> bool {
+fn fits(mut pattern: impl Iterator<Item = Token> + Clone, text: &str) -> bool {
     let mut rest = text.chars();
-    let mut at = 0;
-    let mut back: Option<(usize, std::str::Chars<'_>)> = None;
+    // Behind the last `*`: what must follow, and the text that it has not taken yet.
+    let mut back = None;
     loop {
-        match (pattern.get(at), rest.clone().next()) {
-            (Some(Token::Any), _) => {
-                at += 1;
-                back = Some((at, rest.clone()));
-            }
-            (Some(Token::One), Some(_)) => {
-                rest.next();
-                at += 1;
-            }
-            (Some(Token::Exactly(wanted)), Some(found)) if *wanted == found => {
-                rest.next();
-                at += 1;
-            }
+        match (pattern.next(), rest.clone().next()) {
+            (Some(Token::Any), _) => back = Some((pattern.clone(), rest.clone())),
+            (Some(Token::One), Some(_)) => drop(rest.next()),
+            (Some(Token::Exactly(wanted)), Some(found)) if wanted == found => drop(rest.next()),
             (None, None) => return true,
             _ => {
                 // The last `*` takes one character more.
-                let Some((after, from)) = &mut back else { return false };
+                let Some((behind, from)) = &mut back else { return false };
                 if from.next().is_none() {
                     return false;
                 }
-                at = *after;
-                rest = from.clone();
+                (pattern, rest) = (behind.clone(), from.clone());
             }
         }
     }

@@ -1,8 +1,11 @@
 //! Policies asked as AWS would ask them.
+//!
+//! Each table holds cases that must fit beside ones that must not; what AWS's
+//! managed policies allow is tested where they are.
 
 use serde_json::{Value, json};
 
-use super::{Context, Policy, Question, Verdict, managed};
+use super::{Context, Policy, Question, Verdict, like};
 
 fn ask(policy: &Value, action: &str, resource: &str, context: &Context) -> Verdict {
     let policy = Policy::parse(&policy.to_string()).unwrap();
@@ -177,16 +180,46 @@ fn a_document_that_aws_would_refuse_is_refused() {
 }
 
 #[test]
-fn policies_of_aws_are_known_by_their_arn() {
-    let context = Context::default();
-    let question = |action| Question { principal: None, action, resource: "*", context: &context };
-    let basic = managed("arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole");
-    let basic = basic.unwrap();
-    assert_eq!(basic.verdict(&question("logs:PutLogEvents")), Verdict::Allow);
-    assert_eq!(basic.verdict(&question("s3:GetObject")), Verdict::Silent);
-    let reader = managed("arn:aws:iam::aws:policy/ReadOnlyAccess").unwrap();
-    assert_eq!(reader.verdict(&question("iot:DescribeThing")), Verdict::Allow);
-    assert_eq!(reader.verdict(&question("iot:DeleteThing")), Verdict::Silent);
-    assert!(managed("arn:aws:iam::aws:policy/NoSuchPolicy").is_none());
-    assert!(managed("arn:aws:iam::123456789012:policy/AdministratorAccess").is_none());
+fn in_a_complete_context_a_key_that_is_not_there_is_absent() {
+    let context = Context::default().with("aws:SourceAccount", "123456789012").complete();
+    for (condition, verdict) in [
+        (json!({"StringEquals": {"aws:PrincipalOrgID": "o"}}), Verdict::Silent),
+        (json!({"StringEqualsIfExists": {"aws:PrincipalOrgID": "o"}}), Verdict::Allow),
+        (json!({"StringNotEquals": {"aws:PrincipalOrgID": "o"}}), Verdict::Allow),
+        (json!({"ForAllValues:StringEquals": {"aws:TagKeys": "o"}}), Verdict::Allow),
+        (json!({"ForAnyValue:StringEquals": {"aws:TagKeys": "o"}}), Verdict::Silent),
+        (json!({"Null": {"aws:PrincipalOrgID": "true"}}), Verdict::Allow),
+        (json!({"Null": {"aws:PrincipalOrgID": "false"}}), Verdict::Silent),
+        (json!({"Null": {"aws:SourceAccount": "false"}}), Verdict::Allow),
+    ] {
+        let allow = json!({
+            "Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition.clone(),
+        });
+        assert_eq!(ask(&statement(allow), "a:B", "*", &context), verdict, "{condition}");
+    }
+    let deny = statement(json!([
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {
+            "Effect": "Deny",
+            "Action": "*",
+            "Resource": "*",
+            "Condition": {"StringNotEquals": {"ec2:Vpc": "x"}},
+        },
+    ]));
+    assert_eq!(ask(&deny, "a:B", "*", &context), Verdict::Deny);
+}
+
+#[test]
+fn wildcards_match_as_in_arns() {
+    for (pattern, text, fits) in [
+        ("a*c", "abbc", true),
+        ("a*c", "abb", false),
+        ("*", "", true),
+        ("a?c", "abc", true),
+        ("a?c", "aéc", true),
+        ("a?c", "ac", false),
+        ("*b*b", "abab", true),
+    ] {
+        assert_eq!(like(pattern, text), fits, "{pattern} {text}");
+    }
 }

@@ -1,30 +1,32 @@
-//! Policy documents of IAM: read, checked, and asked.
+//! Policy documents of identities, roles and resources: read, checked, and asked.
 //!
 //! A question is an action on a resource in a context. An explicit Deny wins
 //! over every Allow, and what nobody allows is denied.
 //!
-//! Two things are unknown here that AWS knows: the resource, where a caller
+//! Two things may be unknown here that AWS knows: the resource, where a caller
 //! cannot name it (`*`), and condition keys of single services. What is unknown
 //! holds in an Allow and does not hold in a Deny, so that a policy that is right
-//! on AWS works here; it is never the other way round.
+//! on AWS works here; it is never the other way round. Whoever knows all keys of
+//! a request says so ([`Context::complete`]); then nothing is unknown.
+//!
+//! Policies of devices (AWS IoT) have rules of their own and live with the registry.
 
 mod condition;
-mod managed;
 mod pattern;
 #[cfg(test)]
 mod tests;
 
 use serde_json::{Map, Value};
 
-pub(crate) use condition::Context;
-pub(crate) use managed::managed;
+pub use condition::Context;
+pub use pattern::like;
 
 use condition::{Condition, Truth};
 use pattern::Pattern;
 
 /// A policy document.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Policy {
+pub struct Policy {
     statements: Vec<Statement>,
 }
 
@@ -53,28 +55,34 @@ struct Principals {
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Question<'a> {
+pub struct Question<'a> {
     /// Kind and name of who asks, for policies of resources.
-    pub(crate) principal: Option<(&'a str, &'a str)>,
+    pub principal: Option<(&'a str, &'a str)>,
     /// Such as `s3:GetObject`.
-    pub(crate) action: &'a str,
+    pub action: &'a str,
     /// An ARN, or `*` if it is not known.
-    pub(crate) resource: &'a str,
-    pub(crate) context: &'a Context,
+    pub resource: &'a str,
+    /// What is known of the request.
+    pub context: &'a Context,
 }
 
 /// What a policy says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
+    /// A statement allows it, and none denies it.
     Allow,
+    /// A statement denies it.
     Deny,
     /// Neither.
     Silent,
 }
 
 impl Policy {
-    /// Reads a document. The error says what is wrong with it.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let document: Value =
             serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
         let Value::Object(document) = document else {
@@ -101,7 +109,10 @@ impl Policy {
     }
 
     /// For policies of identities: each statement names resources and nobody.
-    pub(crate) fn parse_identity(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse_identity(text: &str) -> Result<Self, String> {
         let policy = Self::parse(text)?;
         for statement in &policy.statements {
             if statement.principals.is_some() {
@@ -115,7 +126,10 @@ impl Policy {
     }
 
     /// For the trust policy of a role: each statement names somebody, and no resource.
-    pub(crate) fn parse_trust(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse_trust(text: &str) -> Result<Self, String> {
         let policy = Self::parse(text)?;
         for statement in &policy.statements {
             if statement.principals.is_none() {
@@ -136,7 +150,7 @@ impl Policy {
     }
 
     /// A policy from tables: each pair of actions allowed on a resource.
-    fn allowing(statements: &[(&[&str], &str)]) -> Self {
+    pub fn allowing(statements: &[(&[&str], &str)]) -> Self {
         let choice = |patterns: &[&str]| Choice {
             patterns: patterns.iter().map(|text| Pattern::new(text)).collect(),
             others: false,
@@ -152,10 +166,11 @@ impl Policy {
     }
 
     /// What the document says.
-    pub(crate) fn verdict(&self, question: &Question<'_>) -> Verdict {
+    pub fn verdict(&self, question: &Question<'_>) -> Verdict {
         let mut verdict = Verdict::Silent;
+        let action = question.action.to_ascii_lowercase();
         for statement in &self.statements {
-            if statement.applies(question) {
+            if statement.applies(&action, question) {
                 if !statement.allow {
                     return Verdict::Deny;
                 }
@@ -168,7 +183,7 @@ impl Policy {
 
 impl Verdict {
     /// What several policies say together.
-    pub(crate) fn all(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
+    pub fn all(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
         let mut together = Verdict::Silent;
         for verdict in verdicts {
             match verdict {
@@ -233,10 +248,10 @@ impl Statement {
         })
     }
 
-    fn applies(&self, question: &Question<'_>) -> bool {
-        let Question { action, resource, context, .. } = *question;
-        let action = action.to_ascii_lowercase();
-        let names = |pattern: &Pattern| pattern.fits_lowercase(&action);
+    /// Whether it is about the question, whose action comes in lower case.
+    fn applies(&self, action: &str, question: &Question<'_>) -> bool {
+        let Question { resource, context, .. } = *question;
+        let names = |pattern: &Pattern| pattern.fits_lowercase(action);
         if self.actions.patterns.iter().any(names) == self.actions.others {
             return false;
         }
@@ -310,7 +325,8 @@ impl Principals {
     fn hold(&self, (kind, name): (&str, &str)) -> bool {
         let account = name.split(':').nth(4).unwrap_or_default();
         let fits = |(known, wanted): &(String, String)| {
-            if known == "*" {
+            // In a policy `*` and all of `AWS` mean the same: everybody.
+            if known == "*" || (known == "AWS" && wanted == "*") {
                 return true;
             }
             // An account stands for everybody in it.
