@@ -18,6 +18,8 @@ pub struct Fault {
     pub message: String,
     /// The HTTP status.
     pub status: u16,
+    /// The code that the service had for it when it spoke query, where that differs.
+    former: Option<&'static str>,
     // Boxed, as few errors have any and every operation's result carries them.
     members: Option<Box<Map<String, Value>>>,
 }
@@ -25,7 +27,7 @@ pub struct Fault {
 impl Fault {
     /// An error with its HTTP status.
     pub fn new(code: impl Into<String>, status: u16, message: impl Into<String>) -> Self {
-        Fault { code: code.into(), message: message.into(), status, members: None }
+        Fault { code: code.into(), message: message.into(), status, former: None, members: None }
     }
 
     /// Adds a member to the error.
@@ -33,6 +35,18 @@ impl Fault {
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.members.get_or_insert_default().insert(name.to_owned(), value.into());
         self
+    }
+
+    /// Names the code that clients know from the time when the service spoke query.
+    #[must_use]
+    pub fn formerly(mut self, code: &'static str) -> Self {
+        self.former = Some(code);
+        self
+    }
+
+    /// The code for clients that know the service from the time when it spoke query.
+    pub fn query_code(&self) -> &str {
+        self.former.unwrap_or(&self.code)
     }
 
     /// The further members of the error.

@@ -19,6 +19,7 @@
 use std::sync::Arc;
 
 use http::Method;
+use serde_json::{Map, Value};
 
 use crate::{BoxFuture, Call, Commit, Fault, Reply};
 
@@ -37,6 +38,19 @@ pub trait Service: Send + Sync + 'static {
     /// The code of its error for an input that has not the shape of the operation.
     fn invalid_input(&self) -> &'static str {
         "ValidationException"
+    }
+
+    /// The members of a form under the names that its operations read. Most
+    /// services have the same names in all formats; those that were spoken to in
+    /// query first and in JSON later have not.
+    fn from_form(&self, members: Map<String, Value>) -> Map<String, Value> {
+        members
+    }
+
+    /// The members of an answer under the names that its XML had: the other way
+    /// of [`Service::from_form`].
+    fn to_xml(&self, _operation: &str, members: Value) -> Value {
+        members
     }
 
     /// Operations that AWS offers and this service refuses on purpose, with the

@@ -32,6 +32,8 @@ trait Describe: Send + Sync {
     fn scopes(&self) -> &'static [&'static str];
     fn protocols(&self) -> &'static [Protocol];
     fn invalid_input(&self) -> &'static str;
+    fn from_form(&self, members: Map<String, Value>) -> Map<String, Value>;
+    fn to_xml(&self, operation: &str, members: Value) -> Value;
     fn refused(&self) -> &'static [(&'static str, &'static str)];
 }
 
@@ -44,6 +46,12 @@ impl<S: Service> Describe for S {
     }
     fn invalid_input(&self) -> &'static str {
         Service::invalid_input(self)
+    }
+    fn from_form(&self, members: Map<String, Value>) -> Map<String, Value> {
+        Service::from_form(self, members)
+    }
+    fn to_xml(&self, operation: &str, members: Value) -> Value {
+        Service::to_xml(self, operation, members)
     }
     fn refused(&self) -> &'static [(&'static str, &'static str)] {
         Service::refused(self)
@@ -218,7 +226,7 @@ impl Meant {
             Ok(found) => found,
             Err((fault, format)) => return wire::write_fault(&fault, &format, &request_id),
         };
-        let Found { operation, format, input, invalid_input } = found;
+        let Found { operation, format, input, invalid_input, writer } = found;
         let outcome = match input {
             Err(fault) => Err(fault),
             Ok(input) => {
@@ -236,7 +244,12 @@ impl Meant {
             }
         };
         match outcome {
-            Ok(reply) => wire::write_reply(reply, &format, operation.name, &request_id),
+            Ok(mut reply) => {
+                if let (Some(table), Body::Members(members)) = (writer, &mut reply.body) {
+                    *members = table.service.to_xml(operation.name, members.take());
+                }
+                wire::write_reply(reply, &format, operation.name, &request_id)
+            }
             Err(mut fault) => {
                 if fault.is_invalid_input() {
                     fault.code = invalid_input.to_owned();
@@ -252,6 +265,8 @@ struct Found {
     format: Format,
     input: Result<Map<String, Value>, Fault>,
     invalid_input: &'static str,
+    /// Whose service names the members of the answer, for XML.
+    writer: Option<Arc<Table>>,
 }
 
 fn find_cbor(
@@ -273,6 +288,7 @@ fn find_cbor(
         format: Format::Cbor,
         input: wire::unpacked(request).and_then(|body| wire::cbor::read(&body)),
         invalid_input: table.service.invalid_input(),
+        writer: None,
     })
 }
 
@@ -296,7 +312,8 @@ fn find_target(
                     format,
                     input: wire::unpacked(request).and_then(|body| wire::members(&body)),
                     invalid_input: table.service.invalid_input(),
-                            });
+                    writer: None,
+                });
             }
         }
     }
@@ -315,8 +332,9 @@ fn find_action(tables: &[Arc<Table>], form: &[(String, String)]) -> Result<Found
                 return Ok(Found {
                     operation: operation.clone(),
                     format,
-                    input: Ok(wire::query::read(form)),
+                    input: Ok(table.service.from_form(wire::query::read(form))),
                     invalid_input: table.service.invalid_input(),
+                    writer: Some(table.clone()),
                 });
             }
         }
@@ -347,6 +365,7 @@ fn find_route(tables: &[Arc<Table>], request: &Request<Bytes>) -> Result<Found, 
         format: Format::RestJson,
         input,
         invalid_input: table.service.invalid_input(),
+        writer: None,
     })
 }
 

@@ -8,8 +8,8 @@
 //! policy, as on AWS.
 //!
 //! Does not: send mail or text messages (such subscriptions stay pending), archives,
-//! API destinations, HTTPS endpoints; these are refused by name. Queues speak JSON only.
-//! Messages outlive the process; the ids with which FIFO queues find doubles do not.
+//! API destinations, HTTPS endpoints; these are refused by name. Messages outlive
+//! the process; the ids with which FIFO queues find doubles do not.
 //!
 //! Invariants: no lock is held while another service is called; a message is
 //! confirmed only after it is stored.

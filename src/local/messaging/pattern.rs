@@ -6,9 +6,8 @@
 
 use std::net::IpAddr;
 
+use iotstack_local_kernel::policy::like;
 use serde_json::{Map, Value};
-
-use crate::policy::like;
 
 /// A pattern.
 #[derive(Debug, Clone, PartialEq)]

@@ -154,7 +154,7 @@ pub fn write_fault(fault: &Fault, format: &Format, request_id: &str) -> Response
 /// Services that once spoke query keep their old codes in a header.
 fn query_error(fault: &Fault) -> String {
     let sender = if fault.status < 500 { "Sender" } else { "Receiver" };
-    format!("{};{sender}", fault.code)
+    format!("{};{sender}", fault.query_code())
 }
 
 fn response(status: u16, content_type: &str, body: Bytes, request_id: &str) -> Response<Bytes> {

@@ -53,6 +53,13 @@ pub fn map(entries: impl IntoIterator<Item = (String, Value)>) -> Value {
     json!({ ENTRIES: entries })
 }
 
+/// Marks a list that XML writes without an element around it: its items bear the
+/// name of the member.
+pub fn flat(items: impl IntoIterator<Item = Value>) -> Value {
+    let items: Vec<Value> = items.into_iter().collect();
+    json!({ ITEMS: items })
+}
+
 /// Writes an answer.
 pub fn write(operation: &str, namespace: &str, members: &Value, request_id: &str) -> String {
     let mut xml =
@@ -71,7 +78,7 @@ pub fn write_fault(fault: &Fault, namespace: &str, request_id: &str) -> String {
     format!(
         "<ErrorResponse xmlns=\"{}\"><Error><Type>{kind}</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>",
         escaped(namespace),
-        escaped(&fault.code),
+        escaped(fault.query_code()),
         escaped(&fault.message),
     )
 }
@@ -136,6 +143,10 @@ fn content(xml: &mut String, value: &Value) {
 }
 
 fn element(xml: &mut String, name: &str, value: &Value) {
+    if let Some(Value::Array(items)) = value.get(ITEMS) {
+        items.iter().for_each(|item| element(xml, name, item));
+        return;
+    }
     let _ = write!(xml, "<{name}>");
     content(xml, value);
     let _ = write!(xml, "</{name}>");
@@ -161,6 +172,9 @@ pub fn escaped(text: &str) -> String {
 
 /// The only member of an object that [`map`] made.
 const ENTRIES: &str = "\u{1}entries";
+
+/// The only member of an object that [`flat`] made.
+const ITEMS: &str = "\u{1}items";
 
 /// No AWS API nests deeper; what lies below is taken as one text.
 const DEEPEST: usize = 24;

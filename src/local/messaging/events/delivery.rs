@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use iotstack_local_kernel::ports::BusEvent;
-use iotstack_local_kernel::{Account, BoxFuture, Fault, Timestamp, id};
+use iotstack_local_kernel::{Account, BoxFuture, Cloud, Fault, Timestamp, id};
 use serde_json::{Value, json};
 
 use super::rule::{Rule, Target};
@@ -127,7 +127,7 @@ impl Events {
         text: String,
         depth: u8,
     ) -> Result<(), Fault> {
-        let cloud = self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is ended"))?;
+        let cloud = Cloud::held(&self.cloud)?;
         let arn = target.arn.as_str();
         match arn.split(':').nth(2) {
             Some("lambda") => {

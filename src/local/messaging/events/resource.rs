@@ -2,7 +2,6 @@
 //!
 //! A rule comes with its targets. On a bus of its own its physical id names the bus too.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use iotstack_local_kernel::{
@@ -57,7 +56,7 @@ type Changed = Result<(ResourceState, Commit), ResourceFault>;
 
 fn create_bus(events: &Events, request: &ResourceRequest) -> Changed {
     let mut input = request.members()?;
-    input.insert("Tags".to_owned(), json!(tags(request, &input)?));
+    input.insert("Tags".to_owned(), json!(request.tags()?));
     let name = loose::required(&input, "Name")?;
     let (_, commit) = events.make_bus(&input)?;
     let commit = set_policy(events, &name, &input)?.unwrap_or(commit);
@@ -66,7 +65,7 @@ fn create_bus(events: &Events, request: &ResourceRequest) -> Changed {
 
 fn update_bus(events: &Events, request: &ResourceRequest) -> Changed {
     let (input, name) = (request.members()?, request.physical_id()?);
-    let tags = tags(request, &input)?;
+    let tags = request.tags()?;
     let commit = events.change_bus(name, |bus| {
         bus.tags = tags;
         describe(bus, &input)
@@ -126,7 +125,7 @@ fn put_rule(events: &Events, request: &ResourceRequest) -> Changed {
         .iter()
         .map(Target::read)
         .collect::<Result<Vec<_>, Fault>>()?;
-    let tags = tags(request, &input)?;
+    let tags = request.tags()?;
     let (arn, commit) = events.keep_rule(&input, bus.clone(), tags, Some(targets))?;
     // On a bus of its own a rule is known by both names.
     let id = if bus == DEFAULT { name } else { format!("{bus}|{name}") };
@@ -155,13 +154,4 @@ fn put_policy(events: &Events, request: &ResourceRequest) -> Changed {
         Ok(())
     })?;
     Ok((ResourceState::new(format!("{bus}|{id}")), commit))
-}
-
-fn tags(
-    request: &ResourceRequest,
-    input: &Map<String, Value>,
-) -> Result<BTreeMap<String, String>, Fault> {
-    let mut tags = request.stack_tags.clone();
-    tags.extend(loose::pairs(input, "Tags", ("Key", "Value"))?);
-    Ok(tags)
 }

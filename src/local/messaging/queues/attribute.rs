@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use iotstack_local_kernel::Fault;
+use iotstack_local_kernel::policy::Policy;
 use serde_json::Value;
 
-use super::name_of;
-use crate::policy::is_policy;
+use super::{fault, name_of};
 
 /// Attributes that were set.
 pub(super) type Attributes = BTreeMap<String, String>;
@@ -26,7 +26,7 @@ pub(super) fn judge(attributes: &Attributes, fifo: bool) -> Result<(), Fault> {
     for (name, value) in attributes {
         let refuse = |wanted: &str| {
             let message = format!("attribute {name} must be {wanted}, not `{value}`");
-            Fault::new("InvalidAttributeValue", 400, message)
+            fault("InvalidAttributeValue", 400, message)
         };
         let known = NUMBERS.iter().find(|(known, ..)| known == name);
         if let Some((_, range, _)) = known {
@@ -36,28 +36,44 @@ pub(super) fn judge(attributes: &Attributes, fifo: bool) -> Result<(), Fault> {
             }
             continue;
         }
-        let is_fit = match name.as_str() {
-            "FifoQueue" => value == "true" && fifo,
-            "ContentBasedDeduplication" => fifo && matches!(value.as_str(), "true" | "false"),
-            "SqsManagedSseEnabled" => matches!(value.as_str(), "true" | "false"),
-            "DeduplicationScope" => fifo && matches!(value.as_str(), "queue" | "messageGroup"),
-            "FifoThroughputLimit" => {
-                fifo && matches!(value.as_str(), "perQueue" | "perMessageGroupId")
+        let value = value.as_str();
+        let flag = matches!(value, "true" | "false");
+        let (is_fit, wanted) = match name.as_str() {
+            "FifoQueue" => (fifo && value == "true", "true, and for FIFO queues alone"),
+            "ContentBasedDeduplication" => {
+                (fifo && flag, "true or false, and for FIFO queues alone")
             }
-            "Policy" => value.is_empty() || is_policy(value),
-            "RedrivePolicy" => value.is_empty() || redrive(value).is_some(),
-            "RedriveAllowPolicy" => {
+            "SqsManagedSseEnabled" => (flag, "true or false"),
+            "DeduplicationScope" => (
+                fifo && matches!(value, "queue" | "messageGroup"),
+                "queue or messageGroup, and for FIFO queues alone",
+            ),
+            "FifoThroughputLimit" => (
+                fifo && matches!(value, "perQueue" | "perMessageGroupId"),
+                "perQueue or perMessageGroupId, and for FIFO queues alone",
+            ),
+            "Policy" if value.is_empty() => (true, ""),
+            "Policy" => match Policy::parse(value) {
+                Ok(_) => (true, ""),
+                Err(problem) => return Err(refuse(&format!("a policy ({problem})"))),
+            },
+            "RedrivePolicy" => (
+                value.is_empty() || redrive(value).is_some(),
+                "an object with deadLetterTargetArn and a maxReceiveCount of 1 to 1000",
+            ),
+            "RedriveAllowPolicy" => (
                 value.is_empty()
-                    || serde_json::from_str::<Value>(value).is_ok_and(|v| v.is_object())
-            }
-            "KmsMasterKeyId" => true,
+                    || serde_json::from_str::<Value>(value).is_ok_and(|v| v.is_object()),
+                "a JSON object",
+            ),
+            "KmsMasterKeyId" => (true, ""),
             _ => {
                 let message = format!("there is no attribute {name}");
-                return Err(Fault::new("InvalidAttributeName", 400, message));
+                return Err(fault("InvalidAttributeName", 400, message));
             }
         };
         if !is_fit {
-            return Err(refuse("what its documentation says"));
+            return Err(refuse(wanted));
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::invalid;
+use super::{fault, invalid};
 
 /// A message in a queue.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -188,7 +188,7 @@ pub(super) fn number_of(receipt: &str) -> Result<(u64, String), Fault> {
     };
     read().ok_or_else(|| {
         let message = format!("receipt handle `{receipt}` was given by no queue");
-        Fault::new("ReceiptHandleIsInvalid", 400, message)
+        fault("ReceiptHandleIsInvalid", 400, message)
     })
 }
 

@@ -4,8 +4,10 @@
 //! counts. All messages are stored with every change of their state.
 
 mod attribute;
+mod batch;
 pub(crate) mod message;
 mod operations;
+mod query;
 mod queue;
 mod resource;
 #[cfg(test)]
@@ -19,12 +21,13 @@ use iotstack_local_kernel::{
     Account, BoxFuture, Clock, Cloud, Commit, Fault, Operation, Operations, Protocol, Service,
     Store, StoreError,
 };
+use serde_json::{Map, Value};
 
 use message::Message;
 pub(crate) use message::Outgoing;
 use queue::Queue;
 
-use crate::policy::{Sender, permits};
+use crate::policy::Sender;
 
 /// The service.
 pub(crate) struct Queues {
@@ -68,7 +71,7 @@ impl Queues {
     }
 
     fn url(&self, name: &str) -> Result<String, Fault> {
-        let cloud = self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is ended"))?;
+        let cloud = Cloud::held(&self.cloud)?;
         Ok(format!("{}/{}/{name}", cloud.addresses().endpoint, self.account.id))
     }
 
@@ -95,12 +98,17 @@ impl Queues {
         source: &str,
     ) -> Result<Commit, Fault> {
         let name = name_of(queue);
-        let sender =
-            Sender { service, action: "sqs:SendMessage", source, account: &self.account.id };
+        let sender = Sender {
+            service,
+            action: "sqs:SendMessage",
+            target: &self.arn(name),
+            source,
+            account: &self.account.id,
+        };
         let permitted = {
             let all = self.all();
             let found = all.get(name).ok_or_else(|| no_queue(name))?;
-            permits(found.attributes.get("Policy").map(String::as_str), &sender)
+            found.guard.permits(found.attributes.get("Policy"), &sender)
         };
         if !permitted {
             let message =
@@ -128,7 +136,18 @@ impl Service for Queues {
     }
 
     fn protocols(&self) -> &'static [Protocol] {
-        &[Protocol::AwsJson { version: "1.0", target: "AmazonSQS" }]
+        &[
+            Protocol::AwsJson { version: "1.0", target: "AmazonSQS" },
+            Protocol::Query { namespace: "http://queue.amazonaws.com/doc/2012-11-05/" },
+        ]
+    }
+
+    fn from_form(&self, members: Map<String, Value>) -> Map<String, Value> {
+        query::from_form(members)
+    }
+
+    fn to_xml(&self, operation: &str, members: Value) -> Value {
+        query::to_xml(operation, members)
     }
 
     fn operations(self: Arc<Self>) -> Vec<Operation> {
@@ -167,6 +186,15 @@ impl Service for Queues {
     }
 }
 
+/// An error, also under the code that older clients know it by.
+fn fault(code: &str, status: u16, message: impl Into<String>) -> Fault {
+    let fault = Fault::new(code, status, message);
+    match query::former_code(code) {
+        Some(former) => fault.formerly(former),
+        None => fault,
+    }
+}
+
 /// The name in a URL or an ARN.
 pub(crate) fn name_of(queue: &str) -> &str {
     if queue.starts_with("arn:") {
@@ -176,7 +204,7 @@ pub(crate) fn name_of(queue: &str) -> &str {
 }
 
 fn no_queue(name: &str) -> Fault {
-    Fault::new("QueueDoesNotExist", 400, format!("The specified queue does not exist: {name}"))
+    fault("QueueDoesNotExist", 400, format!("The specified queue does not exist: {name}"))
 }
 
 fn invalid(message: impl Into<String>) -> Fault {

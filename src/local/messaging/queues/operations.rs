@@ -11,9 +11,11 @@ use iotstack_local_kernel::{Call, Commit, Fault, Reply, loose, page};
 use serde_json::{Map, Value, json};
 
 use super::attribute::{Attributes, defaults, judge};
+use super::batch::entries;
 use super::message::Outgoing;
 use super::queue::{FIFO, Queue, Received};
-use super::{MESSAGES, QUEUES, Queues, invalid, name_of, no_queue};
+use super::{MESSAGES, QUEUES, Queues, fault, invalid, name_of, no_queue};
+use crate::policy::Guard;
 
 impl Queues {
     pub(super) fn create_queue(&self, call: Call) -> Result<(Reply, Commit), Fault> {
@@ -59,7 +61,7 @@ impl Queues {
                 .find(|name| value(&attributes, name) != value(&known.attributes, name));
             return match differs {
                 None => Ok(self.store.commit(self.store.batch())),
-                Some(attribute) => Err(Fault::new(
+                Some(attribute) => Err(fault(
                     "QueueNameExists",
                     400,
                     format!("queue `{name}` exists already with another {attribute}"),
@@ -154,7 +156,7 @@ impl Queues {
                 .find(|name| !shown.contains_key(*name) && !known.contains(&name.as_str()))
             {
                 let message = format!("there is no attribute {other}");
-                return Err(Fault::new("InvalidAttributeName", 400, message));
+                return Err(fault("InvalidAttributeName", 400, message));
             }
             shown.retain(|name, _| wanted.contains(name));
         }
@@ -194,6 +196,7 @@ impl Queues {
         let mut all = self.all();
         let queue = all.get_mut(name).ok_or_else(|| no_queue(name))?;
         change(queue)?;
+        queue.guard = Guard::default();
         queue.modified = self.clock.now();
         let mut batch = self.store.batch();
         batch.put(QUEUES, name, &*queue);
@@ -218,7 +221,7 @@ impl Queues {
             .sum();
         if size > LARGEST_BATCH {
             let message = format!("the batch has {size} bytes; {LARGEST_BATCH} are allowed");
-            return Err(Fault::new("BatchRequestTooLong", 400, message));
+            return Err(fault("BatchRequestTooLong", 400, message));
         }
         self.batch(entries, |entry| {
             let (message, commit) = self.put(&queue, Outgoing::read(entry)?)?;
@@ -344,7 +347,7 @@ impl Queues {
         let name = name_of(queue);
         let receipt = loose::required(input, "ReceiptHandle")?;
         let visibility = seconds(input, "VisibilityTimeout", 43_200)?
-            .ok_or_else(|| Fault::new("MissingParameter", 400, "VisibilityTimeout is required"))?;
+            .ok_or_else(|| fault("MissingParameter", 400, "VisibilityTimeout is required"))?;
         let mut all = self.all();
         let found = all.get_mut(name).ok_or_else(|| no_queue(name))?;
         let message = found.hide(&receipt, visibility, self.clock.now())?;
@@ -381,6 +384,9 @@ impl Queues {
 
     pub(super) fn tag(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let tags = texts(&call.input, "Tags")?;
+        if tags.is_empty() {
+            return Err(Fault::new("MissingParameter", 400, "Tags must name at least one tag"));
+        }
         let commit = self.change(name_of(call.text("QueueUrl")?), |queue| {
             queue.tags.extend(tags);
             Ok(())
@@ -390,6 +396,9 @@ impl Queues {
 
     pub(super) fn untag(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let keys = loose::texts(&call.input, "TagKeys")?;
+        if keys.is_empty() {
+            return Err(Fault::new("MissingParameter", 400, "TagKeys must name at least one key"));
+        }
         let commit = self.change(name_of(call.text("QueueUrl")?), |queue| {
             queue.tags.retain(|key, _| !keys.contains(key));
             Ok(())
@@ -403,70 +412,6 @@ impl Queues {
         let queue = all.get(name).ok_or_else(|| no_queue(name))?;
         Ok(json!({"Tags": queue.tags}).into())
     }
-
-    /// Runs the entries of a batch, each for itself.
-    fn batch(
-        &self,
-        entries: Vec<Entry>,
-        run: impl Fn(&Map<String, Value>) -> Result<(Map<String, Value>, Commit), Fault>,
-    ) -> Result<(Reply, Commit), Fault> {
-        let (mut done, mut failed) = (Vec::new(), Vec::new());
-        let mut last = None;
-        for (id, entry) in entries {
-            match run(&entry) {
-                Ok((mut shown, commit)) => {
-                    shown.insert("Id".to_owned(), json!(id));
-                    done.push(Value::Object(shown));
-                    // Batches are stored in order: the last one stands for all.
-                    last = Some(commit);
-                }
-                Err(fault) if fault.code == "QueueDoesNotExist" => return Err(fault),
-                Err(mut fault) => {
-                    if fault.is_invalid_input() {
-                        fault.code = "InvalidParameterValue".to_owned();
-                    }
-                    let sender = fault.status < 500;
-                    failed.push(json!({
-                        "Id": id, "Code": fault.code, "Message": fault.message, "SenderFault": sender,
-                    }));
-                }
-            }
-        }
-        let commit = last.unwrap_or_else(|| self.store.commit(self.store.batch()));
-        Ok((json!({"Successful": done, "Failed": failed}).into(), commit))
-    }
-}
-
-/// An entry of a batch with its id.
-type Entry = (String, Map<String, Value>);
-
-/// The entries of a batch with their ids.
-fn entries(call: &Call) -> Result<Vec<Entry>, Fault> {
-    let refuse = |code: &str, message: String| Err(Fault::new(code, 400, message));
-    let items = loose::list(&call.input, "Entries")?;
-    if items.is_empty() {
-        return refuse("EmptyBatchRequest", "Entries must not be empty".to_owned());
-    }
-    if items.len() > 10 {
-        let message = format!("a batch has at most 10 entries, not {}", items.len());
-        return refuse("TooManyEntriesInBatchRequest", message);
-    }
-    let mut found: Vec<Entry> = Vec::new();
-    for item in items {
-        let Value::Object(entry) = item else {
-            return Err(invalid("an entry must be an object"));
-        };
-        let id = loose::required(&entry, "Id")?;
-        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if id.len() > 80 || !id.bytes().all(is_word) {
-            return refuse("InvalidBatchEntryId", format!("entry id `{id}` is not valid"));
-        }
-        if found.iter().any(|(known, _)| *known == id) {
-            return refuse("BatchEntryIdsNotDistinct", format!("entry id `{id}` is there twice"));
-        }
-        found.push((id, entry));
-    }
-    Ok(found)
 }
 
 /// A map of texts.

@@ -3,7 +3,7 @@
 //! All of this is state and rules: no wire, no store, no clock. The operations hand in
 //! the time and store what came of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
 use super::attribute::{Attributes, Redrive, number, redrive};
-use super::invalid;
 use super::message::{Message, Outgoing, number_of};
+use super::{fault, invalid};
+use crate::policy::Guard;
 
 /// A queue. Its messages are stored apart.
 #[derive(Serialize, Deserialize)]
@@ -30,7 +31,13 @@ pub(super) struct Queue {
     last_number: u64,
     /// What FIFO queues have seen in the last five minutes, and what became of it.
     #[serde(skip)]
-    seen: BTreeMap<String, (Timestamp, Box<Message>)>,
+    seen: BTreeMap<String, Message>,
+    /// The same in the order in which it came.
+    #[serde(skip)]
+    seen_when: VecDeque<(Timestamp, String)>,
+    /// What the policy says, for as long as it is the same.
+    #[serde(skip)]
+    pub(super) guard: Guard,
     /// Wakes those who wait for a message.
     #[serde(skip)]
     pub(super) arrived: Arc<Notify>,
@@ -65,6 +72,8 @@ impl Queue {
             messages: BTreeMap::new(),
             last_number: 0,
             seen: BTreeMap::new(),
+            seen_when: VecDeque::new(),
+            guard: Guard::default(),
             arrived: Arc::default(),
         }
     }
@@ -90,7 +99,7 @@ impl Queue {
     ) -> Result<(Message, bool), Fault> {
         let limit = number(&self.attributes, "MaximumMessageSize") as usize;
         if outgoing.body.is_empty() {
-            return Err(Fault::new("MissingParameter", 400, "MessageBody must not be empty"));
+            return Err(fault("MissingParameter", 400, "MessageBody must not be empty"));
         }
         if outgoing.size() > limit {
             return Err(invalid(format!(
@@ -100,17 +109,17 @@ impl Queue {
         }
         if let Some(wrong) = outgoing.body.chars().find(|c| !is_allowed(*c)) {
             let message = format!("the message has the character {wrong:?}, which is not allowed");
-            return Err(Fault::new("InvalidMessageContents", 400, message));
+            return Err(fault("InvalidMessageContents", 400, message));
         }
         if self.messages.len() >= MOST_MESSAGES {
             let message = format!("queue `{}` holds {MOST_MESSAGES} messages already", self.name);
-            return Err(Fault::new("OverLimit", 403, message));
+            return Err(fault("OverLimit", 403, message));
         }
         let mut deduplication = None;
         if self.is_fifo() {
             if outgoing.group.is_none() {
                 let message = "MessageGroupId is required for FIFO queues";
-                return Err(Fault::new("MissingParameter", 400, message));
+                return Err(fault("MissingParameter", 400, message));
             }
             if outgoing.delay_seconds.is_some_and(|delay| delay > 0) {
                 return Err(invalid("FIFO queues take no DelaySeconds per message"));
@@ -127,15 +136,18 @@ impl Queue {
                     ));
                 }
             };
-            self.seen.retain(|_, (at, _)| now.since(*at) < DOUBLES);
+            let old = |(at, _): &mut (Timestamp, String)| now.since(*at) >= DOUBLES;
+            while let Some((_, key)) = self.seen_when.pop_front_if(old) {
+                self.seen.remove(&key);
+            }
             let per_group = self
                 .attributes
                 .get("DeduplicationScope")
                 .is_some_and(|scope| scope == "messageGroup");
             let group = if per_group { outgoing.group.as_deref().unwrap_or_default() } else { "" };
             let key = format!("{group}\0{mark}");
-            if let Some((_, first)) = self.seen.get(&key) {
-                return Ok(((**first).clone(), false));
+            if let Some(first) = self.seen.get(&key) {
+                return Ok((first.clone(), false));
             }
             deduplication = Some((key, mark));
         }
@@ -159,7 +171,8 @@ impl Queue {
             source: None,
         };
         if let Some((key, _)) = deduplication {
-            self.seen.insert(key, (now, Box::new(message.clone())));
+            self.seen_when.push_back((now, key.clone()));
+            self.seen.insert(key, message.clone());
         }
         self.messages.insert(message.number, message.clone());
         self.arrived.notify_waiters();
@@ -251,9 +264,9 @@ impl Queue {
     ) -> Result<Message, Fault> {
         let (number, id) = number_of(receipt)?;
         let message = self.messages.get_mut(&number).filter(|message| message.id == id);
-        let message = message.filter(|message| message.visible > now).ok_or_else(|| {
-            Fault::new("MessageNotInflight", 400, "the message is not out of sight")
-        })?;
+        let message = message
+            .filter(|message| message.visible > now)
+            .ok_or_else(|| fault("MessageNotInflight", 400, "the message is not out of sight"))?;
         message.visible = now.after(visibility);
         if visibility.is_zero() {
             self.arrived.notify_waiters();
@@ -264,6 +277,7 @@ impl Queue {
     /// Empties the queue.
     pub(super) fn purge(&mut self) -> Vec<Message> {
         self.seen.clear();
+        self.seen_when.clear();
         std::mem::take(&mut self.messages).into_values().collect()
     }
 

@@ -3,7 +3,6 @@
 //! A template writes all attributes of a queue except its policy, which is a resource
 //! of its own and survives an update of the queue.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use iotstack_local_kernel::{
@@ -49,7 +48,7 @@ fn create(queues: &Queues, request: &ResourceRequest) -> Changed {
         let message = format!("queue `{name}` exists already");
         return Err(ResourceFault::failed("AlreadyExists", message));
     }
-    let commit = queues.make(&name, attributes(&input)?, tags(request, &input)?)?;
+    let commit = queues.make(&name, attributes(&input)?, request.tags()?)?;
     Ok((state(queues, &name)?, commit))
 }
 
@@ -57,7 +56,7 @@ fn update(queues: &Queues, request: &ResourceRequest) -> Changed {
     let input = request.members()?;
     let name = name_of(request.physical_id()?);
     let wanted = attributes(&input)?;
-    let tags = tags(request, &input)?;
+    let tags = request.tags()?;
     let commit = queues.change(name, |queue| {
         super::attribute::judge(&wanted, queue.is_fifo())?;
         // The policy belongs to another resource; all else is what the template says.
@@ -101,18 +100,9 @@ fn attributes(input: &Map<String, Value>) -> Result<Attributes, Fault> {
     Ok(found)
 }
 
-fn tags(
-    request: &ResourceRequest,
-    input: &Map<String, Value>,
-) -> Result<BTreeMap<String, String>, Fault> {
-    let mut tags = request.stack_tags.clone();
-    tags.extend(loose::pairs(input, "Tags", ("Key", "Value"))?);
-    Ok(tags)
-}
-
 fn put_policy(queues: &Queues, request: &ResourceRequest) -> Changed {
     let input = request.members()?;
-    let commit = set_policy(queues, &input, &document(&input)?)?;
+    let commit = set_policy(queues, &input, &crate::policy::of_template(&input)?)?;
     Ok((ResourceState::new(request.generated_name(128)), commit))
 }
 
@@ -131,16 +121,8 @@ fn update_policy(queues: &Queues, request: &ResourceRequest) -> Changed {
             }
         }
     }
-    let commit = set_policy(queues, &input, &document(&input)?)?;
+    let commit = set_policy(queues, &input, &crate::policy::of_template(&input)?)?;
     Ok((ResourceState::new(request.physical_id()?), commit))
-}
-
-fn document(input: &Map<String, Value>) -> Result<String, Fault> {
-    match input.get("PolicyDocument") {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(document @ Value::Object(_)) => Ok(document.to_string()),
-        _ => Err(Fault::invalid_input("PolicyDocument is required")),
-    }
 }
 
 fn set_policy(

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iotstack_local_kernel::testing::{call, cloud};
-use iotstack_local_kernel::{Account, Clock, Cloud, Fault, ResourceRequest, Store, Timestamp};
+use iotstack_local_kernel::{
+    Account, Caller, Clock, Cloud, Fault, ResourceRequest, Store, Timestamp,
+};
 use serde_json::{Value, json};
 
 fn queues() -> Arc<Cloud> {
@@ -258,4 +260,85 @@ async fn a_stack_makes_queues_and_policies() {
     assert!(shown["Attributes"]["Policy"].as_str().unwrap().contains("Statement"));
     handler.delete(&request).await.unwrap();
     handler.delete(&request).await.unwrap();
+}
+
+/// The answer to a form, as SDKs sent it before they knew JSON.
+async fn form(cloud: &Cloud, body: String) -> (u16, String) {
+    let request = http::Request::post("/123456789012/q")
+        .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
+        .body(body.into())
+        .unwrap();
+    let answer = cloud.services.answer("sqs", request, Caller::Root, cloud.clock.now()).await;
+    let text = String::from_utf8(answer.body().to_vec()).unwrap();
+    (answer.status().as_u16(), text)
+}
+
+/// The texts of all elements of a name.
+fn all<'a>(xml: &'a str, name: &str) -> Vec<&'a str> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    xml.split(&open).skip(1).map(|rest| rest.split(&close).next().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn older_clients_speak_forms_and_read_xml() {
+    let cloud = queues();
+    let create = "Action=CreateQueue&Version=2012-11-05&QueueName=q&Attribute.1.Name=VisibilityTimeout\
+                  &Attribute.1.Value=10&Tag.1.Key=team&Tag.1.Value=pumps";
+    let (status, made) = form(&cloud, create.to_owned()).await;
+    assert_eq!(status, 200, "{made}");
+    let url = all(&made, "QueueUrl")[0];
+    let on = |rest: &str| form(&cloud, format!("{rest}&Version=2012-11-05&QueueUrl={url}"));
+
+    let (_, sent) =
+        on("Action=SendMessage&MessageBody=a%3Cb&DelaySeconds=0&MessageAttribute.1.Name=n\
+         &MessageAttribute.1.Value.DataType=Number&MessageAttribute.1.Value.StringValue=7")
+        .await;
+    let (_, found) = on(
+        "Action=ReceiveMessage&AttributeName.1=All&MessageAttributeName.1=All&MaxNumberOfMessages=1",
+    )
+    .await;
+    assert_eq!(all(&found, "Message").len(), 1, "{found}");
+    assert_eq!(all(&found, "Body"), ["a&lt;b"]);
+    assert_eq!(
+        all(&found, "MessageAttribute"),
+        ["<Name>n</Name><Value><DataType>Number</DataType><StringValue>7</StringValue></Value>"]
+    );
+    assert_eq!(
+        all(&found, "MD5OfMessageAttributes"),
+        all(&sent, "MD5OfMessageAttributes"),
+        "{sent}"
+    );
+    let count = "<Name>ApproximateReceiveCount</Name><Value>1</Value>";
+    assert!(all(&found, "Attribute").contains(&count), "{found}");
+    let receipt = all(&found, "ReceiptHandle")[0];
+    let (_, hidden) = on(&format!(
+        "Action=ChangeMessageVisibilityBatch&ChangeMessageVisibilityBatchRequestEntry.1.Id=x\
+         &ChangeMessageVisibilityBatchRequestEntry.1.ReceiptHandle={receipt}\
+         &ChangeMessageVisibilityBatchRequestEntry.1.VisibilityTimeout=0"
+    ))
+    .await;
+    assert_eq!(all(&hidden, "ChangeMessageVisibilityBatchResultEntry"), ["<Id>x</Id>"]);
+
+    let (_, batch) = on(
+        "Action=SendMessageBatch&SendMessageBatchRequestEntry.1.Id=a\
+         &SendMessageBatchRequestEntry.1.MessageBody=1&SendMessageBatchRequestEntry.2.Id=b\
+         &SendMessageBatchRequestEntry.2.MessageBody=2&SendMessageBatchRequestEntry.2.DelaySeconds=901",
+    )
+    .await;
+    assert_eq!(all(&batch, "SendMessageBatchResultEntry").len(), 1);
+    assert!(all(&batch, "BatchResultErrorEntry")[0].contains("<Id>b</Id>"), "{batch}");
+
+    let (_, tags) = on("Action=ListQueueTags").await;
+    assert_eq!(all(&tags, "Tag"), ["<Key>team</Key><Value>pumps</Value>"]);
+    let (_, shown) = on("Action=GetQueueAttributes&AttributeName.1=VisibilityTimeout").await;
+    assert_eq!(all(&shown, "Attribute"), ["<Name>VisibilityTimeout</Name><Value>10</Value>"]);
+    let (_, listed) = form(&cloud, "Action=ListQueues&Version=2012-11-05".to_owned()).await;
+    assert_eq!(all(&listed, "QueueUrl"), [url]);
+
+    let gone = "Action=GetQueueUrl&Version=2012-11-05&QueueName=gone".to_owned();
+    let (status, refused) = form(&cloud, gone).await;
+    assert_eq!(status, 400);
+    assert_eq!(all(&refused, "Code"), ["AWS.SimpleQueueService.NonExistentQueue"]);
+    let (status, refused) = on("Action=SendMessage&MessageBody=x&MessageAttribute.1.Value=7").await;
+    assert_eq!((status, all(&refused, "Code")), (400, vec!["InvalidParameterValue"]), "{refused}");
 }

@@ -106,7 +106,7 @@ impl Topics {
         publication: Publication,
     ) -> Result<Published, Fault> {
         publication.judge()?;
-        let cloud = self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is ended"))?;
+        let cloud = Cloud::held(&self.cloud)?;
         let (topic, subscriptions, sequence, commit) = self.take(arn, &publication)?;
         let id = id::uuid();
         let envelope = Envelope {

@@ -20,7 +20,7 @@ use iotstack_local_kernel::{
     StoreError,
 };
 
-use crate::policy::{Sender, permits};
+use crate::policy::Sender;
 use crate::queues::Queues;
 use delivery::Publication;
 use topic::{Subscription, Topic};
@@ -76,11 +76,17 @@ impl Topics {
         service: &str,
         source: &str,
     ) -> Result<(), Fault> {
-        let sender = Sender { service, action: "sns:Publish", source, account: &self.account.id };
+        let sender = Sender {
+            service,
+            action: "sns:Publish",
+            target: topic,
+            source,
+            account: &self.account.id,
+        };
         let permitted = {
             let state = self.state();
             let found = state.topics.get(topic).ok_or_else(|| no_topic(topic))?;
-            permits(found.attributes.get("Policy").map(String::as_str), &sender)
+            found.guard.permits(found.attributes.get("Policy"), &sender)
         };
         if !permitted {
             return Err(Fault::new(

@@ -15,6 +15,7 @@ use super::topic::{
     FIFO, Subscription, Topic, judge_endpoint, judge_name, judge_subscription, judge_topic,
 };
 use super::{SUBSCRIPTIONS, TOPICS, Topics, http_endpoint, invalid, no_subscription, no_topic};
+use crate::policy::Guard;
 use crate::queues::message::attributes;
 
 impl Topics {
@@ -58,7 +59,8 @@ impl Topics {
                 }
             };
         }
-        let topic = Topic { arn: arn.clone(), attributes, tags, sequence: 0 };
+        let guard = Guard::default();
+        let topic = Topic { arn: arn.clone(), attributes, tags, sequence: 0, guard };
         let mut batch = self.store.batch();
         batch.put(TOPICS, arn.as_str(), &topic);
         state.topics.insert(arn.clone(), topic);
@@ -115,6 +117,9 @@ impl Topics {
             shown.insert(name.to_owned(), value);
         }
         shown.entry("DisplayName".to_owned()).or_default();
+        if topic.is_fifo() {
+            shown.entry("ContentBasedDeduplication".to_owned()).or_insert("false".to_owned());
+        }
         shown.entry("Policy".to_owned()).or_insert_with(|| self.owner_policy(&arn));
         let entries = shown.into_iter().map(|(name, value)| (name, json!(value)));
         Ok(json!({"Attributes": query::map(entries)}).into())
@@ -165,6 +170,7 @@ impl Topics {
         let mut state = self.state();
         let topic = state.topics.get_mut(arn).ok_or_else(|| no_topic(arn))?;
         change(topic)?;
+        topic.guard = Guard::default();
         let mut batch = self.store.batch();
         batch.put(TOPICS, arn, &*topic);
         Ok(self.store.commit(batch))

@@ -74,7 +74,7 @@ fn create_topic(topics: &Topics, request: &ResourceRequest) -> Changed {
         let message = format!("topic `{name}` exists already");
         return Err(ResourceFault::failed("AlreadyExists", message));
     }
-    let (arn, mut commit) = topics.make(&name, attributes(&input)?, tags(request, &input)?)?;
+    let (arn, mut commit) = topics.make(&name, attributes(&input)?, request.tags()?)?;
     for item in loose::list(&input, "Subscription")? {
         let Value::Object(item) = item else {
             return Err(Fault::invalid_input("Subscription must hold objects").into());
@@ -95,7 +95,7 @@ fn create_topic(topics: &Topics, request: &ResourceRequest) -> Changed {
 
 fn update_topic(topics: &Topics, request: &ResourceRequest) -> Changed {
     let (input, arn) = (request.members()?, request.physical_id()?);
-    let (wanted, tags) = (attributes(&input)?, tags(request, &input)?);
+    let (wanted, tags) = (attributes(&input)?, request.tags()?);
     let commit = topics.change(arn, |topic| {
         for (name, value) in &wanted {
             judge_topic(name, value, topic.is_fifo())?;
@@ -136,22 +136,9 @@ fn attributes(input: &Map<String, Value>) -> Result<BTreeMap<String, String>, Fa
     Ok(found)
 }
 
-fn tags(
-    request: &ResourceRequest,
-    input: &Map<String, Value>,
-) -> Result<BTreeMap<String, String>, Fault> {
-    let mut tags = request.stack_tags.clone();
-    tags.extend(loose::pairs(input, "Tags", ("Key", "Value"))?);
-    Ok(tags)
-}
-
 fn set_policies(topics: &Topics, request: &ResourceRequest) -> Result<Commit, ResourceFault> {
     let input = request.members()?;
-    let policy = match input.get("PolicyDocument") {
-        Some(Value::String(text)) => text.clone(),
-        Some(document @ Value::Object(_)) => document.to_string(),
-        _ => return Err(Fault::invalid_input("PolicyDocument is required").into()),
-    };
+    let policy = crate::policy::of_template(&input)?;
     let wanted = loose::texts(&input, "Topics")?;
     if let Some(Value::Object(previous)) = &request.previous {
         for arn in loose::texts(previous, "Topics")?.iter().filter(|arn| !wanted.contains(arn)) {

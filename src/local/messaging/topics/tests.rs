@@ -145,6 +145,15 @@ async fn fifo_topics_keep_order() {
     assert_eq!(received(&cloud, "q.fifo").await, ["1", "2", "3"]);
     let input = json!({"TopicArn": topic, "Message": "x"});
     assert!(on(&cloud, "Publish", input).await.unwrap_err().message.contains("MessageGroupId"));
+    let named = json!({"Name": "u.fifo", "Attributes": {"FifoTopic": "true"}});
+    let named = on(&cloud, "CreateTopic", named).await.unwrap()["TopicArn"].clone();
+    let shown = on(&cloud, "GetTopicAttributes", json!({"TopicArn": named})).await.unwrap();
+    assert!(shown["Attributes"].to_string().contains("ContentBasedDeduplication"), "{shown}");
+    on(&cloud, "CreateTopic", json!({"Name": "t"})).await.unwrap();
+    let input =
+        json!({"TopicArn": TOPIC, "Protocol": "sqs", "Endpoint": format!("{QUEUE}.fifo")});
+    let refused = on(&cloud, "Subscribe", input).await.unwrap_err();
+    assert!(refused.message.contains("standard topics"), "{refused}");
 }
 
 #[tokio::test]

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use iotstack_local_kernel::Fault;
+use iotstack_local_kernel::policy::Policy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::invalid;
 use crate::pattern::Pattern;
-use crate::policy::is_policy;
+use crate::policy::Guard;
 
 /// A topic.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub(super) struct Topic {
     pub(super) tags: BTreeMap<String, String>,
     /// Counts messages, for those in order.
     pub(super) sequence: u64,
+    /// What the policy says, for as long as it is the same.
+    #[serde(skip)]
+    pub(super) guard: Guard,
 }
 
 /// A subscription.
@@ -75,9 +79,13 @@ pub(super) fn judge_name(name: &str) -> Result<(), Fault> {
 
 /// Judges an attribute of a topic.
 pub(super) fn judge_topic(name: &str, value: &str, fifo: bool) -> Result<(), Fault> {
+    if name == "Policy" {
+        return Policy::parse(value)
+            .map(drop)
+            .map_err(|problem| invalid(format!("attribute Policy is no policy: {problem}")));
+    }
     let is_fit = match name {
         "DisplayName" => value.chars().count() <= 100,
-        "Policy" => is_policy(value),
         "DeliveryPolicy" => value.is_empty() || serde_json::from_str::<Value>(value).is_ok(),
         "KmsMasterKeyId" => true,
         "FifoTopic" => (value == "true") == fifo,
@@ -142,6 +150,9 @@ pub(super) fn judge_endpoint(protocol: &str, endpoint: &str, fifo: bool) -> Resu
     }
     if fifo && protocol != "sqs" {
         return Err(invalid("FIFO topics deliver to queues only"));
+    }
+    if !fifo && protocol == "sqs" && endpoint.ends_with(FIFO) {
+        return Err(invalid("FIFO queues cannot be subscribed to standard topics"));
     }
     Ok(())
 }
