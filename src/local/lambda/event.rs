@@ -19,6 +19,15 @@ use crate::process::Outcome;
 use crate::record::EventConfig;
 use crate::service::Lambda;
 
+/// An event after its last try, for those who are told of it.
+struct Tried<'a> {
+    name: &'a FunctionName,
+    version: &'a str,
+    request_id: &'a str,
+    payload: &'a Bytes,
+    tries: u64,
+}
+
 impl Lambda {
     /// Takes an asynchronous invocation in.
     pub(crate) fn enqueue(
@@ -75,46 +84,37 @@ impl Lambda {
                     (Some(outcome), Duration::from_secs(60 * tries))
                 }
             };
+            let tried = Tried {
+                name,
+                version: &version,
+                request_id: &request_id,
+                payload: &payload,
+                tries,
+            };
             if let Some(outcome) = outcome.as_ref().filter(|outcome| outcome.error.is_none()) {
                 if let Some(target) = &config.on_success {
-                    let told =
-                        self.told(name, &version, &request_id, &payload, tries, outcome, "Success");
-                    self.tell(name, target, &told).await;
+                    self.tell(name, target, &self.told(&tried, outcome, "Success")).await;
                 }
                 return;
             }
             let too_old = self.now().after(pause).since(arrived) > longest;
             if tries > u64::from(retries) || too_old {
                 let condition = if too_old { "EventAgeExceeded" } else { "RetriesExhausted" };
-                self.give_up(
-                    name,
-                    &version,
-                    &request_id,
-                    &payload,
-                    tries,
-                    outcome,
-                    condition,
-                    &config,
-                )
-                .await;
+                self.give_up(&tried, outcome, condition, &config).await;
                 return;
             }
             self.clock.sleep(pause).await;
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of it is told to the destination")]
     async fn give_up(
         &self,
-        name: &FunctionName,
-        version: &str,
-        request_id: &str,
-        payload: &Bytes,
-        tries: u64,
+        tried: &Tried<'_>,
         outcome: Option<Outcome>,
         condition: &str,
         config: &EventConfig,
     ) {
+        let name = tried.name;
         tracing::debug!(function = %name.name, condition, "an event is given up");
         self.count(&name.name, "AsyncEventsDropped", 1.0, "Count");
         if let Some(target) = &config.on_failure {
@@ -125,29 +125,19 @@ impl Lambda {
                 log_tail: None,
                 reusable: false,
             });
-            let told = self.told(name, version, request_id, payload, tries, &outcome, condition);
-            self.tell(name, target, &told).await;
+            self.tell(name, target, &self.told(tried, &outcome, condition)).await;
         }
         let dead_letter = self.plan(name).ok().and_then(|plan| plan.version.settings.dead_letter);
         if let Some(target) = dead_letter {
             // A dead letter is the event alone.
-            let event = serde_json::from_slice(payload).unwrap_or(Value::Null);
+            let event = serde_json::from_slice(tried.payload).unwrap_or(Value::Null);
             self.tell(name, &target, &event).await;
         }
     }
 
     /// What a destination is told.
-    #[expect(clippy::too_many_arguments, reason = "the record has these parts")]
-    fn told(
-        &self,
-        name: &FunctionName,
-        version: &str,
-        request_id: &str,
-        payload: &Bytes,
-        tries: u64,
-        outcome: &Outcome,
-        condition: &str,
-    ) -> Value {
+    fn told(&self, tried: &Tried<'_>, outcome: &Outcome, condition: &str) -> Value {
+        let Tried { name, version, request_id, payload, tries } = *tried;
         let read = |bytes: &Bytes| serde_json::from_slice(bytes).unwrap_or(Value::Null);
         let arn = format!("{}:{version}", self.arn(&name.name));
         let mut response = json!({"statusCode": 200, "executedVersion": version});

@@ -122,9 +122,11 @@ impl Lambda {
         let mut batch = self.store.batch();
         batch.put(MAPPINGS, mapping.id.as_str(), &mapping);
         all.insert(mapping.id.clone(), mapping.clone());
+        // Handed in under the lock, so that changes are stored in their order.
+        let commit = self.store.commit(batch);
         drop(all);
         self.poll(mapping.clone());
-        Ok((mapping, self.store.commit(batch)))
+        Ok((mapping, commit))
     }
 
     pub(crate) fn get_mapping(&self, call: Call) -> Result<Reply, Fault> {
@@ -152,9 +154,10 @@ impl Lambda {
         *known = mapping.clone();
         let mut batch = self.store.batch();
         batch.put(MAPPINGS, id, &mapping);
+        let commit = self.store.commit(batch);
         drop(all);
         self.poll(mapping.clone());
-        Ok((mapping, self.store.commit(batch)))
+        Ok((mapping, commit))
     }
 
     pub(crate) fn delete_mapping(&self, call: Call) -> Result<(Reply, Commit), Fault> {
@@ -164,7 +167,8 @@ impl Lambda {
 
     /// Removes a mapping; its task ends by itself.
     pub(crate) fn remove_mapping(&self, id: &str) -> Result<(Mapping, Commit), Fault> {
-        let mapping = self.mappings().remove(id).ok_or_else(|| unknown(id))?;
+        let mut all = self.mappings();
+        let mapping = all.remove(id).ok_or_else(|| unknown(id))?;
         let mut batch = self.store.batch();
         batch.remove(MAPPINGS, id);
         Ok((mapping, self.store.commit(batch)))

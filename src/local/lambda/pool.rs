@@ -54,14 +54,14 @@ impl Pool {
     /// Counts an invocation; refuses it beyond the function's reserved concurrency.
     pub(crate) fn enter(&self, function: &str, reserved: Option<u32>) -> Result<Running, Fault> {
         let mut state = lock(&self.state);
-        let running = state.running.entry(function.to_owned()).or_default();
-        if reserved.is_some_and(|reserved| *running >= reserved) {
+        let running = state.running.get(function).copied().unwrap_or(0);
+        if reserved.is_some_and(|reserved| running >= reserved) {
             return Err(throttled(
                 "ReservedFunctionConcurrentInvocationLimitExceeded",
                 "Rate Exceeded.",
             ));
         }
-        *running += 1;
+        state.running.insert(function.to_owned(), running + 1);
         Ok(Running { state: self.state.clone(), function: function.to_owned() })
     }
 
@@ -73,14 +73,16 @@ impl Pool {
         needed_until: Timestamp,
     ) -> Option<Leased> {
         let mut state = lock(&self.state);
-        state.idle.retain(|idle| {
-            idle.function != function
-                || idle.revision != revision
-                || idle.expires.is_none_or(|expires| expires > needed_until)
-        });
         let is_fit = |idle: &Leased| idle.function == function && idle.revision == revision;
-        let place = state.idle.iter().rposition(is_fit)?;
-        Some(state.idle.swap_remove(place))
+        let ends = |idle: &Leased| idle.expires.is_some_and(|expires| expires <= needed_until);
+        let ended: Vec<Leased> =
+            state.idle.extract_if(.., |idle| is_fit(idle) && ends(idle)).collect();
+        let found = state.idle.iter().rposition(is_fit);
+        let found = found.map(|place| state.idle.swap_remove(place));
+        // Ended outside of the lock.
+        drop(state);
+        drop(ended);
+        found
     }
 
     /// Waits until another process may start.

@@ -93,7 +93,7 @@ impl Lambda {
     }
 
     pub(crate) fn cloud(&self) -> Result<Arc<Cloud>, Fault> {
-        self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is ended"))
+        Cloud::held(&self.cloud)
     }
 
     pub(crate) fn functions(&self) -> MutexGuard<'_, BTreeMap<String, Function>> {
