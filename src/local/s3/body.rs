@@ -1,4 +1,7 @@
 //! Bodies of uploads: read whole, and compared with what was announced.
+//!
+//! Length, MD5 and checksums are compared before anything is kept, so that a body
+//! that was cut off or changed writes nothing.
 
 use base64::Engine;
 use bytes::{Bytes, BytesMut};

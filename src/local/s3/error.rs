@@ -1,4 +1,7 @@
 //! What S3 refuses, under AWS's codes.
+//!
+//! The messages are our own. Errors of the wire library (requests that it cannot
+//! read) keep its words.
 
 use iotstack_local_kernel::{Fault, StoreError};
 use s3s::{S3Error, S3ErrorCode};

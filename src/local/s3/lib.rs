@@ -26,6 +26,7 @@ mod coverage;
 mod error;
 mod front;
 mod listing;
+mod members;
 mod multipart;
 mod notify;
 mod object;

@@ -1,4 +1,7 @@
 //! Multipart uploads: parts that become one object.
+//!
+//! Parts are kept as blobs of their own until the object is made of them or the
+//! upload is given up. Uploads that nobody ends stay, as on AWS.
 
 use md5::{Digest, Md5};
 use s3s::TrailingHeaders;
@@ -11,8 +14,9 @@ use crate::blob::Blob;
 use crate::body::{LARGEST, Received};
 use crate::condition::{ReadCondition, WriteCondition, wire_etag};
 use crate::listing::owner;
+use crate::members::{announced, headers, show_checksums};
 use crate::object::{self, check_key, encryption, shown_version, signed, wire_time};
-use crate::record::{Checksums, Content, Headers, Part, Upload};
+use crate::record::{Checksums, Content, Part, Upload};
 use crate::store::Buckets;
 use crate::tags::tags_of_header;
 
@@ -29,15 +33,7 @@ pub(crate) async fn create(
         key: input.key.clone(),
         initiated: buckets.cloud.clock.now(),
         content: Content {
-            headers: Headers {
-                cache_control: input.cache_control,
-                content_disposition: input.content_disposition,
-                content_encoding: input.content_encoding,
-                content_language: input.content_language,
-                content_type: input.content_type,
-                expires: input.expires,
-                website_redirect_location: input.website_redirect_location,
-            },
+            headers: headers!(input),
             metadata: input.metadata.unwrap_or_default().into_iter().collect(),
             tags: tags.unwrap_or_default(),
             encryption: encryption(
@@ -79,13 +75,7 @@ pub(crate) async fn upload_part(
 ) -> Result<dto::UploadPartOutput, Error> {
     let upload = buckets.upload(&input.bucket, &input.key, &input.upload_id)?;
     check_number(input.part_number)?;
-    let announced = Checksums {
-        crc32: input.checksum_crc32.take(),
-        crc32c: input.checksum_crc32c.take(),
-        crc64nvme: input.checksum_crc64nvme.take(),
-        sha1: input.checksum_sha1.take(),
-        sha256: input.checksum_sha256.take(),
-    };
+    let announced = announced!(input);
     let algorithm = input.checksum_algorithm.as_ref().map(|algorithm| algorithm.as_str());
     let algorithm = algorithm.or(upload.checksum_algorithm.as_deref());
     let body = Received::all(input.body.take(), input.content_length).await?;
@@ -98,17 +88,14 @@ pub(crate) async fn upload_part(
     };
     let etag = id::hex(&part.md5);
     buckets.put_part(&input.bucket, &input.upload_id, input.part_number, part).await?;
-    Ok(dto::UploadPartOutput {
+    let mut output = dto::UploadPartOutput {
         e_tag: Some(wire_etag(&etag)),
         server_side_encryption: upload.content.encryption.wire(),
         ssekms_key_id: upload.content.encryption.kms_key_id,
-        checksum_crc32: checksums.crc32,
-        checksum_crc32c: checksums.crc32c,
-        checksum_crc64nvme: checksums.crc64nvme,
-        checksum_sha1: checksums.sha1,
-        checksum_sha256: checksums.sha256,
         ..Default::default()
-    })
+    };
+    show_checksums!(output, checksums);
+    Ok(output)
 }
 
 /// Takes a part from an object that is here already.
@@ -226,16 +213,16 @@ pub(crate) fn parts(
     let rest: Vec<_> = upload.parts.range(after.saturating_add(1)..).collect();
     let page = &rest[..rest.len().min(limit)];
     let truncated = page.len() < rest.len();
-    let part = |(number, part): &(&i32, &Part)| dto::Part {
-        part_number: Some(**number),
-        e_tag: Some(wire_etag(&id::hex(&part.md5))),
-        size: Some(signed(part.blob.size)),
-        last_modified: Some(wire_time(part.modified)),
-        checksum_crc32: part.checksums.crc32.clone(),
-        checksum_crc32c: part.checksums.crc32c.clone(),
-        checksum_crc64nvme: part.checksums.crc64nvme.clone(),
-        checksum_sha1: part.checksums.sha1.clone(),
-        checksum_sha256: part.checksums.sha256.clone(),
+    let part = |(number, part): &(&i32, &Part)| {
+        let mut shown = dto::Part {
+            part_number: Some(**number),
+            e_tag: Some(wire_etag(&id::hex(&part.md5))),
+            size: Some(signed(part.blob.size)),
+            last_modified: Some(wire_time(part.modified)),
+            ..Default::default()
+        };
+        show_checksums!(shown, part.checksums.clone());
+        shown
     };
     let next = page.last().filter(|_| truncated).map(|(number, _)| **number);
     Ok(dto::ListPartsOutput {

@@ -1,4 +1,7 @@
 //! Objects: put, get, head, copy, delete, tags.
+//!
+//! What the wire library hands over becomes a [`Content`] and back. Which versions
+//! there are the store knows; encryption is told as asked, and not done.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +14,9 @@ use crate::Error;
 use crate::blob::Blob;
 use crate::body::Received;
 use crate::condition::{ReadCondition, Verdict, WriteCondition, wire_etag};
+use crate::members::{announced, headers, show_checksums, shown, wanted};
 use crate::notify::Happening;
-use crate::record::{Checksums, Content, ENCRYPTION, Encryption, Headers, Version};
+use crate::record::{Content, ENCRYPTION, Encryption, Version};
 use crate::store::Buckets;
 use crate::tags::tags_of_header;
 
@@ -24,28 +28,15 @@ pub(crate) async fn put(
 ) -> Result<dto::PutObjectOutput, Error> {
     check_key(&input.key)?;
     buckets.read(&input.bucket, |_| ())?;
-    let announced = Checksums {
-        crc32: input.checksum_crc32.take(),
-        crc32c: input.checksum_crc32c.take(),
-        crc64nvme: input.checksum_crc64nvme.take(),
-        sha1: input.checksum_sha1.take(),
-        sha256: input.checksum_sha256.take(),
-    };
+    let announced = announced!(input);
     let algorithm = input.checksum_algorithm.as_ref().map(|algorithm| algorithm.as_str());
     let body = Received::all(input.body.take(), input.content_length).await?;
     let checksums = body.check(announced, algorithm, trailers, input.content_md5.as_deref())?;
     let tags = input.tagging.as_deref().map(tags_of_header).transpose()?.unwrap_or_default();
+    input.content_encoding = input.content_encoding.and_then(without_aws_chunked);
     let content = Content {
         etag: iotstack_local_kernel::id::hex(&body.md5),
-        headers: Headers {
-            cache_control: input.cache_control,
-            content_disposition: input.content_disposition,
-            content_encoding: input.content_encoding.and_then(without_aws_chunked),
-            content_language: input.content_language,
-            content_type: input.content_type,
-            expires: input.expires,
-            website_redirect_location: input.website_redirect_location,
-        },
+        headers: headers!(input),
         metadata: input.metadata.unwrap_or_default().into_iter().collect(),
         tags,
         checksums: checksums.clone(),
@@ -64,19 +55,16 @@ pub(crate) async fn put(
     let version =
         buckets.put(&input.bucket, &input.key, content, &condition, Happening::Put).await?;
     let content = version.content.clone().unwrap_or_default();
-    Ok(dto::PutObjectOutput {
+    let mut output = dto::PutObjectOutput {
         e_tag: Some(wire_etag(&content.etag)),
         version_id: shown_version(buckets, &version)?,
         server_side_encryption: content.encryption.wire(),
         ssekms_key_id: content.encryption.kms_key_id,
         bucket_key_enabled: content.encryption.bucket_key,
-        checksum_crc32: checksums.crc32,
-        checksum_crc32c: checksums.crc32c,
-        checksum_crc64nvme: checksums.crc64nvme,
-        checksum_sha1: checksums.sha1,
-        checksum_sha256: checksums.sha256,
         ..Default::default()
-    })
+    };
+    show_checksums!(output, checksums);
+    Ok(output)
 }
 
 /// Reads an object, or a part of it.
@@ -84,52 +72,14 @@ pub(crate) async fn get(
     buckets: &Buckets,
     input: dto::GetObjectInput,
 ) -> Result<dto::GetObjectOutput, Error> {
-    let wanted = Wanted {
-        condition: ReadCondition {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            if_modified_since: input.if_modified_since,
-            if_unmodified_since: input.if_unmodified_since,
-        },
-        range: input.range,
-        part: input.part_number,
-    };
-    let checksums = input.checksum_mode.is_some();
-    let view = View::of(buckets, &input.bucket, &input.key, input.version_id.as_deref(), wanted)?;
-    let content = view.content;
-    let mut output = dto::GetObjectOutput {
-        accept_ranges: Some("bytes".to_owned()),
-        e_tag: Some(wire_etag(&content.etag)),
-        last_modified: Some(wire_time(view.modified)),
-        version_id: view.version_id,
-        cache_control: content.headers.cache_control,
-        expires: content.headers.expires,
-        ..Default::default()
-    };
+    let version = input.version_id.as_deref();
+    let view = View::of(buckets, &input.bucket, &input.key, version, wanted!(input))?;
     let (start, end) = view.range;
-    output.body = Some(buckets.blobs.stream(&content.blob, start, end).await?);
-    output.content_length = Some(signed(end - start));
-    output.content_range = view.content_range;
-    output.content_disposition = content.headers.content_disposition;
-    output.content_encoding = content.headers.content_encoding;
-    output.content_language = content.headers.content_language;
-    output.content_type = Some(content.headers.content_type.unwrap_or_else(default_type));
-    output.website_redirect_location = content.headers.website_redirect_location;
-    output.server_side_encryption = content.encryption.wire();
-    output.ssekms_key_id = content.encryption.kms_key_id;
-    output.bucket_key_enabled = content.encryption.bucket_key;
-    output.storage_class = content.storage_class.map(dto::StorageClass::from);
-    output.tag_count = count(content.tags.len());
-    output.parts_count = view.parts_count;
-    output.metadata = wire_metadata(content.metadata);
-    // A part of an object has no checksum that anybody could compare.
-    if checksums && output.content_range.is_none() {
-        output.checksum_crc32 = content.checksums.crc32;
-        output.checksum_crc32c = content.checksums.crc32c;
-        output.checksum_crc64nvme = content.checksums.crc64nvme;
-        output.checksum_sha1 = content.checksums.sha1;
-        output.checksum_sha256 = content.checksums.sha256;
-    }
+    let body = buckets.blobs.stream(&view.content.blob, start, end).await?;
+    let tag_count = count(view.content.tags.len());
+    let mut output = shown!(dto::GetObjectOutput, view);
+    output.body = Some(body);
+    output.tag_count = tag_count;
     Ok(output)
 }
 
@@ -138,49 +88,9 @@ pub(crate) fn head(
     buckets: &Buckets,
     input: dto::HeadObjectInput,
 ) -> Result<dto::HeadObjectOutput, Error> {
-    let wanted = Wanted {
-        condition: ReadCondition {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            if_modified_since: input.if_modified_since,
-            if_unmodified_since: input.if_unmodified_since,
-        },
-        range: input.range,
-        part: input.part_number,
-    };
-    let checksums = input.checksum_mode.is_some();
-    let view = View::of(buckets, &input.bucket, &input.key, input.version_id.as_deref(), wanted)?;
-    let content = view.content;
-    let mut output = dto::HeadObjectOutput {
-        accept_ranges: Some("bytes".to_owned()),
-        e_tag: Some(wire_etag(&content.etag)),
-        last_modified: Some(wire_time(view.modified)),
-        version_id: view.version_id,
-        cache_control: content.headers.cache_control,
-        expires: content.headers.expires,
-        ..Default::default()
-    };
-    output.content_length = Some(signed(view.range.1 - view.range.0));
-    output.content_range = view.content_range;
-    output.content_disposition = content.headers.content_disposition;
-    output.content_encoding = content.headers.content_encoding;
-    output.content_language = content.headers.content_language;
-    output.content_type = Some(content.headers.content_type.unwrap_or_else(default_type));
-    output.website_redirect_location = content.headers.website_redirect_location;
-    output.server_side_encryption = content.encryption.wire();
-    output.ssekms_key_id = content.encryption.kms_key_id;
-    output.bucket_key_enabled = content.encryption.bucket_key;
-    output.storage_class = content.storage_class.map(dto::StorageClass::from);
-    output.parts_count = view.parts_count;
-    output.metadata = wire_metadata(content.metadata);
-    if checksums && output.content_range.is_none() {
-        output.checksum_crc32 = content.checksums.crc32;
-        output.checksum_crc32c = content.checksums.crc32c;
-        output.checksum_crc64nvme = content.checksums.crc64nvme;
-        output.checksum_sha1 = content.checksums.sha1;
-        output.checksum_sha256 = content.checksums.sha256;
-    }
-    Ok(output)
+    let version = input.version_id.as_deref();
+    let view = View::of(buckets, &input.bucket, &input.key, version, wanted!(input))?;
+    Ok(shown!(dto::HeadObjectOutput, view))
 }
 
 /// Size, entity tag and the like, as asked.
@@ -237,15 +147,7 @@ pub(crate) async fn copy(
     }
     if replaced {
         content.metadata = input.metadata.unwrap_or_default().into_iter().collect();
-        content.headers = Headers {
-            cache_control: input.cache_control,
-            content_disposition: input.content_disposition,
-            content_encoding: input.content_encoding,
-            content_language: input.content_language,
-            content_type: input.content_type,
-            expires: input.expires,
-            website_redirect_location: input.website_redirect_location,
-        };
+        content.headers = headers!(input);
     }
     if replaces(input.tagging_directive.as_ref().map(|directive| directive.as_str())) {
         let tags = input.tagging.as_deref().map(tags_of_header).transpose()?;
@@ -363,6 +265,7 @@ struct Wanted {
     condition: ReadCondition,
     range: Option<dto::Range>,
     part: Option<i32>,
+    checksums: bool,
 }
 
 /// What a read will show.
@@ -373,6 +276,7 @@ struct View {
     range: (u64, u64),
     content_range: Option<String>,
     parts_count: Option<i32>,
+    checksums: bool,
 }
 
 impl View {
@@ -410,6 +314,7 @@ impl View {
             version_id: shown_version(buckets, &version)?,
             range: (start, end),
             content_range,
+            checksums: wanted.checksums,
             parts_count: wanted.part.and_then(|_| count(content.parts.len())),
             content,
         })

@@ -1,4 +1,7 @@
 //! The `Objects` port: how other services read and write objects.
+//!
+//! No permission is asked: a service judges itself on whose behalf it acts. What
+//! it writes is told to the bus as any upload.
 
 use std::sync::Arc;
 use std::time::Duration;

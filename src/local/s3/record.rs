@@ -1,4 +1,7 @@
 //! What is known of buckets, versions and uploads: records as they are stored.
+//!
+//! Bytes lie beside them as blobs. Configurations are kept as the wire library
+//! writes them, as nothing but their form matters here.
 
 use std::collections::BTreeMap;
 

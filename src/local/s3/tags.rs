@@ -1,4 +1,6 @@
 //! Tags of objects: ten at most, as a header or a document.
+//!
+//! Tags of buckets are a configuration, which [`crate::configuration`] checks.
 
 use s3s::dto;
 

@@ -1,4 +1,6 @@
 //! A server on loopback, keys, and a client that signs by hand.
+//!
+//! The client uses no SDK, so that a test can send what no SDK would.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,6 @@
 //! Buckets, by the API and by CloudFormation.
+//!
+//! Properties that have no meaning here must be refused by their name.
 
 use http::Method;
 use iotstack_local_kernel::{ResourceFault, ResourceRequest};

@@ -1,4 +1,6 @@
 //! S3 as clients meet it: signed HTTP requests over loopback.
+//!
+//! The bench holds server, keys and client; each file tests one side of it.
 
 mod bench;
 mod buckets;

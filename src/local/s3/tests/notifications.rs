@@ -1,4 +1,6 @@
 //! Who hears of changes to objects.
+//!
+//! Queues, functions and buses are of paper and write down what they hear.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,7 @@
 //! Objects, versions, uploads, lists.
+//!
+//! Everything goes over the wire, as the wire library has its own ideas of what
+//! a request means.
 
 use std::sync::{Arc, Mutex};
 

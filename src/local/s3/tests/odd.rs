@@ -1,5 +1,7 @@
 //! Requests that no client means: refused, never answered with a broken
 //! connection or a fault of the cloud.
+//!
+//! They are sent as bytes over loopback, as somebody hostile would.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! Presigned URLs: the cloud's and clients'.
+//!
+//! The cloud's clock is stepped by hand; clients' URLs are dated by the machine.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,6 @@
 //! Who may ask at all, and for what.
+//!
+//! The services of identity are not here: keys and permissions are a test's own.
 
 use http::Method;
 use iotstack_local_kernel::Timestamp;

@@ -1,4 +1,6 @@
 //! What outlives the process, and what lies on disk.
+//!
+//! A process is killed by copying its folder while it runs.
 
 use std::path::Path;
 
