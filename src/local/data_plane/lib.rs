@@ -46,7 +46,9 @@ pub fn install(cloud: &Arc<Cloud>) -> Result<(), StoreError> {
 
     let streams = Streams::restore(&cloud.store)?;
     let files = Arc::new(Files::default());
-    cloud.services.add(Arc::new(StreamService { cloud: weak.clone(), streams: streams.clone() }));
+    let service = Arc::new(StreamService { cloud: weak.clone(), streams: streams.clone() });
+    cloud.services.add(service.clone());
+    cloud.ports.add_tagged(service);
     cloud.add_resource(Arc::new(StreamResource { cloud: weak, streams: streams.clone() }));
     cloud.ports.add_reserved(Arc::new(StreamTopics::new(cloud, streams, files.clone())));
     cloud.bus.hear(move |event| {

@@ -279,7 +279,7 @@ impl DataService {
     }
 
     fn cloud(&self) -> Result<Arc<Cloud>, Fault> {
-        self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is shutting down"))
+        Cloud::held(&self.cloud)
     }
 }
 

@@ -11,12 +11,14 @@
 pub mod files;
 pub mod resource;
 pub mod service;
+mod tags;
 pub mod topics;
 pub mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use iotstack_local_kernel::tags::{ChangeTags, Tags};
 use iotstack_local_kernel::{Cloud, Commit, Fault, Store, StoreError, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -41,9 +43,9 @@ pub struct Stream {
     pub created_at: Timestamp,
     /// When it was changed last.
     pub updated_at: Timestamp,
-    /// Its tags.
-    #[serde(default)]
-    pub tags: Vec<(String, String)>,
+    /// Its tags, pairs on disk.
+    #[serde(default, with = "tags")]
+    pub tags: Tags,
     /// The entity tags of the files, as far as the objects were there.
     #[serde(default)]
     pub etags: BTreeMap<u8, String>,
@@ -111,7 +113,7 @@ impl Streams {
         cloud: &Cloud,
         id: &str,
         wish: Wish,
-        tags: Vec<(String, String)>,
+        tags: Tags,
     ) -> Result<Arc<Stream>, Fault> {
         let good = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if !((1..=128).contains(&id.len()) && id.chars().all(good)) {
@@ -184,6 +186,14 @@ impl Streams {
         };
         commit.stored().await?;
         Ok(stream)
+    }
+
+    /// Changes the tags of a stream; its version stays, as its content does.
+    pub fn retag(&self, cloud: &Cloud, id: &str, change: ChangeTags) -> Result<Commit, Fault> {
+        let mut all = self.lock();
+        let mut stream = all.get(id).map(|old| (**old).clone()).ok_or_else(|| missing(id))?;
+        change(&mut stream.tags)?;
+        Ok(keep(cloud, &mut all, id, Arc::new(stream)))
     }
 
     /// Removes a stream.

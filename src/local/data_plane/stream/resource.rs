@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Weak};
 
+use iotstack_local_kernel::tags::Tags;
 use iotstack_local_kernel::{
     BoxFuture, Cloud, Fault, ResourceFault, ResourceHandler, ResourceRequest, ResourceState, loose,
 };
@@ -30,10 +31,7 @@ impl ResourceHandler for StreamResource {
         Box::pin(async move {
             let cloud = self.cloud()?;
             let id = stream_id(request)?;
-            let mut tags = request.stack_tags.clone();
-            let own = loose::pairs(&properties(request), "Tags", ("Key", "Value"))?;
-            tags.extend(own);
-            let tags = tags.into_iter().collect();
+            let tags = request.tags()?;
             let stream = self.streams.create(&cloud, &id, wish(request)?, tags).await?;
             Ok(state(&cloud, &id, &stream))
         })
@@ -49,7 +47,13 @@ impl ResourceHandler for StreamResource {
             if request.physical_id()? != arn(&cloud, &id) {
                 return Err(ResourceFault::Replace);
             }
+            let tags = request.tags()?;
             let stream = self.streams.update(&cloud, &id, wish(request)?).await?;
+            let retag = Box::new(move |known: &mut Tags| {
+                *known = tags;
+                Ok(())
+            });
+            self.streams.retag(&cloud, &id, retag)?.stored().await.map_err(Fault::from)?;
             Ok(state(&cloud, &id, &stream))
         })
     }
@@ -70,8 +74,8 @@ impl ResourceHandler for StreamResource {
 }
 
 impl StreamResource {
-    fn cloud(&self) -> Result<Arc<Cloud>, ResourceFault> {
-        self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is shutting down").into())
+    fn cloud(&self) -> Result<Arc<Cloud>, Fault> {
+        Cloud::held(&self.cloud)
     }
 }
 

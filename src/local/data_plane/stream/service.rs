@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 
 use http::Method;
 use iotstack_local_kernel::page::page;
+use iotstack_local_kernel::tags::Tags;
 use iotstack_local_kernel::{
     Call, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply, Service,
 };
@@ -70,7 +71,7 @@ struct Tag {
 }
 
 impl Input {
-    fn wish(self) -> (String, Wish, Vec<(String, String)>) {
+    fn wish(self) -> (String, Wish, Tags) {
         let Input { stream_id, description, files, role_arn, tags } = self;
         let tags = tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
         (stream_id, Wish { description, files, role_arn }, tags)
@@ -137,8 +138,8 @@ impl StreamService {
         Ok(reply.into())
     }
 
-    fn cloud(&self) -> Result<Arc<Cloud>, Fault> {
-        self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is shutting down"))
+    pub(crate) fn cloud(&self) -> Result<Arc<Cloud>, Fault> {
+        Cloud::held(&self.cloud)
     }
 }
 

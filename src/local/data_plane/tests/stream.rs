@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ciborium::Value as Cbor;
+use iotstack_local_kernel::tags::Tags;
 use iotstack_local_kernel::testing::call;
 use iotstack_local_kernel::{CloudEvent, ResourceRequest};
 use serde_json::json;
@@ -316,6 +317,46 @@ async fn stacks_make_change_and_remove_streams() {
     handler.delete(&request).await.unwrap();
     request.properties["Files"] = json!([]);
     assert!(handler.create(&request).await.is_err());
+}
+
+#[tokio::test]
+async fn tags_of_a_stream_change_and_outlive_the_cloud() {
+    let folder = tempfile::tempdir().unwrap();
+    let tags = |cloud: &Cloud| cloud.ports.tagged("stream").unwrap().tags("stream", "fw");
+    {
+        let (cloud, _) = world_in(Store::open(folder.path()).unwrap());
+        let mut wish = wish();
+        wish["tags"] = json!([{"Key": "team", "Value": "pumps"}]);
+        call(&cloud, "iot", "CreateStream", wish).await.unwrap();
+        let keeper = cloud.ports.tagged("stream").unwrap();
+        let add = |tags: &mut Tags| {
+            tags.insert("stage".into(), "test".into());
+            Ok(())
+        };
+        keeper.change_tags("stream", "fw", Box::new(add)).await.unwrap();
+        let refuse = |tags: &mut Tags| {
+            tags.clear();
+            Err(Fault::new("LimitExceededException", 410, "too many"))
+        };
+        assert!(keeper.change_tags("stream", "fw", Box::new(refuse)).await.is_err());
+        let missing = keeper.change_tags("stream", "none", Box::new(|_| Ok(()))).await;
+        assert_eq!(missing.unwrap_err().code, "ResourceNotFoundException");
+        let info = call(&cloud, "iot", "DescribeStream", json!({"streamId": "fw"})).await.unwrap();
+        assert_eq!(info["streamInfo"]["streamVersion"], 1);
+    }
+    let (cloud, _) = world_in(Store::open(folder.path()).unwrap());
+    let expected = [("stage", "test"), ("team", "pumps")];
+    let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    assert_eq!(tags(&cloud), Some(expected.into()));
+    let handler = cloud.resource("AWS::IoT::Stream").unwrap();
+    let request = ResourceRequest {
+        properties: json!({"StreamId": "fw", "RoleArn": ROLE, "Tags": [{"Key": "a", "Value": "b"}],
+            "Files": [{"FileId": "3", "S3Location": {"Bucket": "b", "Key": "k"}}]}),
+        physical_id: Some("arn:aws:iot:us-east-1:123456789012:stream/fw".into()),
+        ..ResourceRequest::default()
+    };
+    handler.update(&request).await.unwrap();
+    assert_eq!(tags(&cloud), Some([("a".to_owned(), "b".to_owned())].into()));
 }
 
 #[tokio::test]
