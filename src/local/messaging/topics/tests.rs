@@ -150,8 +150,7 @@ async fn fifo_topics_keep_order() {
     let shown = on(&cloud, "GetTopicAttributes", json!({"TopicArn": named})).await.unwrap();
     assert!(shown["Attributes"].to_string().contains("ContentBasedDeduplication"), "{shown}");
     on(&cloud, "CreateTopic", json!({"Name": "t"})).await.unwrap();
-    let input =
-        json!({"TopicArn": TOPIC, "Protocol": "sqs", "Endpoint": format!("{QUEUE}.fifo")});
+    let input = json!({"TopicArn": TOPIC, "Protocol": "sqs", "Endpoint": format!("{QUEUE}.fifo")});
     let refused = on(&cloud, "Subscribe", input).await.unwrap_err();
     assert!(refused.message.contains("standard topics"), "{refused}");
 }
