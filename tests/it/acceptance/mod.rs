@@ -3,7 +3,7 @@
 //! `templates` before the linters, `story` on a cloud from an empty account to signed
 //! firmware and back, `cdk` beside the program of the AWS CDK, `interrupted` after
 //! deployments that did not end well, `peers` as devices of others, `parity` beside another
-//! cloud of this machine; `live` is how they reach the cloud. What single
+//! cloud of this machine, `suites` under tests that others wrote; `live` is how they reach the cloud. What single
 //! commands say and refuse is tested in the modules of the commands.
 
 mod cdk;
@@ -12,4 +12,5 @@ pub mod live;
 mod parity;
 mod peers;
 mod story;
+mod suites;
 mod templates;

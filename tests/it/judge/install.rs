@@ -53,6 +53,30 @@ pub fn python() -> Command {
     command
 }
 
+/// Returns the source of a Python package, such as `moto-5.2.5`: its tests are not installed.
+pub fn source(name: &str) -> PathBuf {
+    static SOURCES: OnceLock<PathBuf> = OnceLock::new();
+    let folder = SOURCES.get_or_init(|| {
+        let pip = Path::new(python().get_program()).with_file_name("pip");
+        once("suites", &[SUITES], |folder| {
+            let pins = folder.join("suites.txt");
+            fs::write(&pins, SUITES).unwrap();
+            // The build of metadata uses what is installed, as the pins are complete.
+            let flags = "download --quiet --disable-pip-version-check --no-input --no-deps \
+                         --no-binary :all: --no-build-isolation --require-hashes --requirement";
+            let flags = flags.split_whitespace().map(OsStr::new);
+            run(&pip, flags.chain([pins.as_os_str()]), folder);
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension() == Some(OsStr::new("gz")) {
+                    run("tar", [OsStr::new("-xzf"), path.as_os_str()], folder);
+                }
+            }
+        })
+    });
+    folder.join(name)
+}
+
 /// Returns the `node_modules` folder with `cdk`, TypeScript and the CDK library.
 pub fn node_modules() -> PathBuf {
     static NODE: OnceLock<PathBuf> = OnceLock::new();
@@ -160,5 +184,6 @@ fn run<'a>(
 /// Debian keeps one version of each in a release, which is the pin.
 const MOSQUITTO: &[&str] = &["libcjson1", "libmosquitto1", "mosquitto-clients"];
 const REQUIREMENTS: &str = include_str!("requirements.txt");
+const SUITES: &str = include_str!("suites.txt");
 const PACKAGE: &str = include_str!("package.json");
 const PACKAGE_LOCK: &str = include_str!("package-lock.json");

@@ -1,0 +1,122 @@
+//! Test suites that others wrote: gmqtt's of a broker, moto's of the services of AWS.
+//!
+//! They say what clients expect, beyond what we thought of. Where they expect something
+//! else than AWS does, or than the local cloud offers, `judge/suites.json` says so for each
+//! test, by its reason. A test that fails and is not listed fails here, and so does one
+//! that is listed and passes. Suites of what the local cloud does not offer at all are not
+//! run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::judge::cloud::Cloud;
+use crate::judge::install;
+
+/// Tests that fail for one reason.
+#[derive(Deserialize)]
+struct Listed {
+    reason: String,
+    tests: Vec<String>,
+}
+
+#[test]
+fn the_suite_of_gmqtt_passes_over_mutual_tls() {
+    let cloud = Cloud::ours(&["--standard-mqtt"]);
+    let order = json!({
+        "endpoint": cloud.endpoint(),
+        "host": "localhost",
+        "port": cloud.mqtt().unwrap(),
+        "authority": cloud.authority(),
+        "source": install::source("gmqtt-0.8.0"),
+    });
+    let outcomes = outcomes(start("gmqtt_suite.py", &order));
+    assert!(outcomes.len() > 12, "only {} tests were run", outcomes.len());
+    judge("gmqtt", &outcomes);
+}
+
+#[test]
+fn the_suites_of_moto_pass_except_where_it_is_known_why() {
+    let source = install::source("moto-5.2.5");
+    // Two at a time: each starts a cloud per test, and waits for it most of the time.
+    let running = MOTO.map(|tests| {
+        let program = env!("CARGO_BIN_EXE_iotstack");
+        start("moto_suite.py", &json!({"program": program, "source": source, "tests": tests}))
+    });
+    let outcomes: BTreeMap<String, String> = running.into_iter().flat_map(outcomes).collect();
+    assert!(outcomes.len() > 250, "only {} tests were run", outcomes.len());
+    judge("moto", &outcomes);
+}
+
+/// Compares outcomes with what is listed for a suite.
+fn judge(suite: &str, outcomes: &BTreeMap<String, String>) {
+    let mut listed: BTreeMap<String, Vec<Listed>> =
+        serde_json::from_str(include_str!("../judge/suites.json")).unwrap();
+    let listed = listed.remove(suite).unwrap();
+    assert!(listed.iter().all(|cause| !cause.reason.is_empty()));
+    let mut known = BTreeSet::new();
+    for test in listed.iter().flat_map(|cause| &cause.tests) {
+        assert!(known.insert(test), "`{test}` is listed twice");
+    }
+    let failed: BTreeMap<&String, &String> = outcomes
+        .iter()
+        .filter(|(_, outcome)| !matches!(outcome.as_str(), "passed" | "skipped"))
+        .collect();
+    let new: Vec<_> = failed.iter().filter(|(test, _)| !known.contains(*test)).collect();
+    let gone: Vec<_> = known.iter().filter(|test| !failed.contains_key(**test)).collect();
+    assert!(new.is_empty() && gone.is_empty(), "new: {new:#?}\nlisted and gone: {gone:#?}");
+}
+
+fn start(script: &str, order: &Value) -> Child {
+    let mut child = install::python()
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/judge").join(script))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    writeln!(child.stdin.take().unwrap(), "{order}").unwrap();
+    child
+}
+
+fn outcomes(child: Child) -> BTreeMap<String, String> {
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "the suite ended with {}", output.status);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The suites of moto that apply, in two shares of about the same length.
+const MOTO: [&[&str]; 2] = [
+    &[
+        "test_iot/test_iot.py",
+        "test_iot/test_iot_billing_groups.py",
+        "test_iot/test_iot_ca_certificates.py",
+        "test_iot/test_iot_certificates.py",
+        "test_iot/test_iot_cloudformation.py",
+        "test_iot/test_iot_deprecate_thing_type.py",
+        "test_iot/test_iot_indexing_configuration.py",
+        "test_iot/test_iot_integration.py",
+        "test_iot/test_iot_job_executions.py",
+        "test_iot/test_iot_job_templates.py",
+        "test_iot/test_iot_jobs.py",
+        "test_iot/test_iot_policies.py",
+        "test_iot/test_iot_rolealias.py",
+        "test_iotdata/test_iotdata.py",
+    ],
+    &[
+        "test_iot/test_iot_search.py",
+        "test_iot/test_iot_thing_groups.py",
+        "test_iot/test_iot_thing_types.py",
+        "test_iot/test_iot_things.py",
+        "test_iot/test_iot_topic_rules.py",
+        "test_signer/test_signing_platforms.py",
+        "test_signer/test_signing_profiles.py",
+        "test_sqs/test_sqs_message_attributes.py",
+        "test_ssm/test_ssm_parameterstore.py",
+        "test_sts/test_sts.py",
+    ],
+];
