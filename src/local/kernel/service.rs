@@ -43,12 +43,12 @@ pub trait Service: Send + Sync + 'static {
     /// The members of a form under the names that its operations read. Most
     /// services have the same names in all formats; those that were spoken to in
     /// query first and in JSON later have not.
-    fn from_form(&self, members: Map<String, Value>) -> Map<String, Value> {
+    fn read_form(&self, members: Map<String, Value>) -> Map<String, Value> {
         members
     }
 
     /// The members of an answer under the names that its XML had: the other way
-    /// of [`Service::from_form`].
+    /// of [`Service::read_form`].
     fn to_xml(&self, _operation: &str, members: Value) -> Value {
         members
     }

@@ -32,7 +32,7 @@ trait Describe: Send + Sync {
     fn scopes(&self) -> &'static [&'static str];
     fn protocols(&self) -> &'static [Protocol];
     fn invalid_input(&self) -> &'static str;
-    fn from_form(&self, members: Map<String, Value>) -> Map<String, Value>;
+    fn read_form(&self, members: Map<String, Value>) -> Map<String, Value>;
     fn to_xml(&self, operation: &str, members: Value) -> Value;
     fn refused(&self) -> &'static [(&'static str, &'static str)];
 }
@@ -47,8 +47,8 @@ impl<S: Service> Describe for S {
     fn invalid_input(&self) -> &'static str {
         Service::invalid_input(self)
     }
-    fn from_form(&self, members: Map<String, Value>) -> Map<String, Value> {
-        Service::from_form(self, members)
+    fn read_form(&self, members: Map<String, Value>) -> Map<String, Value> {
+        Service::read_form(self, members)
     }
     fn to_xml(&self, operation: &str, members: Value) -> Value {
         Service::to_xml(self, operation, members)
@@ -332,7 +332,7 @@ fn find_action(tables: &[Arc<Table>], form: &[(String, String)]) -> Result<Found
                 return Ok(Found {
                     operation: operation.clone(),
                     format,
-                    input: Ok(table.service.from_form(wire::query::read(form))),
+                    input: Ok(table.service.read_form(wire::query::read(form))),
                     invalid_input: table.service.invalid_input(),
                     writer: Some(table.clone()),
                 });

@@ -142,7 +142,7 @@ impl Service for Queues {
         ]
     }
 
-    fn from_form(&self, members: Map<String, Value>) -> Map<String, Value> {
+    fn read_form(&self, members: Map<String, Value>) -> Map<String, Value> {
         query::from_form(members)
     }
 
