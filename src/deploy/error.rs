@@ -429,7 +429,7 @@ impl Error {
             FirmwareNotFound { .. } => "`iotstack firmware list` shows what is there".into(),
             ManagerRefused { code, .. } => match code.as_str() {
                 "FirmwareNotFound" => "`iotstack firmware list` shows what is there".into(),
-                "SignatureNotFound" => "`iotstack firmware sign KEY` signs it".into(),
+                "FirmwareNotSigned" => "`iotstack firmware sign KEY` signs it".into(),
                 "JobNotFound" => "`iotstack job list` shows the jobs".into(),
                 _ => return None,
             },

@@ -34,6 +34,14 @@ impl Live {
         Live { project, cloud: Cloud::ours(&[]) }
     }
 
+    /// Our own local cloud with the firmware-update stack and so many things.
+    pub fn deployed(things: u32) -> Self {
+        let live = Live::ours(Project::empty());
+        live.run(["bootstrap"]).success();
+        live.run(["deploy", "--yes", "-c", &format!("fleet.count={things}")]).success();
+        live
+    }
+
     /// Runs the program in the project against the cloud.
     pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Run {
         self.project.run_with(arguments, &self.cloud.variables())
