@@ -262,7 +262,8 @@ pub async fn protect(service: Arc<CloudFormation>, call: Call) -> Result<Reply> 
 }
 
 pub async fn set_policy(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
-    let policy = input::policy(&service.cloud()?, &call, POLICY).await?.ok_or_else(|| {
+    let cloud = service.cloud()?;
+    let policy = input::policy(&cloud, &call, POLICY).await?.ok_or_else(|| {
         Error::invalid("Either StackPolicyBody or StackPolicyURL must be specified.")
     })?;
     change(&service, &call, |stack| {
