@@ -223,7 +223,7 @@ impl Secrets {
 
     fn delete(&self, call: Call) -> Written {
         let input = &call.input;
-        let secret = self.called(call)?;
+        let secret = self.called(&call)?;
         let force = loose::flag(input, "ForceDeleteWithoutRecovery")?.unwrap_or(false);
         let window = loose::integer(input, "RecoveryWindowInDays")?;
         if force && window.is_some() {
@@ -263,7 +263,7 @@ impl Secrets {
     }
 
     fn restore_secret(&self, call: Call) -> Written {
-        let secret = self.called(call)?;
+        let secret = self.called(&call)?;
         let (reply, commit) = self.edit(&secret.name, |secret| {
             secret.deleted = None;
             Ok(secret.short())
@@ -272,7 +272,7 @@ impl Secrets {
     }
 
     fn describe(&self, call: Call) -> Result<Reply, Fault> {
-        let secret = self.called(call)?;
+        let secret = self.called(&call)?;
         let mut shown = secret.described();
         shown["VersionIdsToStages"] = secret.stages();
         Ok(shown.into())
@@ -306,7 +306,7 @@ impl Secrets {
     }
 
     fn list_versions(&self, call: Call) -> Result<Reply, Fault> {
-        let secret = self.called(call)?;
+        let secret = self.called(&call)?;
         let all = loose::flag(&call.input, "IncludeDeprecated")?.unwrap_or(false);
         let shown = secret.versions.iter().filter(|version| all || !version.stages.is_empty());
         let versions: Vec<Value> = shown
@@ -337,7 +337,7 @@ impl Secrets {
     }
 
     fn tag(&self, call: Call) -> Written {
-        let secret = self.called(call)?;
+        let secret = self.called(&call)?;
         let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?;
         let ((), commit) =
             self.edit(&secret.name, |secret| add_tags(&mut secret.tags, tags).map_err(parameter))?;
@@ -345,7 +345,7 @@ impl Secrets {
     }
 
     fn untag(&self, call: Call) -> Written {
-        let secret = self.called(call)?;
+        let secret = self.called(&call)?;
         let keys = loose::texts(&call.input, "TagKeys")?;
         let ((), commit) = self.edit(&secret.name, |secret| {
             secret.tags.retain(|key, _| !keys.contains(key));
@@ -355,7 +355,7 @@ impl Secrets {
     }
 
     fn get_policy(&self, call: Call) -> Result<Reply, Fault> {
-        let secret = self.called(call)?;
+        let secret = self.called(&call)?;
         let mut reply = secret.short();
         if let Some(policy) = secret.policy {
             reply["ResourcePolicy"] = json!(policy);
@@ -364,7 +364,7 @@ impl Secrets {
     }
 
     fn put_policy(&self, call: Call) -> Written {
-        let secret = self.called(call)?;
+        let secret = self.called(&call)?;
         let policy = loose::required(&call.input, "ResourcePolicy")?;
         iotstack_local_kernel::policy::Policy::parse(&policy)
             .map_err(|reason| Fault::new("MalformedPolicyDocumentException", 400, reason))?;
@@ -376,7 +376,7 @@ impl Secrets {
     }
 
     fn delete_policy(&self, call: Call) -> Written {
-        let secret = self.called(call)?;
+        let secret = self.called(&call)?;
         let (reply, commit) = self.edit(&secret.name, |secret| {
             secret.policy = None;
             Ok(secret.short())
