@@ -18,7 +18,7 @@ use super::answer::Refusal;
 /// A request.
 #[derive(Debug)]
 pub(super) enum Request {
-    CreateJob(CreateJob),
+    CreateJob(Box<CreateJob>),
     CheckJobStatus { job_id: JobId },
     CancelJob(CancelJob),
     ListJobs(ListJobs),
@@ -77,7 +77,7 @@ impl Request {
         };
         let fields = Fields(fields);
         match fields.text("action")?.as_deref() {
-            Some("create_job") => Ok(Request::CreateJob(CreateJob::new(&fields)?)),
+            Some("create_job") => Ok(Request::CreateJob(Box::new(CreateJob::new(&fields)?))),
             Some("check_job_status") => {
                 fields.only(&["job_id"])?;
                 Ok(Request::CheckJobStatus { job_id: fields.required("job_id")? })
