@@ -74,7 +74,7 @@ impl FirmwareManager {
         let request = Request::new(event)?;
         request.job_id().map_or(Ok(()), |job_id| self.settings.own(job_id))?;
         match request {
-            Request::CreateJob(request) => self.create_job(request, invocation).await,
+            Request::CreateJob(request) => self.create_job(*request, invocation).await,
             Request::CheckJobStatus { job_id } => self.check_job_status(&job_id).await,
             Request::CancelJob(request) => self.cancel_job(request).await,
             Request::ListJobs(request) => self.list_jobs(request).await,
