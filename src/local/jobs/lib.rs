@@ -44,7 +44,9 @@ use crate::service::Jobs;
 pub fn install(cloud: &Arc<Cloud>) -> Result<(), StoreError> {
     let (jobs, outgoing) = Jobs::restore(cloud)?;
     let control = Arc::new(control::Control { jobs: jobs.clone() });
-    cloud.services.add(ota::Updates::restore(cloud, control.clone())?);
+    let updates = ota::Updates::restore(cloud, control.clone())?;
+    cloud.ports.add_tagged(updates.clone());
+    cloud.services.add(updates);
     cloud.services.add(control.clone());
     cloud.services.add(Arc::new(data::DataPlane { jobs: jobs.clone() }));
     cloud.ports.add_reserved(Arc::new(topics::Topics { jobs: jobs.clone() }));

@@ -1,7 +1,6 @@
 //! Tags of jobs and job templates, for the operations on tags of all IoT resources.
 //!
-//! The engine keeps them with what they belong to. OTA updates have their tags in their
-//! request and are not changed here.
+//! The engine keeps them with what they belong to. Those of OTA updates are with these.
 
 use iotstack_jobs::{Engine, Result, Tag};
 use iotstack_local_kernel::tags::{ChangeTags, Tagged, Tags};

@@ -12,6 +12,7 @@
 mod make;
 mod request;
 mod signature;
+mod tags;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,9 +20,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use http::Method;
 use iotstack_jobs::{Force, Page};
 use iotstack_local_kernel::page::page as cut;
+use iotstack_local_kernel::tags::Tags;
 use iotstack_local_kernel::{
     Call, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply, Service, Store, StoreError,
-    Timestamp,
+    Timestamp, loose,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -47,6 +49,8 @@ struct Record {
     stream: Option<String>,
     /// Why it failed.
     error: Option<(String, String)>,
+    #[serde(default)]
+    tags: Tags,
 }
 
 /// Where an update stands.
@@ -121,6 +125,7 @@ impl Updates {
             modified: call.at,
             stream: None,
             error: None,
+            tags: loose::pairs(&call.input, "tags", ("Key", "Value"))?.into_iter().collect(),
         };
         let commit = {
             let mut records = self.lock();

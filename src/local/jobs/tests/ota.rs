@@ -199,3 +199,23 @@ async fn an_update_that_cannot_be_made_says_why() {
         world.call("CreateOTAUpdate", request("u2", json!(["HTTP"]), two)).await.unwrap_err();
     assert!(fault.message.contains("exactly one of"), "{fault}");
 }
+
+#[tokio::test]
+async fn an_update_keeps_its_tags_and_takes_others() {
+    let (world, _) = world();
+    let mut input = request("u1", json!(["HTTP"]), custom());
+    input["tags"] = json!([{"Key": "team", "Value": "a"}]);
+    world.call("CreateOTAUpdate", input).await.unwrap();
+    let keeper = world.cloud.ports.tagged("otaupdate").unwrap();
+    assert_eq!(keeper.tags("otaupdate", "u1").unwrap()["team"], "a");
+    assert_eq!(keeper.tags("otaupdate", "u2"), None);
+    let clear: iotstack_local_kernel::tags::ChangeTags = Box::new(|tags| {
+        tags.clear();
+        Ok(())
+    });
+    keeper.change_tags("otaupdate", "u1", clear).await.unwrap();
+    assert!(keeper.tags("otaupdate", "u1").unwrap().is_empty());
+    let nothing = Box::new(|_: &mut _| Ok(()));
+    let gone = keeper.change_tags("otaupdate", "u2", nothing).await.unwrap_err();
+    assert_eq!(gone.status, 404);
+}
