@@ -49,7 +49,7 @@ pub trait Service: Send + Sync + 'static {
 
     /// The members of an answer under the names that its XML had: the other way
     /// of [`Service::read_form`].
-    fn to_xml(&self, _operation: &str, members: Value) -> Value {
+    fn show_xml(&self, _operation: &str, members: Value) -> Value {
         members
     }
 

@@ -33,7 +33,7 @@ trait Describe: Send + Sync {
     fn protocols(&self) -> &'static [Protocol];
     fn invalid_input(&self) -> &'static str;
     fn read_form(&self, members: Map<String, Value>) -> Map<String, Value>;
-    fn to_xml(&self, operation: &str, members: Value) -> Value;
+    fn show_xml(&self, operation: &str, members: Value) -> Value;
     fn refused(&self) -> &'static [(&'static str, &'static str)];
 }
 
@@ -50,8 +50,8 @@ impl<S: Service> Describe for S {
     fn read_form(&self, members: Map<String, Value>) -> Map<String, Value> {
         Service::read_form(self, members)
     }
-    fn to_xml(&self, operation: &str, members: Value) -> Value {
-        Service::to_xml(self, operation, members)
+    fn show_xml(&self, operation: &str, members: Value) -> Value {
+        Service::show_xml(self, operation, members)
     }
     fn refused(&self) -> &'static [(&'static str, &'static str)] {
         Service::refused(self)
@@ -246,7 +246,7 @@ impl Meant {
         match outcome {
             Ok(mut reply) => {
                 if let (Some(table), Body::Members(members)) = (writer, &mut reply.body) {
-                    *members = table.service.to_xml(operation.name, members.take());
+                    *members = table.service.show_xml(operation.name, members.take());
                 }
                 wire::write_reply(reply, &format, operation.name, &request_id)
             }

@@ -143,11 +143,11 @@ impl Service for Queues {
     }
 
     fn read_form(&self, members: Map<String, Value>) -> Map<String, Value> {
-        query::from_form(members)
+        query::read_form(members)
     }
 
-    fn to_xml(&self, operation: &str, members: Value) -> Value {
-        query::to_xml(operation, members)
+    fn show_xml(&self, operation: &str, members: Value) -> Value {
+        query::show_xml(operation, members)
     }
 
     fn operations(self: Arc<Self>) -> Vec<Operation> {

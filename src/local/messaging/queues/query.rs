@@ -8,7 +8,7 @@ use iotstack_local_kernel::wire::query::flat;
 use serde_json::{Map, Value, json};
 
 /// The members of a form under their names of today.
-pub(super) fn from_form(members: Map<String, Value>) -> Map<String, Value> {
+pub(super) fn read_form(members: Map<String, Value>) -> Map<String, Value> {
     let mut found = Map::new();
     for (name, value) in members {
         let (name, value) = match name.as_str() {
@@ -35,7 +35,7 @@ pub(super) fn from_form(members: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// The members of an answer under the names of its XML.
-pub(super) fn to_xml(operation: &str, members: Value) -> Value {
+pub(super) fn show_xml(operation: &str, members: Value) -> Value {
     let Value::Object(members) = members else { return members };
     let mut found = Map::new();
     for (name, value) in members {
@@ -49,7 +49,7 @@ pub(super) fn to_xml(operation: &str, members: Value) -> Value {
             ("Successful", Value::Array(done)) => (format!("{operation}ResultEntry"), flat(done)),
             ("Failed", Value::Array(failed)) => ("BatchResultErrorEntry".to_owned(), flat(failed)),
             ("Messages", Value::Array(messages)) => {
-                let shown = messages.into_iter().map(|message| to_xml(operation, message));
+                let shown = messages.into_iter().map(|message| show_xml(operation, message));
                 ("Message".to_owned(), flat(shown))
             }
             (name, value) => (name.to_owned(), value),
@@ -73,7 +73,7 @@ fn map(list: Value) -> Value {
 fn entries(list: Value) -> Value {
     let Value::Array(items) = list else { return list };
     let entry = |item| match item {
-        Value::Object(members) => Value::Object(from_form(members)),
+        Value::Object(members) => Value::Object(read_form(members)),
         other => other,
     };
     items.into_iter().map(entry).collect()
