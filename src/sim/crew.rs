@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -202,8 +203,12 @@ impl Spread {
             let (board, heard) = (spread.board.clone(), heard.clone());
             let line = line(&part)?;
             spread.workers.spawn(async move {
-                let told = tell(stdin, line, heard);
-                let (_, ended) = tokio::join!(told, listen(child, index, &board));
+                let mut listening = pin!(listen(child, index, &board));
+                // A worker that ends is noticed also while there is nothing to tell it.
+                let ended = tokio::select! {
+                    ended = &mut listening => ended,
+                    () = tell(stdin, line, heard) => listening.await,
+                };
                 if let Err(reason) = ended {
                     lock(&board).failure.get_or_insert(reason);
                 }
