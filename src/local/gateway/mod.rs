@@ -109,6 +109,10 @@ async fn mqtt(
 async fn api(State(gateway): State<Arc<Gateway>>, request: Request<Body>) -> Response {
     let scope = match Signature::of(&request) {
         Ok(signature) => signature.scope,
+        // A form is for one of the services that speak query, which S3 does not.
+        Err(fault) if is_form(request.headers()) => {
+            return refuse(&fault, &Format::Query { namespace: "" });
+        }
         // Who signs nothing, or in S3's older ways, can only mean S3.
         Err(_) if !request.headers().contains_key("x-amz-target") => "s3".to_owned(),
         Err(fault) => return refuse(&fault, &format_of("", request.headers())),
@@ -174,6 +178,11 @@ fn action_prefix(scope: &str) -> &str {
         "monitoring" => "cloudwatch",
         other => other,
     }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
 }
 
 /// The format in which a request is refused before a service is reached.

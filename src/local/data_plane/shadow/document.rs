@@ -104,8 +104,14 @@ impl Document {
         }
         with_token(
             json!({
-                "state": state,
-                "metadata": metadata,
+                "state": match update.empties_all {
+                    true => Value::Null,
+                    false => Value::Object(state),
+                },
+                "metadata": match update.empties_all {
+                    true => json!({"timestamp": self.timestamp}),
+                    false => Value::Object(metadata),
+                },
                 "version": self.version,
                 "timestamp": self.timestamp,
             }),

@@ -15,6 +15,8 @@ pub struct Update {
     pub desired: Section,
     /// What is.
     pub reported: Section,
+    /// Whether it empties both by a null in place of the state.
+    pub empties_all: bool,
     /// The version that the client has seen.
     pub version: Option<u64>,
     /// What the answers repeat.
@@ -43,7 +45,9 @@ impl Update {
             None | Some(Value::Null) => None,
             Some(version) => Some(version.as_u64().ok_or_else(|| reject(Error::Version))?),
         };
-        let (desired, reported) = match body.remove("state") {
+        let state = body.remove("state");
+        let empties_all = state == Some(Value::Null);
+        let (desired, reported) = match state {
             None => return Err(reject(Error::NoState)),
             // Null for all of it stands for null for each of its sections.
             Some(Value::Null) => (Section::Null, Section::Null),
@@ -58,7 +62,7 @@ impl Update {
             }
             Some(_) => return Err(reject(Error::State)),
         };
-        Ok(Update { desired, reported, version, token })
+        Ok(Update { desired, reported, empties_all, version, token })
     }
 }
 

@@ -119,9 +119,13 @@ async fn keys_merge_null_removes_and_arrays_are_replaced() {
     let said = update(&cloud, &paper, json!({"state": {"desired": {"l": [1, {"k": 2}]}}}));
     assert_eq!(said[0].1["metadata"]["desired"]["l"], json!([stamp(), {"k": stamp()}]));
     // A section that is set to null is empty, but the shadow is still there.
-    for state in [json!({"reported": null}), Value::Null] {
+    let all = json!({"timestamp": NOW});
+    for (state, metadata) in
+        [(json!({"reported": null}), json!({"reported": null})), (Value::Null, all)]
+    {
         let said = update(&cloud, &paper, json!({"state": state}));
         assert_eq!(said[0].0, "update/accepted");
+        assert_eq!((&said[0].1["state"], &said[0].1["metadata"]), (&state, &metadata));
         assert!(said[1].1["current"]["state"].get("reported").is_none());
     }
     let said = say(&cloud, &paper, &format!("{LAMP}/get"), "");
