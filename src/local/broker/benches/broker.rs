@@ -17,14 +17,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use iotstack_local_broker::{Settings, install, raise_file_limit};
-use iotstack_local_kernel::{
-    Account, Admission, Authority, Clock, Cloud, ConnectAttempt, Publisher, Refused, Rights, Store,
-};
+use iotstack_local_kernel::{Account, Clock, Cloud, Store};
 use iotstack_mqtt::tls::{ClientSettings, Identity, ServerName, TlsConnector, Versions};
 use iotstack_mqtt::wire::*;
 use rcgen::{CertificateParams, KeyPair};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+
+use anybody::Anybody;
+
+#[path = "../examples/anybody/mod.rs"]
+mod anybody;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -58,7 +61,7 @@ fn main() {
 async fn measure(kind: &str, connections: usize, messages: usize) {
     raise_file_limit().unwrap();
     let cloud = Cloud::new(Account::default(), Clock::real(), Store::memory());
-    cloud.ports.serve_authority(Arc::new(Anybody));
+    cloud.ports.serve_authority(Arc::new(Anybody("forbidden/")));
     let broker = install(&cloud, Settings::default()).unwrap();
     let key = KeyPair::generate().unwrap();
     let certificate =
@@ -255,41 +258,4 @@ fn processor() -> f64 {
         text.split_whitespace().next()?.parse().ok()
     };
     threads.filter_map(|thread| run(thread.ok()?)).sum::<f64>() / 1e9
-}
-
-struct Anybody;
-
-struct Everything(Arc<Publisher>);
-
-impl Authority for Anybody {
-    fn admits(&self, _certificate: &[u8]) -> Admission {
-        Admission::Active
-    }
-
-    fn connect(&self, attempt: &ConnectAttempt<'_>) -> Result<Arc<dyn Rights>, Refused> {
-        Ok(Arc::new(Everything(Arc::new(Publisher {
-            client_id: attempt.client_id.into(),
-            principal: "anybody".into(),
-            thing: None,
-            source: attempt.source,
-        }))))
-    }
-}
-
-impl Rights for Everything {
-    fn publisher(&self) -> &Arc<Publisher> {
-        &self.0
-    }
-    fn may_publish(&self, topic: &str, _retain: bool) -> bool {
-        !topic.starts_with("forbidden/")
-    }
-    fn may_subscribe(&self, filter: &str) -> bool {
-        !filter.starts_with("forbidden/")
-    }
-    fn may_receive(&self, topic: &str) -> bool {
-        !topic.starts_with("forbidden/")
-    }
-    fn holds(&self) -> bool {
-        true
-    }
 }

@@ -2,17 +2,19 @@
 //!
 //! `cargo run -p iotstack-local-broker --example standalone -- [port] [standard]`
 //! listens on loopback until it is interrupted. Without `standard` it departs from
-//! the MQTT standard as AWS IoT does. Everybody may do everything, but nobody may
-//! subscribe to `test/nosubscribe`, which Paho's suite expects.
+//! the MQTT standard as AWS IoT does. Everybody may do everything, but not with
+//! `test/nosubscribe`, as Paho's suite expects.
+
+mod anybody;
 
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use iotstack_local_broker::{Settings, install};
-use iotstack_local_kernel::{
-    Account, Admission, Authority, Clock, Cloud, ConnectAttempt, Publisher, Refused, Rights, Store,
-};
+use iotstack_local_kernel::{Account, Clock, Cloud, Store};
+
+use anybody::Anybody;
 
 // On one thread, because suites expect a packet to be handled before one that another
 // client sends later.
@@ -22,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let port: u16 = arguments.next().map_or(Ok(0), |port| port.parse())?;
     let standard_mqtt = arguments.next().is_some_and(|mode| mode == "standard");
     let cloud = Cloud::new(Account::default(), Clock::real(), Store::memory());
-    cloud.ports.serve_authority(Arc::new(Anybody));
+    cloud.ports.serve_authority(Arc::new(Anybody("test/nosubscribe")));
     let broker = install(
         &cloud,
         Settings {
@@ -36,41 +38,4 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::signal::ctrl_c().await?;
     broker.shut_down();
     Ok(())
-}
-
-struct Anybody;
-
-struct Everything(Arc<Publisher>);
-
-impl Authority for Anybody {
-    fn admits(&self, _certificate: &[u8]) -> Admission {
-        Admission::Active
-    }
-
-    fn connect(&self, attempt: &ConnectAttempt<'_>) -> Result<Arc<dyn Rights>, Refused> {
-        Ok(Arc::new(Everything(Arc::new(Publisher {
-            client_id: attempt.client_id.into(),
-            principal: "anybody".into(),
-            thing: None,
-            source: attempt.source,
-        }))))
-    }
-}
-
-impl Rights for Everything {
-    fn publisher(&self) -> &Arc<Publisher> {
-        &self.0
-    }
-    fn may_publish(&self, _topic: &str, _retain: bool) -> bool {
-        true
-    }
-    fn may_subscribe(&self, filter: &str) -> bool {
-        filter != "test/nosubscribe"
-    }
-    fn may_receive(&self, _topic: &str) -> bool {
-        true
-    }
-    fn holds(&self) -> bool {
-        true
-    }
 }
