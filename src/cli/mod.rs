@@ -16,6 +16,7 @@ mod error;
 mod fleet;
 mod folder;
 mod handlers;
+mod host;
 mod judge;
 mod operator;
 mod stage;

@@ -11,9 +11,14 @@ use iotstack_deploy::fleet::{JobRequest, Signed};
 use iotstack_protocol::{JobId, JobStatus};
 use iotstack_sim::{Answer, Cloud, Error, JobView, Result, Rollout};
 
+use super::host::CloudProcess;
+use super::stage::Stage;
+
 /// Works for one simulation.
 pub struct Operator<'a> {
     fleet: &'a Fleet,
+    /// The cloud, if it is ours to kill.
+    process: Option<&'a CloudProcess>,
     /// Whether the fleet has things that are no part of the simulation.
     is_shared: bool,
     made: Mutex<Made>,
@@ -28,15 +33,16 @@ struct Made {
 }
 
 impl<'a> Operator<'a> {
-    /// For a fleet that is ours alone, on a cloud of this process.
-    pub fn alone(fleet: &'a Fleet) -> Self {
-        Operator { fleet, is_shared: false, made: Mutex::default() }
+    /// For a fleet that is ours alone, on a cloud that was started for it.
+    pub fn alone(stage: &'a Stage) -> Self {
+        let process = stage.process();
+        Operator { fleet: &stage.fleet, process, is_shared: false, made: Mutex::default() }
     }
 
     /// For a fleet that real things may belong to: jobs go to a group of the simulated
     /// things only.
     pub fn among_others(fleet: &'a Fleet) -> Self {
-        Operator { fleet, is_shared: true, made: Mutex::default() }
+        Operator { fleet, process: None, is_shared: true, made: Mutex::default() }
     }
 
     /// Deletes the jobs, the group and the firmware of the simulation.
@@ -123,6 +129,17 @@ impl Cloud for Operator<'_> {
         Box::pin(async move {
             let answer = self.fleet.cancel_execution(thing, job.as_str()).await;
             answer.map_err(told("cancel an execution"))
+        })
+    }
+
+    fn restart(&self) -> Answer<'_, bool> {
+        Box::pin(async move {
+            let Some(process) = self.process else { return Ok(false) };
+            let restarted = process.restart().await;
+            restarted.map(|()| true).map_err(|error| Error::Cloud {
+                action: "start the cloud again".to_owned(),
+                reason: error.message().to_owned(),
+            })
         })
     }
 }

@@ -12,7 +12,6 @@ use iotstack_assembly::{CloudAssembly, Environment};
 use iotstack_deploy::bootstrap::{self, BootstrapOptions, BootstrapProposal};
 use iotstack_deploy::destroy::{self, Consent};
 use iotstack_deploy::{DeployOptions, Fleet, Proposal, Session, Silence, asset, change_set};
-use iotstack_local::{LocalCloud, Options};
 use iotstack_sim::{Address, Claiming, KeyOrigin, KeyPair, Pace, Target};
 use iotstack_stacks::{Handlers, Request};
 use serde_json::{Map, Value, json};
@@ -21,14 +20,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::context::Context;
 use super::error::{Error, Kind, Result};
+use super::host::{CloudProcess, Host};
 use super::{cloud, fleet, handlers};
 
 /// A cloud with the firmware-update stack, ready for devices.
 pub struct Stage {
     /// The fleet of the stack.
     pub fleet: Fleet,
-    /// The cloud of this process; none for an account.
-    local: Option<LocalCloud>,
+    /// The cloud that was started for it; none for an account.
+    local: Option<Host>,
     session: Session,
     prefix: String,
     /// The broker that was named, or that a local cloud has told.
@@ -47,11 +47,11 @@ pub struct Broker {
 }
 
 impl Stage {
-    /// Starts a cloud in this process and deploys the stack to it. `parameters` are
-    /// those of the ready stack; `tell` hears of each step.
+    /// Starts a cloud on this machine and deploys the stack to it. `parameters` are those
+    /// of the ready stack; `tell` hears of each step.
     pub async fn local(
         context: &Context,
-        options: Options,
+        (time_lapse, is_killed): (f64, bool),
         parameters: Map<String, Value>,
         tell: &dyn Fn(&str),
     ) -> Result<Self> {
@@ -60,13 +60,9 @@ impl Stage {
         })?;
         let assembly = synthesize(context, parameters, folder.path().join("assembly"))?;
         tell("starting the local cloud");
-        let local = iotstack_local::start(options).await?;
-        let session = Session::at_endpoint(
-            local.endpoint(),
-            &local.account().region,
-            &local.root().access_key_id,
-            &local.root().secret_access_key,
-        )?;
+        let local = Host::start(time_lapse, is_killed).await?;
+        let [endpoint, region, key_id, secret] = local.session();
+        let session = Session::at_endpoint(endpoint, region, key_id, secret)?;
         tell("deploying the firmware-update stack");
         bootstrap(&session).await?;
         for stack in assembly.stacks() {
@@ -105,6 +101,14 @@ impl Stage {
         Ok(Stage { fleet, local: None, session, prefix, broker, is_near })
     }
 
+    /// The cloud, if it is ours to kill.
+    pub fn process(&self) -> Option<&CloudProcess> {
+        match &self.local {
+            Some(Host::Apart(process)) => Some(process),
+            _ => None,
+        }
+    }
+
     /// What devices must know.
     pub async fn target(&self) -> Result<Target> {
         let claim = self.fleet.claim().await?;
@@ -128,7 +132,7 @@ impl Stage {
         target.signers.insert(name, certificate);
         target.telemetry_topic = Some(format!("dt/{}/{{thing}}/telemetry", self.prefix));
         if let Some(local) = &self.local {
-            target.authority = Some(local.ca_pem().to_owned());
+            target.authority = Some(local.authority().to_owned());
             target.allows_plain_downloads = true;
         } else {
             let given = self.broker.as_ref().and_then(|broker| broker.authority.clone());
@@ -162,7 +166,7 @@ impl Stage {
         Ok(self.fleet.retire(things).await?)
     }
 
-    /// Destroys the stack of a cloud in this process, and ends the cloud.
+    /// Destroys the stack of a cloud that was started for it, and ends the cloud.
     pub async fn strike(self) -> Result<()> {
         let Some(local) = self.local else { return Ok(()) };
         let clients = self.session.clients(&Environment::default()).await?;

@@ -101,6 +101,42 @@ fn no_execution_is_lost_or_run_twice_when_the_cloud_is_killed_during_a_rollout()
     }
 }
 
+/// One device has the cloud killed as soon as it has begun its update.
+const FATAL: &str = "
+fleet:
+  size: 6
+  profiles:
+    - {name: usual, share: 5, version: 1.0.0, bandwidth: 64 KiB}
+    - {name: fatal, share: 1, version: 1.0.0, bandwidth: 64 KiB, faults: [F11]}
+firmware: {version: 1.1.0, size: 256 KiB}
+job:
+  rollout: {maximum_per_minute: 1000}
+timeout: 10 min
+expect:
+  - succeeded = 100%
+  - no device is bricked
+  - job completes
+";
+
+#[test]
+fn a_scenario_has_its_own_cloud_killed_and_ends_well() {
+    let project = Project::empty().file("fatal.yaml", FATAL);
+    let report = project.run(["simulate", "fatal.yaml", "--json"]).json();
+    assert_eq!(report["view"]["succeeded"], 6, "{:#}", report["view"]);
+    for device in report["fleet"]["devices"].as_array().unwrap() {
+        assert_eq!(device["updates"].as_array().unwrap().len(), 1, "{device:#}");
+        assert_eq!(device["boots"], 2, "{device:#}");
+        assert!(device["losses"].as_u64().unwrap() > 0, "it was not killed: {device:#}");
+    }
+
+    let run = project.run(["simulate", "fatal.yaml", "--time-lapse", "60"]);
+    run.failure(
+        2,
+        "error: `--time-lapse 60` does not go with the fault F11: a cloud that is killed and \
+         started again shows the time of this machine\n",
+    );
+}
+
 /// `iotstack simulate` at work in a project.
 struct Simulation<'a> {
     process: Child,

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use iotstack_local::{Clock, Options};
-use iotstack_sim::{Report, Scenario, Target, Workers};
+use iotstack_sim::{Fault, Report, Scenario, Target, Workers};
 use serde_json::{Map, Value};
 
 use crate::cli::cloud;
@@ -154,22 +153,33 @@ pub async fn on_this_machine(
     context: &Context,
 ) -> Result<Report> {
     let playing = Arc::new(Playing::new(scenario.devices.len()));
-    let options = Options {
-        clock: Clock::time_lapse(time_lapse),
-        door: Some(super::local::door()?),
-        ..Options::default()
-    };
+    let is_killed = kills_the_cloud(scenario);
+    if is_killed && time_lapse != 1.0 {
+        return Err(Error::usage(format!(
+            "`--time-lapse {time_lapse}` does not go with the fault {}: a cloud that is killed \
+             and started again shows the time of this machine",
+            Fault::CloudKilled
+        )));
+    }
     // A job may be asked for while another is being made, and nobody pays for it here.
     let parameters = Map::from_iter([("manager_concurrency".to_owned(), Value::Null)]);
-    let stage = Stage::local(context, options, parameters, &|words| playing.phase(words)).await?;
+    let stage = Stage::local(context, (time_lapse, is_killed), parameters, &|words| {
+        playing.phase(words);
+    })
+    .await?;
     let target = stage.target().await?;
-    let operator = Operator::alone(&stage.fleet);
+    let operator = Operator::alone(&stage);
     let report =
         iotstack_sim::run_with(scenario, target, &operator, playing.clone(), workers).await;
     playing.end();
     let report = report?;
     stage.strike().await?;
     Ok(report)
+}
+
+/// Whether a device of the scenario has the cloud killed.
+fn kills_the_cloud(scenario: &Scenario) -> bool {
+    scenario.devices.iter().any(|device| device.fault == Some(Fault::CloudKilled))
 }
 
 /// Plays against the stack of an account, and takes away what the devices left there,
@@ -202,6 +212,14 @@ async fn agreed(
     arguments: &Arguments,
     context: &Context,
 ) -> Result<(Stage, Target, Vec<String>)> {
+    if kills_the_cloud(scenario) {
+        tell(format!(
+            "{}: the fault {} is not played: without --env the command starts a cloud that it \
+             may kill",
+            style::care("note"),
+            Fault::CloudKilled
+        ));
+    }
     let broker = match &arguments.broker {
         Some(address) => {
             let read = |path: &PathBuf| {
