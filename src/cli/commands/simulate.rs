@@ -29,7 +29,7 @@ pub struct Arguments {
     #[arg(value_name = "FILE", required_unless_present = "worker")]
     scenario: Option<PathBuf>,
 
-    /// Spreads the devices over so many processes [default: one for each 15,000]
+    /// Spreads the devices over so many processes [default: from 5,001 on, one for each 15,000]
     #[arg(long, value_name = "N")]
     workers: Option<u16>,
 
@@ -263,7 +263,7 @@ pub fn workers(scenario: &Scenario, asked: Option<u16>) -> Result<Workers> {
     let devices = scenario.devices.len();
     let processes = match asked {
         Some(asked) => asked.into(),
-        None if devices > DEVICES_OF_A_PROCESS => devices.div_ceil(DEVICES_OF_A_PROCESS),
+        None if devices > DEVICES_IN_THIS_PROCESS => devices.div_ceil(DEVICES_OF_A_WORKER),
         None => 0,
     };
     if processes == 0 {
@@ -304,8 +304,10 @@ impl From<iotstack_sim::Error> for Error {
     }
 }
 
-/// Systems allow a process 20,000 open files or so.
-const DEVICES_OF_A_PROCESS: usize = 15_000;
+/// Systems allow a process 20,000 open files or so. Here a device may take four: its
+/// connection and its download, and both ends of them if the cloud is in this process.
+const DEVICES_IN_THIS_PROCESS: usize = 5_000;
+const DEVICES_OF_A_WORKER: usize = 15_000;
 
 const EXAMPLES: &str = "\
 Examples:
