@@ -25,14 +25,14 @@ pub enum Host {
     /// In this process.
     Here(Box<LocalCloud>),
     /// In a process of its own.
-    Apart(CloudProcess),
+    Apart(Box<CloudProcess>),
 }
 
 impl Host {
     /// Starts one, in a process of its own if it must be possible to kill it.
     pub async fn start(time_lapse: f64, is_killed: bool) -> Result<Self> {
         if is_killed {
-            return CloudProcess::start().await.map(Host::Apart);
+            return Ok(Host::Apart(Box::new(CloudProcess::start().await?)));
         }
         let clock = Clock::time_lapse(time_lapse);
         let options = Options { clock, door: Some(door()?), ..Options::default() };
@@ -47,7 +47,8 @@ impl Host {
                 let region = &local.account().region;
                 [local.endpoint(), region, &key.access_key_id, &key.secret_access_key]
             }
-            Host::Apart(CloudProcess { told, .. }) => {
+            Host::Apart(process) => {
+                let told = &process.told;
                 [&told.endpoint, &told.region, &told.access_key_id, &told.secret_access_key]
             }
         }

@@ -104,7 +104,7 @@ impl Stage {
     /// The cloud, if it is ours to kill.
     pub fn process(&self) -> Option<&CloudProcess> {
         match &self.local {
-            Some(Host::Apart(process)) => Some(process),
+            Some(Host::Apart(process)) => Some(process.as_ref()),
             _ => None,
         }
     }
