@@ -32,7 +32,7 @@ pub(crate) struct Guard(OnceLock<Option<Arc<Policy>>>);
 impl Guard {
     /// Whether the policy lets a service send. Without one only the owner may.
     pub(crate) fn permits(&self, policy: Option<&String>, sender: &Sender<'_>) -> bool {
-        let read = || Policy::parse(policy?).ok().map(Arc::new);
+        let read = || Policy::parse_resource(policy?).ok().map(Arc::new);
         let Some(policy) = self.0.get_or_init(read) else { return false };
         let context = Context::default()
             .with("aws:SourceArn", sender.source)

@@ -83,6 +83,19 @@ impl Policy {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let policy = Self::parse_resource(text)?;
+        if policy.statements.is_empty() {
+            return Err("it has no statement".to_owned());
+        }
+        Ok(policy)
+    }
+
+    /// For policies of queues and topics, which may have no statement: then nobody
+    /// is let in but the owner.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse_resource(text: &str) -> Result<Self, String> {
         let document: Value =
             serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
         let Value::Object(document) = document else {
@@ -100,11 +113,7 @@ impl Policy {
             Some(single @ Value::Object(_)) => std::slice::from_ref(single),
             _ => return Err("Statement must be a statement or a list of them".to_owned()),
         };
-        let statements: Vec<Statement> =
-            statements.iter().map(Statement::parse).collect::<Result<_, _>>()?;
-        if statements.is_empty() {
-            return Err("it has no statement".to_owned());
-        }
+        let statements = statements.iter().map(Statement::parse).collect::<Result<_, _>>()?;
         Ok(Policy { statements })
     }
 

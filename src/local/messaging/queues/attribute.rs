@@ -53,7 +53,7 @@ pub(super) fn judge(attributes: &Attributes, fifo: bool) -> Result<(), Fault> {
                 "perQueue or perMessageGroupId, and for FIFO queues alone",
             ),
             "Policy" if value.is_empty() => (true, ""),
-            "Policy" => match Policy::parse(value) {
+            "Policy" => match Policy::parse_resource(value) {
                 Ok(_) => (true, ""),
                 Err(problem) => return Err(refuse(&format!("a policy ({problem})"))),
             },

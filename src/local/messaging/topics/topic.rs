@@ -80,7 +80,7 @@ pub(super) fn judge_name(name: &str) -> Result<(), Fault> {
 /// Judges an attribute of a topic.
 pub(super) fn judge_topic(name: &str, value: &str, fifo: bool) -> Result<(), Fault> {
     if name == "Policy" {
-        return Policy::parse(value)
+        return Policy::parse_resource(value)
             .map(drop)
             .map_err(|problem| invalid(format!("attribute Policy is no policy: {problem}")));
     }
