@@ -22,6 +22,9 @@ import boto3
 import gmqtt
 import pytest
 
+# Python's TLS takes a message that crosses its farewell for a fault, which says nothing of
+# the broker: such a test is run again.
+RACE = "APPLICATION_DATA_AFTER_CLOSE_NOTIFY"
 POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}]}'
 
 
@@ -75,8 +78,12 @@ def main():
         os.chdir(order["source"])
         # Whatever the tests print goes to the log, the outcomes alone to the output.
         output, sys.stdout = sys.stdout, sys.stderr
-        flags = ["-q", "-p", "no:cacheprovider", "tests/test_mqtt5.py"]
-        pytest.main(flags, plugins=[outcomes])
+        flags = ["-q", "-p", "no:cacheprovider"]
+        pytest.main([*flags, "tests/test_mqtt5.py"], plugins=[outcomes])
+        for _ in range(3):
+            for name in [name for name, outcome in outcomes.all.items() if RACE in outcome]:
+                del outcomes.all[name]
+                pytest.main([*flags, f"tests/{name}"], plugins=[outcomes])
         json.dump(outcomes.all, output)
 
 

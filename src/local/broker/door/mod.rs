@@ -22,11 +22,11 @@ use std::sync::{Arc, Weak};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, UnixStream};
 use tokio::process::Command;
 use tokio::sync::{Notify, Semaphore};
-use tokio_util::compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
+use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 
 use crate::greeting::Origin;
 use crate::{Broker, Error};
@@ -172,7 +172,7 @@ async fn serve(
         greeting_milliseconds: u64::try_from(greeting_time.as_millis()).unwrap_or(u64::MAX),
     };
     tell(&mut link, &opening).await?;
-    let mut carrier = yamux::Connection::new(link.compat(), multiplexing(), yamux::Mode::Server);
+    let mut carrier = carrier(link, yamux::Mode::Server);
     while let Some(stream) = poll_fn(|context| carrier.poll_next_inbound(context)).await {
         let stream = stream.map_err(|error| Error::Door(error.to_string()))?;
         let Some(broker) = broker.upgrade() else { return Ok(()) };
@@ -227,14 +227,28 @@ async fn hear<T: DeserializeOwned>(pipe: &mut (impl AsyncRead + Unpin)) -> Resul
     serde_json::from_slice(&text).map_err(|error| Error::Door(error.to_string()))
 }
 
-/// As many streams as a process can have connections; each end trusts the other.
-fn multiplexing() -> yamux::Config {
+type Carrier = yamux::Connection<Compat<DuplexStream>>;
+
+/// Many streams over one link.
+///
+/// An end of yamux reads no further while an answer of its own cannot be written, so two
+/// ends whose sockets are full would wait for each other for ever. What they write is
+/// therefore taken at once; the windows of the streams bound how much that can be.
+fn carrier(mut link: UnixStream, mode: yamux::Mode) -> Carrier {
+    let (near, mut far) = tokio::io::duplex(ROOM);
+    tokio::spawn(async move {
+        if let Err(error) = tokio::io::copy_bidirectional(&mut far, &mut link).await {
+            tracing::debug!(%error, "the link of a door is lost");
+        }
+    });
+    // As many streams as a process can have connections; each end trusts the other.
     let mut config = yamux::Config::default();
     config.set_max_connection_receive_window(None);
     config.set_max_num_streams(STREAMS);
-    config
+    yamux::Connection::new(near.compat(), config, mode)
 }
 
+const ROOM: usize = 1 << 30;
 const STREAMS: usize = 1_000_000;
 /// A certificate in JSON is three to four times as long as in DER.
 const LONGEST_MESSAGE: usize = 256 * 1024;

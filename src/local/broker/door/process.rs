@@ -13,13 +13,12 @@ use iotstack_mqtt::tls::{ClientGate, Identity, ServerSettings, TlsAcceptor, serv
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
+use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
-use super::{Arrival, Opening, hear, multiplexing, tell};
+use super::{Arrival, Carrier, Opening, carrier, hear, tell};
 use crate::listener::accept;
 use crate::{Error, raise_file_limit};
 
-type Carrier = yamux::Connection<Compat<UnixStream>>;
 type Wish = oneshot::Sender<yamux::Stream>;
 
 /// Keeps a door that a broker has opened, whose sockets are this process's standard input
@@ -55,7 +54,7 @@ pub(super) async fn keep(mut link: UnixStream, socket: TcpListener) -> Result<()
     let settings = ServerSettings::mutual(identity.map_err(Error::Identity)?, Arc::new(Everybody));
     let acceptor = TlsAcceptor::from(settings.build().map_err(Error::Identity)?);
     let patience = Duration::from_millis(opening.greeting_milliseconds);
-    let carrier = yamux::Connection::new(link.compat(), multiplexing(), yamux::Mode::Client);
+    let carrier = carrier(link, yamux::Mode::Client);
     let (wishes, wanted) = mpsc::channel::<Wish>(64);
     let places = Arc::new(Semaphore::new(opening.connections));
     let taking = async {
