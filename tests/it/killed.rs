@@ -75,8 +75,10 @@ fn no_execution_is_lost_or_run_twice_when_the_cloud_is_killed_during_a_rollout()
         executions.iter().partition(|execution| execution["status"] == "SUCCEEDED");
     assert_eq!((done.len(), working.len()), (15, 1), "{executions:#?}");
     for execution in done {
-        // Queued, begun, installed, ended: each once.
-        assert_eq!(execution["versionNumber"], 4, "{execution}");
+        // Queued, begun, installed, ended: each at most once. That it is installed is not
+        // said again if the cloud died before it heard of it: a device reboots anyway.
+        let versions = execution["versionNumber"].as_i64().unwrap();
+        assert!((3..=4).contains(&versions), "{execution}");
         assert_eq!(execution["executionNumber"], 1, "{execution}");
     }
 
