@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use iotstack_local_kernel::{Caller, ConnectAttempt, Refused, Rights, Timestamp, id};
 use iotstack_mqtt::Error;
+use iotstack_mqtt::tls::server::TlsStream;
 use iotstack_mqtt::topic;
 use iotstack_mqtt::wire::{
     ConnAck, ConnAckProperties, Connect, Packet, QoS, Reader, ReasonCode, Text, Version, Will,
@@ -37,6 +38,24 @@ pub struct Origin {
     pub server_name: Option<String>,
     /// Whether it comes over a WebSocket, whose life is limited.
     pub is_websocket: bool,
+}
+
+impl Origin {
+    /// A client of which only the address is known.
+    pub(crate) fn at(source: SocketAddr) -> Self {
+        Origin { source, certificate: None, caller: None, server_name: None, is_websocket: false }
+    }
+
+    /// A client whose TLS handshake is done.
+    pub(crate) fn over_tls<S>(source: SocketAddr, stream: &TlsStream<S>) -> Self {
+        let (_, tls) = stream.get_ref();
+        let own = tls.peer_certificates().and_then(|chain| chain.first());
+        Origin {
+            certificate: own.map(|certificate| certificate.to_vec()),
+            server_name: tls.server_name().map(str::to_owned),
+            ..Origin::at(source)
+        }
+    }
 }
 
 /// Why a CONNECT gets no session.

@@ -5,7 +5,6 @@
 //! as a stream of bytes, authenticated and unwrapped by the gateway.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ use crate::{Broker, Error};
 #[derive(Debug)]
 pub struct Listener {
     address: SocketAddr,
-    doors: Arc<AtomicUsize>,
+    crowd: Option<Arc<Crowd>>,
     task: JoinHandle<()>,
 }
 
@@ -36,7 +35,7 @@ impl Listener {
 
     /// How many processes take connections in besides this one.
     pub fn doors(&self) -> usize {
-        self.doors.load(Ordering::Relaxed)
+        self.crowd.as_ref().map_or(0, |crowd| crowd.doors())
     }
 }
 
@@ -70,22 +69,21 @@ impl Broker {
         let address = socket.local_addr().map_err(refuse)?;
         let acceptor = TlsAcceptor::from(settings);
         let broker = Arc::downgrade(self);
-        let open = Arc::new(AtomicUsize::new(0));
-        let counted = open.clone();
+        let doors = doors.map(|doors| (Crowd::new(doors.connections), doors));
+        let crowd = doors.as_ref().map(|(crowd, _)| crowd.clone());
         let task = tokio::spawn(async move {
             match doors {
                 None => accept_all(&broker, &socket, &acceptor, None).await,
-                Some(doors) => {
-                    let crowd = Crowd::new(doors.connections);
+                Some((crowd, doors)) => {
                     tokio::join!(
                         accept_all(&broker, &socket, &acceptor, Some(&crowd)),
-                        open_doors(&broker, &socket, &doors, &crowd, &counted),
+                        open_doors(&broker, &socket, &doors, &crowd),
                     );
                 }
             }
         });
         tracing::info!(%address, "mqtt with mutual tls");
-        Ok(Listener { address, doors: open, task })
+        Ok(Listener { address, crowd, task })
     }
 
     /// Whether the cloud lets a client with this certificate (DER) in.
@@ -105,18 +103,11 @@ impl Broker {
         let task = tokio::spawn(async move {
             while let Some((stream, source)) = accept(&socket).await {
                 let Some(broker) = broker.upgrade() else { return };
-                let origin = Origin {
-                    source,
-                    certificate: None,
-                    caller: None,
-                    server_name: None,
-                    is_websocket: false,
-                };
-                tokio::spawn(async move { broker.accept(stream, origin).await });
+                tokio::spawn(async move { broker.accept(stream, Origin::at(source)).await });
             }
         });
         tracing::info!(%address, "mqtt without tls");
-        Ok(Listener { address, doors: Arc::default(), task })
+        Ok(Listener { address, crowd: None, task })
     }
 
     /// Serves a client on a stream that is open, until the connection ends.
@@ -165,17 +156,7 @@ async fn accept_all(
                         return None;
                     }
                 };
-                let (_, tls) = stream.get_ref();
-                let origin = Origin {
-                    source,
-                    certificate: tls
-                        .peer_certificates()
-                        .and_then(|chain| chain.first())
-                        .map(|certificate| certificate.to_vec()),
-                    caller: None,
-                    server_name: tls.server_name().map(str::to_owned),
-                    is_websocket: false,
-                };
+                let origin = Origin::over_tls(source, &stream);
                 greet(broker, stream, origin).await
             });
             if let Ok(Some(connection)) = tokio::time::timeout(patience, greeting).await {
@@ -191,12 +172,10 @@ async fn open_doors(
     socket: &TcpListener,
     settings: &DoorSettings,
     crowd: &Arc<Crowd>,
-    counted: &AtomicUsize,
 ) {
     let mut doors = JoinSet::new();
     loop {
         crowd.set_doors(doors.len());
-        counted.store(doors.len(), Ordering::Relaxed);
         tokio::select! {
             () = crowd.tight() => {
                 if doors.len() >= MOST_DOORS || !crowd.is_tight() {

@@ -52,7 +52,7 @@ pub struct DoorSettings {
 #[derive(Debug)]
 pub(crate) struct Crowd {
     standing: AtomicUsize,
-    room: AtomicUsize,
+    doors: AtomicUsize,
     of_a_process: usize,
     tightness: Notify,
 }
@@ -65,7 +65,7 @@ impl Crowd {
     pub(crate) fn new(of_a_process: usize) -> Arc<Self> {
         Arc::new(Crowd {
             standing: AtomicUsize::new(0),
-            room: AtomicUsize::new(of_a_process),
+            doors: AtomicUsize::new(0),
             of_a_process: of_a_process.min(Semaphore::MAX_PERMITS),
             tightness: Notify::new(),
         })
@@ -84,7 +84,8 @@ impl Crowd {
     /// Whether the processes that there are will soon be full.
     pub(crate) fn is_tight(&self) -> bool {
         let standing = self.standing.load(Ordering::Relaxed);
-        standing + self.of_a_process / 8 >= self.room.load(Ordering::Relaxed)
+        let room = self.of_a_process.saturating_mul(self.doors() + 1);
+        standing + self.of_a_process / 8 >= room
     }
 
     /// The most connections of one process.
@@ -97,9 +98,14 @@ impl Crowd {
         self.tightness.notified().await;
     }
 
-    /// Says how many doors are open besides the broker's own process.
+    /// How many doors are open besides the broker's own process.
+    pub(crate) fn doors(&self) -> usize {
+        self.doors.load(Ordering::Relaxed)
+    }
+
+    /// Says how many they are.
     pub(crate) fn set_doors(&self, doors: usize) {
-        self.room.store(self.of_a_process.saturating_mul(doors + 1), Ordering::Relaxed);
+        self.doors.store(doors, Ordering::Relaxed);
     }
 }
 
@@ -202,8 +208,7 @@ where
         return;
     }
     let Arrival { source, certificate, server_name } = arrival;
-    let origin = Origin { source, certificate, caller: None, server_name, is_websocket: false };
-    broker.accept(stream, origin).await;
+    broker.accept(stream, Origin { certificate, server_name, ..Origin::at(source) }).await;
 }
 
 /// Writes one message: its length, then JSON.

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
 use super::{Arrival, Carrier, Opening, carrier, hear, tell};
+use crate::greeting::Origin;
 use crate::listener::accept;
 use crate::{Error, raise_file_limit};
 
@@ -66,15 +67,8 @@ pub(super) async fn keep(mut link: UnixStream, socket: TcpListener) -> Result<()
                 let _place = place;
                 let greeting = Box::pin(async {
                     let client = Box::new(acceptor.accept(stream).await.ok()?);
-                    let (_, tls) = client.get_ref();
-                    let chain = tls.peer_certificates();
-                    let arrival = Arrival {
-                        source,
-                        certificate: chain
-                            .and_then(|chain| chain.first())
-                            .map(|each| each.to_vec()),
-                        server_name: tls.server_name().map(str::to_owned),
-                    };
+                    let Origin { certificate, server_name, .. } = Origin::over_tls(source, &client);
+                    let arrival = Arrival { source, certificate, server_name };
                     let (wish, granted) = oneshot::channel();
                     wishes.send(wish).await.ok()?;
                     let mut broker = granted.await.ok()?.compat();
