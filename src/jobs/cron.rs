@@ -29,6 +29,12 @@ enum Days {
 impl Cron {
     /// Reads an expression; the error says which field is wrong and why.
     pub fn parse(text: &str) -> Result<Cron, String> {
+        if text.len() > 256 {
+            return Err(format!(
+                "a cron expression has {} characters: expected at most 256",
+                text.len()
+            ));
+        }
         let fields = text.trim().strip_prefix("cron(").and_then(|rest| rest.strip_suffix(')'));
         let fields = fields.ok_or_else(|| {
             format!("`{text}` is no cron expression: expected `cron(minute hour day-of-month month day-of-week year)`")

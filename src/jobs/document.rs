@@ -417,6 +417,14 @@ mod tests {
                 "no bucket and key",
             ),
             (
+                r#"{"a":"${aws:iot:s3-presigned-url:${aws:iot:code-sign-signature:s3://b/k@v}}"}"#,
+                "made by the console only",
+            ),
+            (
+                r#"{"a":"${aws:iot:s3-presigned-url-upload:https://s3.amazonaws.com/b/${jobId}${jobId}${jobId}}"}"#,
+                "at most twice",
+            ),
+            (
                 r#"{"a":"${aws:iot:s3-presigned-url:https://s3.amazonaws.com/b/k?versionId=1}"}"#,
                 "only the -v2 form",
             ),

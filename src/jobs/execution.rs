@@ -12,6 +12,7 @@ use crate::config::{MOST_MINUTES, within};
 use crate::effect::Details;
 use crate::error::{Result, invalid};
 use crate::slab::NONE;
+use crate::text::{is_other, shortened};
 use crate::thing::ThingIndex;
 use crate::time::{MINUTE, Time};
 
@@ -207,7 +208,7 @@ pub(crate) fn check_details(details: &BTreeMap<String, String>) -> Result<()> {
             ));
         }
         let length = value.chars().count();
-        if !(1..=1024).contains(&length) || value.chars().any(char::is_control) {
+        if !(1..=1024).contains(&length) || value.chars().any(is_other) {
             return invalid(format!(
                 "statusDetails.{key} has {length} characters: expected 1 to 1024 without control \
                  characters"
@@ -215,12 +216,6 @@ pub(crate) fn check_details(details: &BTreeMap<String, String>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The beginning of a text that somebody sent, for a message.
-pub(crate) fn shortened(text: &str) -> &str {
-    let end = text.char_indices().nth(160).map_or(text.len(), |(at, _)| at);
-    &text[..end]
 }
 
 #[cfg(test)]

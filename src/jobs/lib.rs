@@ -53,6 +53,7 @@ mod queue;
 mod rollout;
 mod schedule;
 mod slab;
+mod text;
 mod thing;
 mod time;
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::document::fill_parameters;
 use crate::error::{Result, invalid};
-use crate::execution::shortened;
+use crate::text::{is_other, shortened};
 
 /// A managed job template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,9 +180,10 @@ impl ManagedTemplate {
                 ));
             }
             let most = if key == "runAsUser" { 256 } else { 30_720 };
-            if !(1..=most).contains(&value.chars().count()) {
+            if !(1..=most).contains(&value.chars().count()) || value.chars().any(is_other) {
                 return invalid(format!(
-                    "documentParameters.{key} has {} characters: expected 1 to {most}",
+                    "documentParameters.{key} has {} characters: expected 1 to {most} without \
+                     control characters",
                     value.chars().count()
                 ));
             }
@@ -225,18 +226,47 @@ mod tests {
     }
 
     #[test]
-    fn a_template_becomes_a_document() {
-        let document = find("AWS-Install-Application").unwrap();
-        let filled = document.fill(&given(&[("packages", "nginx"), ("runAsUser", "pi")])).unwrap();
+    fn every_template_becomes_the_document_that_its_handler_reads() {
+        let download = [("downloadUrl", "https://a/b"), ("filePath", "/b")];
+        let (packages, services) = ([("packages", "nginx curl")], [("services", "nginx")]);
+        for (name, handler, given_values, args) in [
+            ("Reboot", "reboot.sh", &[][..], json!([])),
+            ("Download-File", "download-file.sh", &download, json!(["https://a/b", "/b"])),
+            ("Install-Application", "install-packages.sh", &packages, json!(["nginx curl"])),
+            ("Remove-Application", "remove-packages.sh", &packages, json!(["nginx curl"])),
+            ("Start-Application", "start-services.sh", &services, json!(["nginx"])),
+            ("Stop-Application", "stop-services.sh", &services, json!(["nginx"])),
+            ("Restart-Application", "restart-services.sh", &services, json!(["nginx"])),
+        ] {
+            let template = find(&format!("AWS-{name}")).unwrap();
+            for (options, path, user) in [
+                (&[][..], "default", ""),
+                (&[("pathToHandler", "/h"), ("runAsUser", "pi")], "/h", "pi"),
+            ] {
+                let filled = template.fill(&given(&[given_values, options].concat())).unwrap();
+                let expected = json!({"version": "1.0", "steps": [{"action": {
+                    "name": name, "type": "runHandler",
+                    "input": {"handler": handler, "args": args, "path": path},
+                    "runAsUser": user
+                }}]});
+                assert_eq!(serde_json::from_str::<Value>(&filled).unwrap(), expected);
+            }
+            let keys: Vec<&str> = template.parameters().map(|parameter| parameter.key).collect();
+            let needed: Vec<&str> = given_values.iter().map(|(key, _)| *key).collect();
+            assert_eq!(keys, [&needed[..], &["runAsUser", "pathToHandler"]].concat(), "{name}");
+        }
+        assert_eq!(ALL.len(), 8);
+    }
+
+    #[test]
+    fn a_command_needs_no_handler() {
+        let template = find("AWS-Run-Command").unwrap();
+        let filled = template.fill(&given(&[("command", "ls,-l"), ("runAsUser", "pi")])).unwrap();
         let expected = json!({"version": "1.0", "steps": [{"action": {
-            "name": "Install-Application", "type": "runHandler",
-            "input": {"handler": "install-packages.sh", "args": ["nginx"], "path": "default"},
+            "name": "Run-Command", "type": "runCommand", "input": {"command": "ls,-l"},
             "runAsUser": "pi"
         }}]});
         assert_eq!(serde_json::from_str::<Value>(&filled).unwrap(), expected);
-        let command =
-            find("AWS-Run-Command").unwrap().fill(&given(&[("command", "ls,-l")])).unwrap();
-        assert!(command.contains(r#""input":{"command":"ls,-l"}"#), "{command}");
     }
 
     #[test]

@@ -52,6 +52,16 @@ impl Rollout {
         }
     }
 
+    /// Forgets how often the rate has grown, because it grows by other rules from now on.
+    pub(crate) fn begin_again(&mut self) {
+        self.steps = 0;
+    }
+
+    /// How often the rate has grown.
+    pub(crate) const fn steps(&self) -> u32 {
+        self.steps
+    }
+
     /// The rate in things per minute.
     pub(crate) fn rate(&mut self, config: Option<&RolloutConfig>, succeeded: u64) -> u32 {
         let most = config.and_then(|c| c.maximum_per_minute).unwrap_or(HIGHEST_RATE);

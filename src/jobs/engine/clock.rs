@@ -113,15 +113,25 @@ impl Engine {
     /// Wakes a rollout whose rate has just grown.
     pub(super) fn notice_success(&mut self, index: u32, now: Time) {
         let job_index = self.fleet.executions[index].job;
-        let job = &mut self.jobs[job_index];
-        if job.waiting.is_empty() || !self.slots.contains(&job_index) {
+        if self.jobs[job_index].waiting.is_empty() || !self.slots.contains(&job_index) {
             return;
         }
-        let succeeded = job.entered[JobExecutionStatus::Succeeded as usize];
-        let config = job.record.request.job_executions_rollout_config.as_ref();
-        if job.record.rollout.allowance(config, succeeded, now) > 0 {
+        if self.allowance(job_index, now) > 0 {
             self.set_wake(job_index, Some(now));
         }
+    }
+
+    /// How many things a job may tell now; a rate that has grown is written down.
+    fn allowance(&mut self, index: u32, now: Time) -> u32 {
+        let job = &mut self.jobs[index];
+        let succeeded = job.entered[JobExecutionStatus::Succeeded as usize];
+        let config = job.record.request.job_executions_rollout_config.as_ref();
+        let steps = job.record.rollout.steps();
+        let allowance = job.record.rollout.allowance(config, succeeded, now);
+        if job.record.rollout.steps() != steps {
+            self.touch_job(index);
+        }
+        allowance
     }
 
     /// Gives up the place among the jobs that roll out; the next one gets it.
@@ -242,10 +252,8 @@ impl Engine {
         let mut told = 0;
         // Telling things can raise the rate at once, so ask again until nothing more goes.
         loop {
+            let allowance = self.allowance(index, now);
             let job = &mut self.jobs[index];
-            let succeeded = job.entered[JobExecutionStatus::Succeeded as usize];
-            let config = job.record.request.job_executions_rollout_config.as_ref();
-            let allowance = job.record.rollout.allowance(config, succeeded, now);
             let count = allowance.min(u32::try_from(job.waiting.len()).unwrap_or(u32::MAX));
             if count == 0 {
                 break;

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use iotstack_protocol::{JobExecutionStatus, JobStatus, TargetSelection};
 
-use super::create::check_text;
 use super::{Engine, Force, Page};
 use crate::effect::{Effect, JobOperation};
 use crate::error::{Error, Result, invalid};
 use crate::job::{Counts, JobSummary, JobView, ScheduledRollout, Sweep};
+use crate::text::{check_text, shortened};
 use crate::time::{Time, format};
 
 /// Why a job is cancelled.
@@ -167,7 +167,7 @@ impl Engine {
                 return invalid(format!(
                     "reasonCode `{}` is not valid: expected 1 to 128 upper-case letters, digits \
                      and `_`",
-                    crate::execution::shortened(code)
+                    shortened(code)
                 ));
             }
         }

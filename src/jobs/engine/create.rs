@@ -13,11 +13,11 @@ use crate::config::{RetryConfig, check_all};
 use crate::document;
 use crate::effect::Effect;
 use crate::error::{Error, Result, invalid};
-use crate::execution::shortened;
 use crate::job::{Counts, CreateJob, Job, JobRecord, Tag, UpdateJob};
 use crate::rollout::Rollout;
 use crate::schedule::Schedule;
 use crate::slab::NONE;
+use crate::text::{check_text, is_word, shortened};
 use crate::thing::ThingIndex;
 use crate::time::Time;
 
@@ -114,6 +114,10 @@ impl Engine {
         }
         let record = &mut self.jobs[index].record;
         let request = &mut record.request;
+        let rollout = &update.job_executions_rollout_config;
+        if rollout.is_some() && *rollout != request.job_executions_rollout_config {
+            record.rollout.begin_again();
+        }
         replace(&mut request.description, update.description);
         replace(&mut request.presigned_url_config, update.presigned_url_config);
         replace(&mut request.job_executions_rollout_config, update.job_executions_rollout_config);
@@ -145,6 +149,9 @@ impl Engine {
                 job.selection(),
                 job.record.status
             ));
+        }
+        if job.record.ended {
+            return invalid(format!("the end time of the job `{id}` is over: nothing can begin"));
         }
         check_text("comment", comment.as_deref(), 2028)?;
         let known: BTreeSet<&String> = job.record.request.targets.iter().collect();
@@ -234,6 +241,13 @@ impl Engine {
             )));
         }
         for target in targets {
+            if target.len() > 2048 {
+                return invalid(format!(
+                    "the target `{}…` has {} characters: expected at most 2048",
+                    shortened(target),
+                    target.len()
+                ));
+            }
             let exists = if let Some(thing) = self.scope.thing(target) {
                 members.thing_exists(thing)
             } else if let Some(group) = self.scope.group(target) {
@@ -248,7 +262,8 @@ impl Engine {
             };
             if !exists {
                 return Err(Error::ResourceNotFound(format!(
-                    "the target `{target}` does not exist"
+                    "the target `{}` does not exist",
+                    shortened(target)
                 )));
             }
         }
@@ -285,23 +300,15 @@ fn check(request: &CreateJob, now: Time) -> Result<Schedule> {
         &request.timeout_config,
         &request.job_executions_retry_config,
     ])?;
-    if let Some(namespace) = &request.namespace_id {
-        let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-        if namespace.is_empty() || !namespace.bytes().all(is_word) {
-            return invalid(format!(
-                "namespaceId `{}` is not valid: expected the characters a-z, A-Z, 0-9, `_` and `-`",
-                shortened(namespace)
-            ));
-        }
-    }
-    check_tags(&request.tags)?;
-    let packages = request.destination_package_versions.as_deref().unwrap_or_default();
-    if packages.len() > 25 {
+    if let Some(namespace) = request.namespace_id.as_deref().filter(|space| !is_word(space)) {
         return invalid(format!(
-            "destinationPackageVersions has {} entries: expected at most 25",
-            packages.len()
+            "namespaceId `{}` is not valid: expected the characters a-z, A-Z, 0-9, `_` and `-`",
+            shortened(namespace)
         ));
     }
+    check_tags(&request.tags)?;
+    check_packages(request.destination_package_versions.as_deref())?;
+    check_source(request.document_source.as_deref())?;
     let Some(document) = &request.document else {
         return invalid(
             "the job has no document: expected document, documentSource or jobTemplateArn",
@@ -340,15 +347,41 @@ pub(super) fn check_tags(tags: &[Tag]) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn check_text(field: &str, text: Option<&str>, most: usize) -> Result<()> {
-    let Some(text) = text else { return Ok(()) };
-    let length = text.chars().count();
-    if length > most || text.chars().any(char::is_control) {
+/// Judges the versions that a job brings; whether they exist is not known here.
+pub(super) fn check_packages(versions: Option<&[String]>) -> Result<()> {
+    let versions = versions.unwrap_or_default();
+    if versions.len() > 25 {
         return invalid(format!(
-            "{field} has {length} characters: expected at most {most} without control characters"
+            "destinationPackageVersions has {} entries: expected at most 25",
+            versions.len()
         ));
     }
-    Ok(())
+    let is_version = |arn: &str| {
+        let resource = arn.strip_prefix("arn:").and_then(|arn| arn.splitn(5, ':').nth(4));
+        let names =
+            resource.and_then(|name| name.strip_prefix("package/")?.split_once("/version/"));
+        arn.len() <= 1600
+            && arn.bytes().all(|byte| byte.is_ascii_graphic())
+            && names.is_some_and(|(package, version)| !package.is_empty() && !version.is_empty())
+    };
+    match versions.iter().find(|arn| !is_version(arn)) {
+        None => Ok(()),
+        Some(arn) => invalid(format!(
+            "destinationPackageVersions has `{}`: expected ARNs of package versions, which end in \
+             `package/NAME/version/VERSION`",
+            shortened(arn)
+        )),
+    }
+}
+
+/// Judges the place of a document that the caller has fetched.
+pub(super) fn check_source(source: Option<&str>) -> Result<()> {
+    match source.map(str::len) {
+        Some(length) if !(1..=1350).contains(&length) => {
+            invalid(format!("documentSource has {length} characters: expected 1 to 1350"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn replace<T>(place: &mut Option<T>, value: Option<T>) {

@@ -13,8 +13,9 @@ use iotstack_protocol::JobExecutionStatus;
 use super::{Engine, Force, Page};
 use crate::effect::{Effect, ExecutionChange};
 use crate::error::{Error, ExecutionState, Result, invalid};
-use crate::execution::{ExecutionView, Flags, check_details, shortened};
+use crate::execution::{ExecutionView, Flags, check_details};
 use crate::slab::NONE;
+use crate::text::shortened;
 use crate::time::Time;
 
 /// Part of the executions of a job, and where the next part begins.
@@ -91,27 +92,16 @@ impl Engine {
         };
         let Some(thing) = self.fleet.things.find(thing) else { return Ok((Vec::new(), None)) };
         let place = |index: &u32| self.fleet.executions[*index].order();
-        // The last entry may have been deleted since; then what was queued before it follows.
-        let is_there = after
-            .is_some_and(|after| self.fleet.history(thing).any(|index| place(&index) == after));
-        let was_shown = |index: &u32| {
-            after.is_some_and(|after| match is_there {
-                true => place(index) != after,
-                false => place(index) > after,
-            })
-        };
-        let matching =
-            self.fleet.history(thing).skip_while(was_shown).skip(usize::from(is_there)).filter(
-                |index| {
-                    let execution = &self.fleet.executions[*index];
-                    let record = &self.jobs[execution.job].record;
-                    status.is_none_or(|status| execution.status == status)
-                        && job.is_none_or(|job| &*record.id == job)
-                        && namespace.is_none_or(|space| {
-                            record.request.namespace_id.as_deref() == Some(space)
-                        })
-                },
-            );
+        // The last entry may have been deleted since; what was queued before it follows anyway.
+        let was_shown = |index: &u32| after.is_some_and(|after| place(index) >= after);
+        let matching = self.fleet.history(thing).skip_while(was_shown).filter(|index| {
+            let execution = &self.fleet.executions[*index];
+            let record = &self.jobs[execution.job].record;
+            status.is_none_or(|status| execution.status == status)
+                && job.is_none_or(|job| &*record.id == job)
+                && namespace
+                    .is_none_or(|space| record.request.namespace_id.as_deref() == Some(space))
+        });
         let (mut found, mut last) = (Vec::new(), None);
         for index in matching {
             if found.len() == size {

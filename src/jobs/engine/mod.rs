@@ -23,10 +23,11 @@ use std::sync::Arc;
 use iotstack_protocol::{JobId, JobStatus};
 
 use crate::error::{Error, Result};
-use crate::execution::{ExecutionView, Flags, shortened};
+use crate::execution::{ExecutionView, Flags};
 use crate::job::Job;
 use crate::queue::Fleet;
 use crate::slab::NONE;
+use crate::text::shortened;
 use crate::thing::ThingIndex;
 use crate::time::Time;
 

@@ -6,7 +6,7 @@
 use iotstack_protocol::jobs::DOCUMENT_LIMIT;
 use serde::{Deserialize, Serialize};
 
-use super::create::{check_tags, check_text};
+use super::create::{check_packages, check_source, check_tags};
 use super::{Engine, Page};
 use crate::config::{
     AbortConfig, MaintenanceWindow, PresignedUrlConfig, RetryConfig, RolloutConfig, TimeoutConfig,
@@ -14,10 +14,10 @@ use crate::config::{
 };
 use crate::document;
 use crate::error::{Error, Result, invalid};
-use crate::execution::shortened;
 use crate::job::{CreateJob, Tag, epoch};
 use crate::managed;
 use crate::schedule::check_windows;
+use crate::text::{check_text, is_word, shortened};
 use crate::time::Time;
 
 /// A request to create a job template; the names are those of the API.
@@ -82,8 +82,7 @@ impl Engine {
         mut request: CreateTemplate,
         now: Time,
     ) -> Result<String> {
-        let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-        if !(1..=64).contains(&id.len()) || !id.bytes().all(is_word) {
+        if id.len() > 64 || !is_word(id) {
             return invalid(format!(
                 "jobTemplateId `{}` is not valid: expected 1 to 64 of the characters a-z, A-Z, \
                  0-9, `_` and `-`",
@@ -254,6 +253,8 @@ fn check(request: &CreateTemplate, now: Time) -> Result<()> {
         &request.job_executions_retry_config,
     ])?;
     check_tags(&request.tags)?;
+    check_packages(request.destination_package_versions.as_deref())?;
+    check_source(request.document_source.as_deref())?;
     check_windows(request.maintenance_windows.as_deref().unwrap_or_default(), now)?;
     let Some(text) = &request.document else {
         return invalid(

@@ -85,6 +85,40 @@ fn a_job_is_shown_as_the_api_shows_it() {
 }
 
 #[test]
+fn everything_that_a_job_was_told_is_shown() {
+    let mut world = World::new();
+    let packages = json!(["arn:aws:iot:eu-central-1:123456789012:package/lamp/version/2"]);
+    let fields = json!({"description": "d", "targetSelection": "CONTINUOUS", "namespaceId": "n",
+        "presignedUrlConfig": {"roleArn": "arn:aws:iam::123456789012:role/r", "expiresInSec": 60},
+        "jobExecutionsRolloutConfig": {"maximumPerMinute": 5},
+        "abortConfig": {"criteriaList": [{"failureType": "ALL", "action": "CANCEL",
+            "thresholdPercentage": 12.5, "minNumberOfExecutedThings": 3}]},
+        "timeoutConfig": {"inProgressTimeoutInMinutes": 5},
+        "jobExecutionsRetryConfig": {"criteriaList": [{"failureType": "ALL", "numberOfRetries": 1}]},
+        "schedulingConfig": {"startTime": "2026-11-21 11:00", "endTime": "2026-12-21 11:00",
+            "endBehavior": "CANCEL", "maintenanceWindows":
+                [{"startTime": "cron(0 20 * * ? *)", "durationInMinutes": 60}]},
+        "documentParameters": {"command": "ls"}, "destinationPackageVersions": packages,
+        "jobTemplateArn": "arn:aws:iot:eu-central-1::jobtemplate/AWS-Run-Command:1.0"});
+    world.create("j1", &["lamp-1"], fields.clone()).unwrap();
+    let shown = serde_json::to_value(world.job("j1")).unwrap();
+    for (field, value) in fields.as_object().unwrap() {
+        assert_eq!(shown[field], *value, "{field}");
+    }
+    assert_eq!(shown["status"], "SCHEDULED");
+    assert_eq!(shown["isConcurrent"], false);
+    assert_eq!(shown["scheduledJobRollouts"].as_array().unwrap().len(), 7);
+    assert_eq!(shown["jobProcessDetails"]["processingTargets"], shown["targets"]);
+    let request = CancelJob { reason_code: Some("WHY".into()), comment: Some("c".into()) };
+    world.engine.cancel_job("j1", request, Force::Yes, world.now, &mut world.effects).unwrap();
+    let shown = serde_json::to_value(world.job("j1")).unwrap();
+    assert_eq!((&shown["reasonCode"], &shown["comment"]), (&json!("WHY"), &json!("c")));
+    assert_eq!((&shown["status"], &shown["forceCanceled"]), (&json!("CANCELED"), &json!(true)));
+    assert_eq!(shown["completedAt"], shown["lastUpdatedAt"]);
+    assert_eq!(shown["jobProcessDetails"].get("processingTargets"), None);
+}
+
+#[test]
 fn a_snapshot_job_is_completed_when_everything_has_ended() {
     let mut world = World::new();
     world.create("j1", &["lamp-1", "lamp-2"], json!({})).unwrap();

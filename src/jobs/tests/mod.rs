@@ -5,6 +5,7 @@
 
 mod control;
 mod device;
+mod limits;
 mod membership;
 mod model;
 mod notify;

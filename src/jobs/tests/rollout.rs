@@ -91,6 +91,69 @@ fn a_job_beyond_the_concurrent_ones_waits_for_its_turn() {
     assert_eq!((queued(&world, "j1"), queued(&world, "j2")), (15, 15));
 }
 
+fn change(world: &mut World, fields: serde_json::Value) {
+    let update: UpdateJob = serde_json::from_value(fields).unwrap();
+    world.engine.update_job("j1", update, world.now, &mut world.effects).unwrap();
+}
+
+#[test]
+fn another_rate_holds_from_its_change_on() {
+    let rate = |most: u32| json!({"jobExecutionsRolloutConfig": {"maximumPerMinute": most}});
+    let mut world = World::new();
+    world.group("lamps", 100);
+    world.create("j1", &["lamps"], rate(10)).unwrap();
+    change(&mut world, rate(30));
+    assert_eq!(queued(&world, "j1"), 30);
+    change(&mut world, rate(5));
+    world.walk(MINUTE - 1);
+    assert_eq!(queued(&world, "j1"), 30);
+    world.walk(1);
+    assert_eq!(queued(&world, "j1"), 35);
+}
+
+#[test]
+fn a_rate_that_has_grown_by_other_rules_is_worked_out_again() {
+    let growing = |criteria: serde_json::Value| {
+        json!({"jobExecutionsRolloutConfig": {"maximumPerMinute": 40, "exponentialRate": {
+            "baseRatePerMinute": 10, "incrementFactor": 2, "rateIncreaseCriteria": criteria}}})
+    };
+    let mut world = World::new();
+    world.group("lamps", 100);
+    world.create("j1", &["lamps"], growing(json!({"numberOfNotifiedThings": 10}))).unwrap();
+    assert_eq!(world.engine.rollout("j1").unwrap(), (40, 60));
+    change(&mut world, growing(json!({"numberOfNotifiedThings": 30})));
+    assert_eq!(world.engine.rollout("j1").unwrap(), (20, 60));
+    change(&mut world, growing(json!({"numberOfSucceededThings": 1})));
+    assert_eq!(world.engine.rollout("j1").unwrap(), (10, 60));
+}
+
+#[test]
+fn a_job_is_changed_while_it_is_active_only() {
+    let mut world = World::new();
+    world.create("j1", &["lamp-1"], json!({"description": "old"})).unwrap();
+    let fields = json!({"description": "new",
+        "presignedUrlConfig": {"expiresInSec": 60},
+        "jobExecutionsRolloutConfig": {"maximumPerMinute": 7},
+        "abortConfig": abort("ALL", 50.0, 2)["abortConfig"],
+        "timeoutConfig": {"inProgressTimeoutInMinutes": 5}});
+    world.now = world.now.after(1000);
+    change(&mut world, fields.clone());
+    let job = world.job("j1");
+    assert_eq!(job.last_updated_at, world.now);
+    let shown = serde_json::to_value(&job).unwrap();
+    for (field, value) in fields.as_object().unwrap() {
+        let value: serde_json::Value = value.clone();
+        let text = |value: &serde_json::Value| value.to_string().replace(".0", "");
+        assert_eq!(text(&shown[field]), text(&value), "{field}");
+    }
+    // What is not said stays.
+    change(&mut world, json!({}));
+    assert_eq!(world.job("j1").description.as_deref(), Some("new"));
+    world.update("j1", "lamp-1", Succeeded).unwrap();
+    let late = world.engine.update_job("j1", UpdateJob::default(), world.now, &mut world.effects);
+    assert!(matches!(late, Err(Error::InvalidRequest(_))), "{late:?}");
+}
+
 fn abort(kind: &str, share: f64, least: u32) -> serde_json::Value {
     json!({"abortConfig": {"criteriaList": [{"failureType": kind, "action": "CANCEL",
         "thresholdPercentage": share, "minNumberOfExecutedThings": least}]}})
@@ -139,6 +202,87 @@ fn a_rejection_is_no_failure_for_a_criterion_of_failures() {
     world.create("j1", &["lamps"], abort("FAILED", 1.0, 1)).unwrap();
     world.update("j1", "lamp-0", Rejected).unwrap();
     assert_eq!(world.status("j1"), JobStatus::InProgress);
+}
+
+#[test]
+fn each_kind_of_failure_counts_for_its_own_criterion_and_for_that_of_all() {
+    for (kind, own) in
+        [("FAILED", Failed), ("REJECTED", Rejected), ("TIMED_OUT", TimedOut), ("ALL", Queued)]
+    {
+        for ending in [Failed, Rejected, TimedOut, Succeeded] {
+            let mut world = World::new();
+            world.group("lamps", 2);
+            let mut fields = abort(kind, 100.0, 1);
+            fields["timeoutConfig"] = json!({"inProgressTimeoutInMinutes": 1});
+            world.create("j1", &["lamps"], fields).unwrap();
+            end(&mut world, "lamp-0", ending);
+            let counts = ending == own || (kind == "ALL" && ending != Succeeded);
+            let expected = if counts { JobStatus::Canceled } else { JobStatus::InProgress };
+            assert_eq!(world.status("j1"), expected, "{ending} for {kind}");
+        }
+    }
+}
+
+/// Ends the execution of `j1` on a thing, whose time is over after a minute.
+fn end(world: &mut World, thing: &str, ending: JobExecutionStatus) {
+    if ending == TimedOut {
+        world.start(thing);
+        world.advance(MINUTE);
+    } else {
+        world.update("j1", thing, ending).unwrap();
+    }
+}
+
+#[test]
+fn criteria_are_examined_in_their_order() {
+    // Two things fail, in two ways, so that every criterion is met by the second one.
+    for (criteria, met) in [
+        ([("FAILED", 50.0, 2), ("REJECTED", 50.0, 2)], "FAILED"),
+        ([("REJECTED", 50.0, 2), ("FAILED", 50.0, 2)], "REJECTED"),
+        ([("ALL", 100.0, 2), ("FAILED", 50.0, 2)], "ALL"),
+        ([("FAILED", 100.0, 1), ("REJECTED", 50.0, 2)], "REJECTED"),
+        ([("FAILED", 50.0, 3), ("REJECTED", 50.0, 2)], "REJECTED"),
+    ] {
+        let list = criteria.map(|(kind, share, least)| {
+            json!({"failureType": kind, "action": "CANCEL", "thresholdPercentage": share,
+                "minNumberOfExecutedThings": least})
+        });
+        let mut world = World::new();
+        world.group("lamps", 3);
+        world.create("j1", &["lamps"], json!({"abortConfig": {"criteriaList": list}})).unwrap();
+        world.update("j1", "lamp-0", Rejected).unwrap();
+        assert_eq!(world.status("j1"), JobStatus::InProgress, "{criteria:?}");
+        world.update("j1", "lamp-1", Failed).unwrap();
+        let comment = world.job("j1").comment.unwrap();
+        assert!(comment.contains(&format!("executions ended as {met}:")), "{comment}");
+    }
+}
+
+#[test]
+fn executions_that_were_deleted_count_no_more() {
+    let world = || {
+        let mut world = World::new();
+        world.group("lamps", 5);
+        world.create("j1", &["lamps"], abort("FAILED", 50.0, 2)).unwrap();
+        world.update("j1", "lamp-0", Succeeded).unwrap();
+        world
+    };
+    let delete = |world: &mut World, thing| {
+        let World { engine, now, effects, .. } = world;
+        engine.delete_execution("j1", thing, 1, Force::No, *now, effects).unwrap();
+    };
+    // One of three is too little; without one of the successes it is one of two.
+    let mut more = world();
+    more.update("j1", "lamp-1", Succeeded).unwrap();
+    more.update("j1", "lamp-2", Failed).unwrap();
+    assert_eq!(more.status("j1"), JobStatus::InProgress);
+    delete(&mut more, "lamp-0");
+    assert_eq!(more.status("j1"), JobStatus::Canceled);
+    // One of two would do; without the success only one has ended.
+    let mut fewer = world();
+    delete(&mut fewer, "lamp-0");
+    fewer.update("j1", "lamp-2", Failed).unwrap();
+    assert_eq!(fewer.status("j1"), JobStatus::InProgress);
 }
 
 #[test]
@@ -196,6 +340,9 @@ fn failures_and_timeouts_are_retried_as_often_as_allowed() {
     assert_eq!(attempts(retries(&[("FAILED", 2)]), &[TimedOut]), 1);
     assert_eq!(attempts(retries(&[("FAILED", 2)]), &[Rejected]), 1);
     assert_eq!(attempts(retries(&[("FAILED", 2)]), &[Failed, Succeeded]), 2);
+    assert_eq!(attempts(retries(&[("ALL", 2)]), &[Rejected, Failed]), 1);
+    assert_eq!(attempts(retries(&[("ALL", 2)]), &[Succeeded, Failed]), 1);
+    assert_eq!(attempts(retries(&[("ALL", 10)]), &[Failed; 20]), 11);
     let both = [("FAILED", 1), ("TIMED_OUT", 1)];
     assert_eq!(attempts(retries(&both), &[Failed, TimedOut, Failed]), 3);
     assert_eq!(attempts(retries(&both), &[TimedOut, TimedOut]), 2);

@@ -82,6 +82,22 @@ fn a_continuous_job_with_an_end_completes() {
     assert_eq!(world.status("j1"), JobStatus::Completed);
 }
 
+#[test]
+fn after_its_end_a_job_takes_no_more_targets() {
+    let config = json!({"endTime": "2026-11-21 11:00"});
+    let mut world = scheduled(config, json!({"targetSelection": "CONTINUOUS"}));
+    world.walk(HOUR);
+    assert_eq!(world.status("j1"), JobStatus::InProgress);
+    let more = [arn("thing", "lamp-9")];
+    let World { engine, registry, now, effects } = &mut world;
+    let refused = engine.associate_targets("j1", &more, None, registry, *now, effects);
+    assert!(matches!(refused, Err(Error::InvalidRequest(_))), "{refused:?}");
+    for thing in ["lamp-0", "lamp-1", "lamp-2"] {
+        world.update("j1", thing, JobExecutionStatus::Succeeded).unwrap();
+    }
+    assert_eq!(world.status("j1"), JobStatus::Completed);
+}
+
 fn windows() -> World {
     let config = json!({"maintenanceWindows":
         [{"startTime": "cron(0 20 * * ? *)", "durationInMinutes": 60}]});
