@@ -27,7 +27,7 @@ use iotstack_local_kernel::{
 use serde_json::{Map, Value, json};
 
 use crate::records::{Records, Written};
-use crate::wire::{Tags, add_tags, bytes, moment};
+use crate::wire::{Tags, add_tags, moment};
 use secret::Secret;
 use versions::Content;
 
@@ -59,13 +59,13 @@ impl Secrets {
         if !loose::list(input, "AddReplicaRegions")?.is_empty() {
             return Err(Fault::not_implemented("secrets in several regions"));
         }
-        let content = content(input)?;
+        let content = Content::read(input)?;
         let token = loose::text(input, "ClientRequestToken")?.unwrap_or_else(id::uuid);
         let mut tags = Tags::new();
         add_tags(&mut tags, loose::pairs(input, "Tags", ("Key", "Value"))?).map_err(parameter)?;
         let now = self.clock.now();
         let mut secret = Secret {
-            arn: self.account.arn("secretsmanager", format!("secret:{name}-{}", tail())),
+            arn: self.arn(&name),
             name: name.clone(),
             description: loose::text(input, "Description")?,
             kms_key_id: loose::text(input, "KmsKeyId")?,
@@ -103,6 +103,11 @@ impl Secrets {
             Ok(secret)
         })?;
         Ok((secret, version, commit))
+    }
+
+    /// An ARN for a secret of a name, unlike any other.
+    fn arn(&self, name: &str) -> String {
+        self.account.arn("secretsmanager", format!("secret:{name}-{}", tail()))
     }
 
     /// The secret of a name, an ARN, or an ARN without its random end.
@@ -184,7 +189,7 @@ impl Secrets {
 
     fn put_value(&self, call: Call) -> Written {
         let secret = self.living(&call)?;
-        let content = content(&call.input)?.ok_or_else(|| {
+        let content = Content::read(&call.input)?.ok_or_else(|| {
             Fault::new("InvalidRequestException", 400, "SecretString or SecretBinary is required")
         })?;
         let token = loose::text(&call.input, "ClientRequestToken")?.unwrap_or_else(id::uuid);
@@ -203,7 +208,7 @@ impl Secrets {
     fn update(&self, call: Call) -> Written {
         let input = &call.input;
         let secret = self.living(&call)?;
-        let content = content(input)?;
+        let content = Content::read(input)?;
         let token = loose::text(input, "ClientRequestToken")?.unwrap_or_else(id::uuid);
         let description = loose::text(input, "Description")?;
         let key = loose::text(input, "KmsKeyId")?;
@@ -223,7 +228,7 @@ impl Secrets {
 
     fn delete(&self, call: Call) -> Written {
         let input = &call.input;
-        let secret = self.called(&call)?;
+        let wanted = loose::required(input, "SecretId")?;
         let force = loose::flag(input, "ForceDeleteWithoutRecovery")?.unwrap_or(false);
         let window = loose::integer(input, "RecoveryWindowInDays")?;
         if force && window.is_some() {
@@ -236,6 +241,16 @@ impl Secrets {
             return Err(Fault::new("InvalidParameterException", 400, reason));
         }
         let now = self.clock.now();
+        let secret = match self.named(&wanted) {
+            // Whoever deletes by force wants it gone, and gone it is.
+            Err(fault) if force && fault.code == "ResourceNotFoundException" => {
+                let arn =
+                    if wanted.starts_with("arn:") { wanted.clone() } else { self.arn(&wanted) };
+                let reply = json!({"ARN": arn, "Name": wanted, "DeletionDate": moment(now)});
+                return Ok((reply.into(), self.erase(&wanted)?));
+            }
+            found => found?,
+        };
         if force {
             let mut reply = secret.short();
             reply["DeletionDate"] = moment(now);
@@ -448,26 +463,6 @@ impl Service for Secrets {
             ("RotateSecret", "nothing is rotated"),
         ]
     }
-}
-
-/// The value that a call brings, if it does.
-fn content(input: &Map<String, Value>) -> Result<Option<Content>, Fault> {
-    let text = loose::text(input, "SecretString")?;
-    let binary = bytes(input, "SecretBinary")?;
-    let content = match (text, binary) {
-        (Some(_), Some(_)) => {
-            let reason = "SecretString and SecretBinary exclude each other";
-            return Err(Fault::new("InvalidParameterException", 400, reason));
-        }
-        (Some(text), None) => Content::Text(text),
-        (None, Some(bytes)) => Content::Bytes(bytes),
-        (None, None) => return Ok(None),
-    };
-    if content.size() > 65_536 {
-        let reason = format!("a secret has 65536 bytes at most, not {}", content.size());
-        return Err(Fault::new("InvalidParameterException", 400, reason));
-    }
-    Ok(Some(content))
 }
 
 /// Six characters that make an ARN unlike that of an earlier secret of the name.

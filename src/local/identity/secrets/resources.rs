@@ -10,7 +10,7 @@ use iotstack_local_kernel::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Secrets, content, password};
+use super::{Content, Secrets, password};
 use crate::wire::add_tags;
 
 /// Registers the handler.
@@ -35,8 +35,7 @@ fn create(secrets: &Secrets, request: &ResourceRequest) -> Made {
     if let Some(generated) = generated(&members)? {
         members.insert("SecretString".to_owned(), json!(generated));
     }
-    let pair = |(key, value)| json!({"Key": key, "Value": value});
-    members.insert("Tags".to_owned(), request.tags()?.into_iter().map(pair).collect());
+    members.insert("Tags".to_owned(), json!(request.tags()?));
     members
         .remove("ReplicaRegions")
         .map_or(Ok(()), |_| Err(Fault::not_implemented("secrets in several regions")))?;
@@ -57,9 +56,9 @@ fn update(secrets: &Secrets, request: &ResourceRequest) -> Made {
     // may have put a newer one since.
     let same = |name: &str| members.get(name) == previous.get(name);
     let value = if !same("GenerateSecretString") {
-        generated(&members)?.map(super::Content::Text)
+        generated(&members)?.map(Content::Text)
     } else if !same("SecretString") {
-        content(&members)?
+        Content::read(&members)?
     } else {
         None
     };

@@ -70,6 +70,33 @@ async fn a_secret_without_a_value_has_none() {
 }
 
 #[tokio::test]
+async fn the_first_value_is_current_whatever_its_stages() {
+    let cloud = cloud();
+    secrets(&cloud, "CreateSecret", json!({"Name": "s"})).await.unwrap();
+    let put =
+        |value: &str| json!({"SecretId": "s", "SecretString": value, "VersionStages": ["MINE"]});
+    let first = secrets(&cloud, "PutSecretValue", put("one")).await.unwrap();
+    assert_eq!(first["VersionStages"], json!(["AWSCURRENT", "MINE"]));
+    let second = secrets(&cloud, "PutSecretValue", put("two")).await.unwrap();
+    assert_eq!(second["VersionStages"], json!(["MINE"]));
+    let read = secrets(&cloud, "GetSecretValue", json!({"SecretId": "s"})).await.unwrap();
+    assert_eq!(read["SecretString"], "one");
+}
+
+#[tokio::test]
+async fn a_secret_that_never_was_can_be_deleted_by_force_alone() {
+    let cloud = cloud();
+    let missing = secrets(&cloud, "DeleteSecret", json!({"SecretId": "s"})).await.unwrap_err();
+    assert_eq!(missing.code, "ResourceNotFoundException");
+    let force = json!({"SecretId": "s", "ForceDeleteWithoutRecovery": true});
+    let gone = secrets(&cloud, "DeleteSecret", force).await.unwrap();
+    assert_eq!(gone["Name"], "s");
+    let arn = gone["ARN"].as_str().unwrap();
+    assert!(arn.starts_with("arn:aws:secretsmanager:us-east-1:123456789012:secret:s-"), "{arn}");
+    assert!(gone["DeletionDate"].is_number());
+}
+
+#[tokio::test]
 async fn the_same_token_is_the_same_version() {
     let cloud = cloud();
     let token = "a".repeat(32);

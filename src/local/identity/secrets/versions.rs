@@ -3,12 +3,12 @@
 //! A stage points at one version. The version that loses AWSCURRENT gets
 //! AWSPREVIOUS. Versions without a stage are kept up to a hundred.
 
-use iotstack_local_kernel::{Fault, Timestamp};
+use iotstack_local_kernel::{Fault, Timestamp, loose};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::secret::Secret;
-use crate::wire::{base64, moment};
+use crate::wire::{base64, bytes, moment};
 
 /// A version. Not `Debug`, for its value.
 #[derive(Clone, Serialize, Deserialize)]
@@ -27,6 +27,26 @@ pub(super) enum Content {
 }
 
 impl Content {
+    /// The value that a call brings, if it does.
+    pub(super) fn read(input: &Map<String, Value>) -> Result<Option<Self>, Fault> {
+        let text = loose::text(input, "SecretString")?;
+        let binary = bytes(input, "SecretBinary")?;
+        let content = match (text, binary) {
+            (Some(_), Some(_)) => {
+                let reason = "SecretString and SecretBinary exclude each other";
+                return Err(Fault::new("InvalidParameterException", 400, reason));
+            }
+            (Some(text), None) => Content::Text(text),
+            (None, Some(bytes)) => Content::Bytes(bytes),
+            (None, None) => return Ok(None),
+        };
+        if content.size() > 65_536 {
+            let reason = format!("a secret has 65536 bytes at most, not {}", content.size());
+            return Err(Fault::new("InvalidParameterException", 400, reason));
+        }
+        Ok(Some(content))
+    }
+
     pub(super) fn size(&self) -> usize {
         match self {
             Content::Text(text) => text.len(),
@@ -52,8 +72,8 @@ impl SecretVersion {
 }
 
 impl Secret {
-    /// Adds a version; without stages it becomes the current one. Once more with
-    /// the same id and value changes nothing.
+    /// Adds a version; without stages, or as the first, it becomes the current one. Once
+    /// more with the same id and value changes nothing.
     pub(super) fn put(
         &mut self,
         id: String,
@@ -73,14 +93,17 @@ impl Secret {
                 format!("ClientRequestToken must have 32 to 64 characters, not {}", id.len());
             return Err(Fault::new("InvalidParameterException", 400, reason));
         }
+        let is_first = self.versions.is_empty();
         self.versions.push(SecretVersion {
             id: id.clone(),
             content,
             created: now,
             stages: Vec::new(),
         });
-        let current = [CURRENT.to_owned()];
-        for stage in if stages.is_empty() { &current } else { stages } {
+        if is_first || stages.is_empty() {
+            self.point(CURRENT, &id);
+        }
+        for stage in stages {
             self.point(stage, &id);
         }
         if self.versions.len() > 100 {

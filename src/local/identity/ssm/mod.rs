@@ -77,7 +77,10 @@ impl Parameters {
             return Err(Fault::new("ValidationException", 400, reason));
         }
         if !["text", "aws:ec2:image", "aws:ssm:integration"].contains(&wanted.data_type.as_str()) {
-            let reason = format!("`{}` is no data type of parameters", wanted.data_type);
+            let reason = format!(
+                "DataType is `{}`: expected text, aws:ec2:image or aws:ssm:integration",
+                wanted.data_type
+            );
             return Err(Fault::new("ValidationException", 400, reason));
         }
         if wanted.data_type != "text" {
@@ -215,7 +218,7 @@ impl Parameters {
         let filters = loose::list(input, "ParameterFilters")?;
         let mut all = self.parameters.all();
         all.retain(|parameter| parameter.is_below(&path, recursive));
-        self.filter(&mut all, &filters)?;
+        parameter::filter(&mut all, &filters)?;
         self.paged(input, all, 10, |parameter| {
             let version = parameter.newest();
             self.shown_version(parameter, version, None, decrypt)
@@ -227,7 +230,7 @@ impl Parameters {
         let mut filters = loose::list(input, "ParameterFilters")?;
         filters.extend(loose::list(input, "Filters")?);
         let mut all = self.parameters.all();
-        self.filter(&mut all, &filters)?;
+        parameter::filter(&mut all, &filters)?;
         self.paged(input, all, 50, |parameter| {
             let mut shown = parameter.newest().described(&parameter.name);
             shown["ARN"] = json!(self.arn(&parameter.name));
@@ -238,13 +241,13 @@ impl Parameters {
     fn history(&self, call: Call) -> Result<Reply, Fault> {
         let name = loose::required(&call.input, "Name")?;
         let decrypt = loose::flag(&call.input, "WithDecryption")?.unwrap_or(false);
-        let parameter = self.parameters.get(plain(&name)).ok_or_else(|| missing(&name))?;
+        let parameter = self.named(&name)?;
         let versions: Vec<Value> = parameter
             .versions
             .iter()
             .map(|version| {
-                let mut shown = version.described(&name);
-                shown["Value"] = json!(self.value_of(&name, version, decrypt)?);
+                let mut shown = version.described(&parameter.name);
+                shown["Value"] = json!(self.value_of(&parameter.name, version, decrypt)?);
                 shown["Labels"] = json!(version.labels);
                 Ok(shown)
             })
@@ -308,10 +311,13 @@ impl Parameters {
     }
 
     fn list_tags(&self, call: Call) -> Result<Reply, Fault> {
-        let name = tagged(&call)?;
-        let parameter =
-            self.parameters.get(plain(&name)).ok_or_else(|| no_resource(missing(&name)))?;
+        let parameter = self.named(&tagged(&call)?).map_err(no_resource)?;
         Ok(json!({"TagList": tag_list(&parameter.tags, ("Key", "Value"))}).into())
+    }
+
+    /// A parameter, written with its first slash or without where that says the same.
+    fn named(&self, name: &str) -> Result<Parameter, Fault> {
+        self.parameters.get(plain(name)).ok_or_else(|| missing(name))
     }
 
     fn edit<R>(
@@ -332,11 +338,8 @@ impl Parameters {
     fn shown(&self, wanted: &str, decrypt: bool) -> Result<Value, Fault> {
         let own = self.account.arn("ssm", "parameter");
         let name = wanted.strip_prefix(&own).unwrap_or(wanted);
-        let (name, selector) = match name.split_once(':') {
-            Some((name, selector)) => (name, Some(selector)),
-            None => (name, None),
-        };
-        let parameter = self.parameters.get(plain(name)).ok_or_else(|| missing(name))?;
+        let (name, selector) = selected(name);
+        let parameter = self.named(name)?;
         let version = parameter.select(selector)?;
         self.shown_version(&parameter, version, selector, decrypt)
     }
@@ -380,30 +383,6 @@ impl Parameters {
         self.account.arn("ssm", format!("parameter{slash}{name}"))
     }
 
-    fn filter(&self, all: &mut Vec<Parameter>, filters: &[Value]) -> Result<(), Fault> {
-        for filter in filters {
-            let key = filter["Key"].as_str().unwrap_or_default();
-            let option = filter["Option"].as_str().unwrap_or("Equals");
-            let known = ["Name", "Type", "KeyId", "Path", "Tier", "Label", "DataType"];
-            if !known.contains(&key) && !key.starts_with("tag:") {
-                let reason = format!("`{key}` is no key of a filter");
-                return Err(Fault::new("InvalidFilterKey", 400, reason));
-            }
-            if !["Equals", "BeginsWith", "Contains", "Recursive", "OneLevel"].contains(&option) {
-                let reason = format!("`{option}` is no option of a filter");
-                return Err(Fault::new("InvalidFilterOption", 400, reason));
-            }
-            let values: Vec<&str> = filter["Values"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect();
-            all.retain(|parameter| parameter.fits(key, option, &values));
-        }
-        Ok(())
-    }
-
     fn paged(
         &self,
         input: &Map<String, Value>,
@@ -412,7 +391,8 @@ impl Parameters {
         shown: impl Fn(&Parameter) -> Result<Value, Fault>,
     ) -> Result<Reply, Fault> {
         let paging = Paging { limit: "MaxResults", token: "NextToken", default: most, most };
-        let (items, next) = paging.cut(input, all, |parameter| parameter.name.clone())?;
+        let (items, next) =
+            paging.cut(input, all, |parameter| plain(&parameter.name).to_owned())?;
         let list: Vec<Value> = items.iter().map(shown).collect::<Result<_, _>>()?;
         let mut reply = json!({ "Parameters": list });
         if let Some(next) = next {
@@ -424,13 +404,10 @@ impl Parameters {
 
 impl ParametersPort for Parameters {
     fn value(&self, name: &str) -> Result<String, Fault> {
-        let (name, selector) = match name.split_once(':') {
-            Some((name, selector)) => (name, Some(selector)),
-            None => (name, None),
-        };
-        let parameter = self.parameters.get(plain(name)).ok_or_else(|| missing(name))?;
+        let (name, selector) = selected(name);
+        let parameter = self.named(name)?;
         let version = parameter.select(selector)?;
-        self.value_of(name, version, true)
+        self.value_of(&parameter.name, version, true)
     }
 }
 
@@ -476,6 +453,14 @@ fn tagged(call: &Call) -> Result<String, Fault> {
         return Err(Fault::new("InvalidResourceType", 400, reason));
     }
     loose::required(&call.input, "ResourceId")
+}
+
+/// A name, and the version or label behind a colon.
+fn selected(name: &str) -> (&str, Option<&str>) {
+    match name.split_once(':') {
+        Some((name, selector)) => (name, Some(selector)),
+        None => (name, None),
+    }
 }
 
 /// The name under which a parameter is kept: outside of hierarchies `/a` is the same as `a`.

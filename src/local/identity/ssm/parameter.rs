@@ -208,6 +208,27 @@ impl Version {
     }
 }
 
+/// Leaves the parameters that fit all filters of a request.
+pub(super) fn filter(all: &mut Vec<Parameter>, filters: &[Value]) -> Result<(), Fault> {
+    for filter in filters {
+        let key = filter["Key"].as_str().unwrap_or_default();
+        let option = filter["Option"].as_str().unwrap_or("Equals");
+        let known = ["Name", "Type", "KeyId", "Path", "Tier", "Label", "DataType"];
+        if !known.contains(&key) && !key.starts_with("tag:") {
+            let reason = format!("`{key}` is no key of a filter");
+            return Err(Fault::new("InvalidFilterKey", 400, reason));
+        }
+        if !["Equals", "BeginsWith", "Contains", "Recursive", "OneLevel"].contains(&option) {
+            let reason = format!("`{option}` is no option of a filter");
+            return Err(Fault::new("InvalidFilterOption", 400, reason));
+        }
+        let values: Vec<&str> =
+            filter["Values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        all.retain(|parameter| parameter.fits(key, option, &values));
+    }
+    Ok(())
+}
+
 /// Names are paths of letters, digits and `_.-`, fifteen levels deep at most.
 pub(super) fn check_name(name: &str) -> Result<(), Fault> {
     let refuse =

@@ -80,6 +80,28 @@ async fn outside_of_hierarchies_a_name_may_begin_with_a_slash_or_not() {
 }
 
 #[tokio::test]
+async fn every_parameter_is_on_one_page_whether_it_is_rooted_or_not() {
+    let cloud = cloud();
+    for name in ["a", "/b", "c", "/d/e"] {
+        put(&cloud, name, "v").await.unwrap();
+    }
+    let (mut names, mut input) = (Vec::new(), json!({"MaxResults": 1}));
+    for _ in 0..9 {
+        let page = ssm(&cloud, "DescribeParameters", input).await.unwrap();
+        let found = page["Parameters"].as_array().unwrap().iter();
+        names.extend(found.map(|one| one["Name"].as_str().unwrap().to_owned()));
+        if page["NextToken"].is_null() {
+            break;
+        }
+        input = json!({"MaxResults": 1, "NextToken": page["NextToken"]});
+    }
+    assert_eq!(names, ["/d/e", "a", "/b", "c"]);
+    let history = json!({"Name": "b"});
+    let history = ssm(&cloud, "GetParameterHistory", history).await.unwrap();
+    assert_eq!(history["Parameters"][0]["Name"], "/b");
+}
+
+#[tokio::test]
 async fn a_secure_string_is_shown_only_to_those_who_ask_for_decryption() {
     let cloud = cloud();
     let input = json!({"Name": "token", "Value": "hidden", "Type": "SecureString"});
