@@ -9,7 +9,8 @@ use iotstack_local_kernel::Fault;
 use iotstack_local_kernel::policy::Policy;
 use serde_json::Value;
 
-use super::{fault, name_of};
+use super::queue::FIFO;
+use super::{fault, invalid, name_of};
 
 /// Attributes that were set.
 pub(super) type Attributes = BTreeMap<String, String>;
@@ -21,8 +22,13 @@ pub(super) struct Redrive {
     pub(super) most_receives: u32,
 }
 
-/// Judges attributes; an empty text takes one away again.
-pub(super) fn judge(attributes: &Attributes, fifo: bool) -> Result<(), Fault> {
+/// Judges attributes; an empty text takes one away again. Dead letters go to a queue that
+/// `is_queue` knows and that is of the same kind.
+pub(super) fn judge(
+    attributes: &Attributes,
+    fifo: bool,
+    is_queue: impl Fn(&str) -> bool,
+) -> Result<(), Fault> {
     for (name, value) in attributes {
         let refuse = |wanted: &str| {
             let message = format!("attribute {name} must be {wanted}, not `{value}`");
@@ -76,7 +82,16 @@ pub(super) fn judge(attributes: &Attributes, fifo: bool) -> Result<(), Fault> {
             return Err(refuse(wanted));
         }
     }
-    Ok(())
+    match attributes.get("RedrivePolicy").and_then(|policy| redrive(policy)) {
+        Some(Redrive { target, .. }) if !is_queue(&target) => Err(invalid(format!(
+            "RedrivePolicy names `{target}` in deadLetterTargetArn, and there is no such queue"
+        ))),
+        Some(Redrive { target, .. }) if target.ends_with(FIFO) != fifo => Err(invalid(format!(
+            "RedrivePolicy names `{target}` in deadLetterTargetArn: dead letters of FIFO queues \
+             go to FIFO queues, those of standard queues to standard queues"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// A number among the attributes, or what it is without being set.

@@ -64,7 +64,10 @@ pub(super) fn entries(call: &Call) -> Result<Vec<Entry>, Fault> {
         let id = loose::required(&entry, "Id")?;
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if id.len() > 80 || !id.bytes().all(is_word) {
-            return refuse("InvalidBatchEntryId", format!("entry id `{id}` is not valid"));
+            return refuse(
+                "InvalidBatchEntryId",
+                format!("entry id `{id}` must be 1 to 80 letters, digits, hyphens and underscores"),
+            );
         }
         if found.iter().any(|(known, _)| *known == id) {
             return refuse("BatchEntryIdsNotDistinct", format!("entry id `{id}` is there twice"));

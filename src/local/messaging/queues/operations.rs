@@ -49,9 +49,9 @@ impl Queues {
                 "queue `{name}` ends with .fifo and needs FifoQueue=true"
             )));
         }
-        judge(&attributes, fifo)?;
-        attributes.retain(|_, value| !value.is_empty());
         let mut all = self.all();
+        judge(&attributes, fifo, |queue| all.contains_key(queue))?;
+        attributes.retain(|_, value| !value.is_empty());
         if let Some(known) = all.get(name) {
             let value = |set: &Attributes, name: &String| {
                 set.get(name).cloned().or_else(|| defaults(fifo).remove(name))
@@ -86,7 +86,7 @@ impl Queues {
         let mut queue = all.remove(name).ok_or_else(|| no_queue(name))?;
         let mut batch = self.store.batch();
         batch.remove(QUEUES, name);
-        for message in queue.purge() {
+        for message in queue.empty() {
             batch.remove(MESSAGES, message.key(name));
         }
         // Those who wait find that it is gone.
@@ -176,8 +176,8 @@ impl Queues {
         attributes: Attributes,
         tags: Option<BTreeMap<String, String>>,
     ) -> Result<Commit, Fault> {
+        self.judge(name, &attributes)?;
         self.change(name, |queue| {
-            judge(&attributes, queue.is_fifo())?;
             queue.attributes.extend(attributes);
             queue.attributes.retain(|_, value| !value.is_empty());
             if let Some(tags) = tags {
@@ -185,6 +185,13 @@ impl Queues {
             }
             Ok(())
         })
+    }
+
+    /// Judges attributes for a queue that is there.
+    pub(super) fn judge(&self, name: &str, attributes: &Attributes) -> Result<(), Fault> {
+        let all = self.all();
+        let queue = all.get(name).ok_or_else(|| no_queue(name))?;
+        judge(attributes, queue.is_fifo(), |queue| all.contains_key(queue))
     }
 
     /// Changes a queue and stores it.
@@ -361,7 +368,7 @@ impl Queues {
         let mut all = self.all();
         let queue = all.get_mut(name).ok_or_else(|| no_queue(name))?;
         let mut batch = self.store.batch();
-        for message in queue.purge() {
+        for message in queue.purge(self.clock.now())? {
             batch.remove(MESSAGES, message.key(name));
         }
         Ok((Reply::empty(), self.store.commit(batch)))

@@ -93,6 +93,7 @@ pub(super) fn former_code(code: &str) -> Option<&'static str> {
         "EmptyBatchRequest" => "AWS.SimpleQueueService.EmptyBatchRequest",
         "InvalidBatchEntryId" => "AWS.SimpleQueueService.InvalidBatchEntryId",
         "MessageNotInflight" => "AWS.SimpleQueueService.MessageNotInflight",
+        "PurgeQueueInProgress" => "AWS.SimpleQueueService.PurgeQueueInProgress",
         "QueueDoesNotExist" => "AWS.SimpleQueueService.NonExistentQueue",
         "QueueNameExists" => "QueueAlreadyExists",
         "TooManyEntriesInBatchRequest" => "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",

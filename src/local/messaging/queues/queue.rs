@@ -35,6 +35,9 @@ pub(super) struct Queue {
     /// The same in the order in which it came.
     #[serde(skip)]
     seen_when: VecDeque<(Timestamp, String)>,
+    /// When it was emptied last.
+    #[serde(skip)]
+    purged: Option<Timestamp>,
     /// What the policy says, for as long as it is the same.
     #[serde(skip)]
     pub(super) guard: Guard,
@@ -73,6 +76,7 @@ impl Queue {
             last_number: 0,
             seen: BTreeMap::new(),
             seen_when: VecDeque::new(),
+            purged: None,
             guard: Guard::default(),
             arrived: Arc::default(),
         }
@@ -274,8 +278,22 @@ impl Queue {
         Ok(message.clone())
     }
 
-    /// Empties the queue.
-    pub(super) fn purge(&mut self) -> Vec<Message> {
+    /// Empties the queue, once in a minute.
+    pub(super) fn purge(&mut self, now: Timestamp) -> Result<Vec<Message>, Fault> {
+        if self.purged.is_some_and(|at| now.since(at) < BETWEEN_PURGES) {
+            let message = format!(
+                "queue `{}` was purged less than {} seconds ago",
+                self.name,
+                BETWEEN_PURGES.as_secs()
+            );
+            return Err(fault("PurgeQueueInProgress", 403, message));
+        }
+        self.purged = Some(now);
+        Ok(self.empty())
+    }
+
+    /// Takes all messages out.
+    pub(super) fn empty(&mut self) -> Vec<Message> {
         self.seen.clear();
         self.seen_when.clear();
         std::mem::take(&mut self.messages).into_values().collect()
@@ -303,6 +321,8 @@ fn is_allowed(c: char) -> bool {
 
 /// How the names of FIFO queues end.
 pub(super) const FIFO: &str = ".fifo";
+
+const BETWEEN_PURGES: Duration = Duration::from_secs(60);
 
 const DOUBLES: Duration = Duration::from_secs(300);
 

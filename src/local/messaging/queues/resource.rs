@@ -57,8 +57,8 @@ fn update(queues: &Queues, request: &ResourceRequest) -> Changed {
     let name = name_of(request.physical_id()?);
     let wanted = attributes(&input)?;
     let tags = request.tags()?;
+    queues.judge(name, &wanted)?;
     let commit = queues.change(name, |queue| {
-        super::attribute::judge(&wanted, queue.is_fifo())?;
         // The policy belongs to another resource; all else is what the template says.
         let policy = queue.attributes.remove("Policy");
         queue.attributes = wanted;

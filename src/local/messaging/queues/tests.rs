@@ -130,6 +130,54 @@ async fn what_is_received_too_often_becomes_a_dead_letter() {
 }
 
 #[tokio::test]
+async fn dead_letters_go_to_a_queue_of_the_same_kind_that_is_there() {
+    let cloud = queues();
+    make(&cloud, "dead", json!({})).await;
+    make(&cloud, "dead.fifo", json!({"FifoQueue": "true"})).await;
+    let url = make(&cloud, "q", json!({})).await;
+    let policy = |target: &str| {
+        let arn = format!("arn:aws:sqs:us-east-1:123456789012:{target}");
+        json!({"deadLetterTargetArn": arn, "maxReceiveCount": 2}).to_string()
+    };
+    for target in ["gone", "dead.fifo"] {
+        let attributes = json!({"RedrivePolicy": policy(target)});
+        let input = json!({"QueueName": "new", "Attributes": attributes});
+        let refused = on(&cloud, "CreateQueue", input).await.unwrap_err();
+        assert_eq!(refused.code, "InvalidParameterValue", "{target}");
+        assert!(refused.message.contains(target), "{}", refused.message);
+        let input = json!({"QueueUrl": url, "Attributes": attributes});
+        let refused = on(&cloud, "SetQueueAttributes", input).await.unwrap_err();
+        assert_eq!(refused.code, "InvalidParameterValue", "{target}");
+    }
+    let fifo = json!({"FifoQueue": "true", "RedrivePolicy": policy("dead")});
+    let input = json!({"QueueName": "new.fifo", "Attributes": fifo});
+    let refused = on(&cloud, "CreateQueue", input).await.unwrap_err();
+    assert_eq!(refused.code, "InvalidParameterValue");
+    make(&cloud, "new.fifo", json!({"FifoQueue": "true", "RedrivePolicy": policy("dead.fifo")}))
+        .await;
+    let input = json!({"QueueUrl": url, "Attributes": {"RedrivePolicy": policy("dead")}});
+    on(&cloud, "SetQueueAttributes", input).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_queue_can_be_purged_once_in_a_minute() {
+    let cloud = queues();
+    let url = make(&cloud, "q", json!({})).await;
+    send(&cloud, &url, "a").await;
+    let purge = async || on(&cloud, "PurgeQueue", json!({"QueueUrl": url})).await;
+    purge().await.unwrap();
+    assert_eq!(receive(&cloud, &url).await, Vec::<Value>::new());
+    send(&cloud, &url, "b").await;
+    cloud.clock.step(Duration::from_secs(59));
+    let refused = purge().await.unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.status), ("PurgeQueueInProgress", 403));
+    assert_eq!(refused.query_code(), "AWS.SimpleQueueService.PurgeQueueInProgress");
+    assert_eq!(bodies(&receive(&cloud, &url).await), ["b"]);
+    cloud.clock.step(Duration::from_secs(1));
+    purge().await.unwrap();
+}
+
+#[tokio::test]
 async fn fifo_queues_keep_order_per_group_and_drop_doubles() {
     let cloud = queues();
     let url =

@@ -149,10 +149,12 @@ pub(super) fn judge_endpoint(protocol: &str, endpoint: &str, fifo: bool) -> Resu
         return Err(invalid(format!("endpoint `{endpoint}` does not fit protocol `{protocol}`")));
     }
     if fifo && protocol != "sqs" {
-        return Err(invalid("FIFO topics deliver to queues only"));
+        return Err(invalid(format!("protocol is `{protocol}`: FIFO topics deliver to sqs only")));
     }
     if !fifo && protocol == "sqs" && endpoint.ends_with(FIFO) {
-        return Err(invalid("FIFO queues cannot be subscribed to standard topics"));
+        return Err(invalid(format!(
+            "endpoint `{endpoint}` is a FIFO queue: standard topics deliver to standard queues only"
+        )));
     }
     Ok(())
 }
