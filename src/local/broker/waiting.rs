@@ -52,7 +52,7 @@ pub(crate) fn keep(store: &Store, client_id: &str, place: Place, delivery: &Deli
         ids: delivery.subscription_ids.as_deref().map(<[_]>::to_vec),
     };
     let mut batch = store.batch();
-    batch.put(TABLE, key(client_id, place), &record);
+    batch.put_new(TABLE, key(client_id, place), &record);
     store.commit(batch)
 }
 

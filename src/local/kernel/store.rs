@@ -24,6 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
+pub use writer::close_to_others;
 use writer::{StateFile, definition};
 
 /// The state of a cloud.
@@ -172,25 +173,45 @@ struct Change {
     table: &'static str,
     key: String,
     value: Option<Vec<u8>>,
+    /// Whether the file has no record under this key before.
+    is_new: bool,
 }
 
 impl Batch {
     /// Writes a record. A cloud that keeps nothing does not even serialize it.
     pub fn put(&mut self, table: &'static str, key: impl Into<String>, value: &impl Serialize) {
-        if self.wanted {
-            match serde_json::to_vec(value) {
-                Ok(bytes) => {
-                    self.changes.push(Change { table, key: key.into(), value: Some(bytes) });
-                }
-                Err(error) => tracing::error!(table, %error, "a record cannot be written as JSON"),
-            }
-        }
+        self.write(table, key, value, false);
+    }
+
+    /// Writes a record under a key that no record has. For those that come and go: while
+    /// the disk is full, one that has gone again before it was stored leaves nothing to do.
+    pub fn put_new(&mut self, table: &'static str, key: impl Into<String>, value: &impl Serialize) {
+        self.write(table, key, value, true);
     }
 
     /// Removes a record.
     pub fn remove(&mut self, table: &'static str, key: impl Into<String>) {
         if self.wanted {
-            self.changes.push(Change { table, key: key.into(), value: None });
+            self.changes.push(Change { table, key: key.into(), value: None, is_new: false });
+        }
+    }
+
+    fn write(
+        &mut self,
+        table: &'static str,
+        key: impl Into<String>,
+        value: &impl Serialize,
+        is_new: bool,
+    ) {
+        if !self.wanted {
+            return;
+        }
+        match serde_json::to_vec(value) {
+            Ok(bytes) => {
+                let (key, value) = (key.into(), Some(bytes));
+                self.changes.push(Change { table, key, value, is_new });
+            }
+            Err(error) => tracing::error!(table, %error, "a record cannot be written as JSON"),
         }
     }
 }

@@ -5,10 +5,11 @@
 //! opened anew for the next one; what it had confirmed is in it, whatever was cut short.
 //! Changes that could not be written are owed: they are tried again with what comes
 //! next, and when nothing comes, after a while, so that the file is whole as soon as it
-//! can be. Of several changes to one record the last is owed, so that a disk that stays
-//! full costs no more memory than the state itself.
+//! can be. Of several changes to one record the last is owed, and none of a record that
+//! was written as new and has gone again, so that a disk that stays full costs no more
+//! memory than the state itself and the names of records that were removed.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -153,33 +154,65 @@ fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// Leaves the last change of each record, in their order.
+/// Leaves the last change of each record, in their order. Whether the file has the record
+/// is known from the first: a key may have been used, given up and used anew.
 fn forget_overtaken(changes: &mut Vec<Change>) {
-    let mut seen = HashSet::new();
-    let mut is_last: Vec<bool> =
-        changes.iter().rev().map(|change| seen.insert((change.table, &*change.key))).collect();
-    changes.retain(|_| is_last.pop().unwrap_or(true));
+    let mut records = HashMap::new();
+    for (place, change) in changes.iter().enumerate() {
+        let (_, last) =
+            records.entry((change.table, &*change.key)).or_insert((change.is_new, place));
+        *last = place;
+    }
+    let mut left = vec![None; changes.len()];
+    for (is_new, last) in records.into_values() {
+        if !is_new || changes[last].value.is_some() {
+            left[last] = Some(is_new);
+        }
+    }
+    let mut left = left.into_iter();
+    changes.retain_mut(|change| match left.next().flatten() {
+        Some(is_new) => {
+            change.is_new = is_new;
+            true
+        }
+        None => false,
+    });
 }
 
 fn open(folder: &Path) -> Result<Database, redb::Error> {
     Ok(Database::create(prepare(folder)?)?)
 }
 
-/// Makes folder and file of the state, the file empty if it is new. It holds
-/// private keys of certificates and secrets, so the file is closed to others from
-/// its first moment, and not only its folder: somebody may copy it. What an older
-/// version left readable is closed as well.
-fn prepare(folder: &Path) -> std::io::Result<PathBuf> {
-    std::fs::create_dir_all(folder)?;
-    let path = folder.join(FILE);
+/// Makes a file if it is missing, empty, and readable by its owner alone from its first
+/// moment. One that was left readable is closed as well.
+///
+/// # Errors
+/// A file that can be neither made nor changed.
+pub fn close_to_others(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::File::options();
+    options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     {
         use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
-        let mut options = std::fs::File::options();
-        options.write(true).create(true).truncate(false).mode(0o600);
-        options.open(&path)?.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        let file = options.mode(0o600).open(file)?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))
     }
+    #[cfg(not(unix))]
+    options.open(file).map(drop)
+}
+
+/// Makes folder and file of the state. It holds private keys of certificates and
+/// secrets, so the file is closed to others, and not only its folder: somebody may
+/// copy it.
+fn prepare(folder: &Path) -> std::io::Result<PathBuf> {
+    std::fs::create_dir_all(folder)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+    }
+    let path = folder.join(FILE);
+    close_to_others(&path)?;
     Ok(path)
 }
 
@@ -197,7 +230,18 @@ mod tests {
     use super::*;
 
     fn change(key: &str, value: Option<u8>) -> Change {
-        Change { table: "things", key: key.to_owned(), value: value.map(|value| vec![value]) }
+        let value = value.map(|value| vec![value]);
+        Change { table: "things", key: key.to_owned(), value, is_new: false }
+    }
+
+    fn new(key: &str) -> Change {
+        Change { is_new: true, ..change(key, Some(1)) }
+    }
+
+    fn owed(changes: impl IntoIterator<Item = Change>) -> Vec<(String, bool)> {
+        let mut changes = changes.into_iter().collect();
+        forget_overtaken(&mut changes);
+        changes.into_iter().map(|each| (each.key, each.value.is_some())).collect()
     }
 
     #[test]
@@ -212,6 +256,29 @@ mod tests {
         forget_overtaken(&mut changes);
         let left: Vec<_> = changes.iter().map(|one| (&*one.key, one.value.as_deref())).collect();
         assert_eq!(left, [("a", Some(&[2][..])), ("c", Some(&[1][..])), ("b", None)]);
+    }
+
+    #[test]
+    fn owes_nothing_of_a_record_that_came_and_went_meanwhile() {
+        let gone = [new("a"), change("a", Some(2)), new("b"), change("a", None)];
+        assert_eq!(owed(gone), [("b".to_owned(), true)]);
+        // The file has what was not written as new.
+        assert_eq!(owed([change("a", Some(1)), change("a", None)]), [("a".to_owned(), false)]);
+    }
+
+    #[test]
+    fn owes_the_removal_of_a_record_whose_key_is_used_anew() {
+        let removed = [("a".to_owned(), false)];
+        assert_eq!(owed([change("a", None), new("a"), change("a", None)]), removed);
+        // The same when the disk was tried in between.
+        let mut changes = vec![change("a", None), new("a")];
+        forget_overtaken(&mut changes);
+        changes.push(change("a", None));
+        assert_eq!(owed(changes), removed);
+        let mut changes = vec![new("a"), change("a", Some(2))];
+        forget_overtaken(&mut changes);
+        changes.push(change("a", None));
+        assert_eq!(owed(changes), []);
     }
 
     #[test]
