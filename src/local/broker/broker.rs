@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use crate::lifecycle::{About, reason};
 use crate::misbehaviour::Misbehaviour;
+use crate::rate::Turns;
 use crate::retained::Retained;
 use crate::session::{Link, Offline, Orders, Session, Subscribed};
 use crate::settings::Settings;
@@ -32,6 +33,7 @@ pub struct Broker {
     pub(crate) retained: Retained,
     /// Wakes the sweeper to judge the rights of all connections again.
     pub(crate) rights_changed: Arc<Notify>,
+    pub(crate) turns: Turns,
     cloud: Weak<Cloud>,
     sessions: Mutex<Sessions>,
     misbehaviours: RwLock<HashMap<Arc<str>, Misbehaviour>>,
@@ -93,6 +95,7 @@ impl Broker {
             subscriptions: Subscriptions::default(),
             retained: Retained::load(&cloud.store)?,
             rights_changed: Arc::default(),
+            turns: Turns::default(),
             cloud: Arc::downgrade(cloud),
             sessions: Mutex::default(),
             misbehaviours: RwLock::default(),
@@ -230,6 +233,8 @@ impl Broker {
         let connected = About::link(&arrival.link).connected(now);
         state.link = Some(arrival.link);
         session.deadline.store(i64::MAX, Ordering::Relaxed);
+        // Nobody waits for it: whatever the session promises is stored after it.
+        drop(stored::write(&self.store, &session, &state));
         drop(state);
         sessions.by_client.insert(client_id.clone(), session.clone());
         let had_link = replaced.as_ref().is_some_and(|(_, link, ..)| link.is_some());
@@ -253,7 +258,6 @@ impl Broker {
                 self.publish_will(will, offline.publisher, now);
             }
         }
-        stored::save(self, &session);
         self.publish_event(connected);
         self.tell(&CloudEvent::ClientConnected { client_id, at: now });
         Attached { session, is_resumed }
@@ -296,11 +300,11 @@ impl Broker {
             filters = session.give_up(&mut state);
             remove(&mut sessions, session);
         }
+        drop(stored::write(&self.store, session, &state));
         drop(state);
         drop(sessions);
         self.forget_filters(session, &filters);
         self.close(*link, end, now);
-        stored::save(self, session);
         true
     }
 
@@ -324,6 +328,7 @@ impl Broker {
         let filters = session.give_up(&mut state);
         let offline = state.offline.take();
         remove(&mut sessions, session);
+        drop(stored::write(&self.store, session, &state));
         drop(state);
         drop(sessions);
         self.forget_filters(session, &filters);
@@ -333,7 +338,6 @@ impl Broker {
         {
             self.publish_will(will, offline.publisher, self.clock.now());
         }
-        stored::save(self, session);
         true
     }
 

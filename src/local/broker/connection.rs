@@ -23,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::broker::End;
 use crate::lifecycle::reason;
 use crate::message::Delivery;
+use crate::rate::Rate;
 use crate::session::{Orders, Session};
 use crate::{Broker, limits};
 
@@ -58,25 +59,6 @@ pub(crate) struct Aliases {
     pub(crate) ours: Vec<Text>,
     /// The largest alias that the client takes.
     pub(crate) most: u16,
-}
-
-/// Counts messages of the running second.
-#[derive(Default)]
-pub(crate) struct Rate {
-    second: i64,
-    count: u32,
-}
-
-impl Rate {
-    /// Whether one more message is within `most` per second.
-    pub(crate) fn admits(&mut self, most: Option<u32>, now: Timestamp) -> bool {
-        let Some(most) = most else { return true };
-        if self.second != now.seconds() {
-            *self = Rate { second: now.seconds(), count: 0 };
-        }
-        self.count = self.count.saturating_add(1);
-        self.count <= most
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {

@@ -20,8 +20,10 @@ use iotstack_mqtt::wire::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use crate::broker::{Arrival, Attached};
-use crate::connection::{Aliases, Connection, Rate};
+use crate::broker::{Arrival, Attached, End};
+use crate::connection::{Aliases, Connection};
+use crate::lifecycle::reason;
+use crate::rate::Rate;
 use crate::session::{Link, Orders};
 use crate::{Broker, lifecycle, limits};
 
@@ -92,7 +94,11 @@ pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         Ok((mut connection, answer)) => {
             if !connection.misbehaviour.withholds_connack {
                 let answer = Packet::ConnAck(Box::new(answer));
-                writer.push(&answer, version, connection.largest_out).ok()?;
+                if let Err(error) = writer.push(&answer, version, connection.largest_out) {
+                    tracing::debug!(source = %origin.source, %error, "a client cannot be answered");
+                    connection.give_up();
+                    return None;
+                }
             }
             Some(connection.with_stream(stream, reader, writer))
         }
@@ -125,6 +131,12 @@ struct Welcomed {
 }
 
 impl Welcomed {
+    /// Ends what was begun for a client that takes no packet as large as the answer.
+    fn give_up(&self) {
+        let end = End::because(reason::CLIENT_ERROR, None);
+        self.broker.end(&self.attached.session, &self.orders, end);
+    }
+
     fn with_stream<S>(&mut self, stream: Box<S>, reader: Reader, writer: Writer) -> Connection<S> {
         Connection {
             broker: self.broker.clone(),
@@ -159,7 +171,7 @@ impl Broker {
             connect.client_id = Text::from(id::uuid());
         }
         let identifier = id::uuid();
-        let judged = self.judge(&connect, origin);
+        let judged = self.judge(&connect, origin, now);
         let rights = judged.inspect_err(|refusal| {
             tracing::debug!(
                 client_id = %connect.client_id,
@@ -232,7 +244,12 @@ impl Broker {
     }
 
     /// Says whether the client may connect, and with which rights.
-    fn judge(&self, connect: &Connect, origin: &Origin) -> Result<Arc<dyn Rights>, Refusal> {
+    fn judge(
+        &self,
+        connect: &Connect,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<Arc<dyn Rights>, Refusal> {
         let malformed = |code, words| Refusal { code, why: Refused::Malformed, words };
         if connect.client_id.len() > limits::CLIENT_ID {
             let words = "the client id has more than 128 bytes";
@@ -240,6 +257,10 @@ impl Broker {
         }
         if self.connections() >= self.settings.connections {
             let words = "there are as many connections as there may be";
+            return Err(malformed(ReasonCode::QUOTA_EXCEEDED, words));
+        }
+        if self.settings.once_per_second && !self.turns.connecting.takes(&connect.client_id, now) {
+            let words = "the client id has connected less than a second ago";
             return Err(malformed(ReasonCode::QUOTA_EXCEEDED, words));
         }
         if connect.properties.authentication_method.is_some() {

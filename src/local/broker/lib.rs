@@ -7,11 +7,21 @@
 //! the services that serve them, Basic Ingest to the topic rules, and every question
 //! of who may do what to the kernel's `Authority`.
 //!
+//! On demand alone: what AWS IoT limits per second and client ([`Settings::with_aws_limits`]:
+//! 100 messages of a connection, one CONNECT of a client id, one retained message of a
+//! topic), and that a client names the server it wants in the TLS handshake
+//! ([`Settings::needs_server_name`]). AWS IoT needs the name; but a client that connects to
+//! an IP address has none to give, a board that tries the cloud of somebody's machine
+//! often does, and the server cannot tell it from a client that merely forgot.
+//!
 //! Does not: QoS 2 and subscription identifiers outside the standard mode, enhanced
 //! authentication, custom authorizers, the pace at which AWS IoT hands out queued
-//! messages, 512 KB per second of a connection, the quotas of an account. Wills of
-//! clients and what they have of QoS 2 are lost when the process ends; with a folder for
-//! the state, sessions, messages that wait for them and retained messages are not.
+//! messages (10 per second of a connection, 20 of a shared subscription), 512 KB per second
+//! of a connection, 100 requests per second of a group of shared subscriptions, and what is
+//! counted per account: connections, messages, subscriptions and retained messages per
+//! second. Wills of clients and what they have of QoS 2 are lost when the process ends; with
+//! a folder for the state, sessions, messages that wait for them and retained messages are
+//! not.
 
 mod broker;
 mod connection;
@@ -26,6 +36,7 @@ mod message;
 mod misbehaviour;
 mod port;
 mod publish;
+mod rate;
 mod record;
 mod retained;
 mod routing;

@@ -11,6 +11,8 @@ pub(crate) const PACKET: usize = 146 * 1024;
 pub(crate) const SMALLEST_PACKET: u32 = 512;
 /// The longest client id.
 pub(crate) const CLIENT_ID: usize = 128;
+/// The most messages of one connection per second, where that is limited.
+pub(crate) const PUBLISHES_PER_SECOND: u32 = 100;
 /// The most subscriptions of one connection.
 pub(crate) const SUBSCRIPTIONS: usize = 50;
 /// The most subscriptions of one connection of the standard mode.

@@ -13,7 +13,7 @@ use iotstack_mqtt::tls::{ClientGate, Identity, ServerSettings, TlsAcceptor};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use crate::door::{self, Crowd, DoorSettings};
 use crate::greeting::{Origin, greet};
@@ -63,7 +63,10 @@ impl Broker {
         doors: Option<DoorSettings>,
     ) -> Result<Listener, Error> {
         let gate = Arc::new(Gate { broker: Arc::downgrade(self) });
-        let settings = ServerSettings::mutual(identity, gate).build().map_err(Error::Identity)?;
+        let needs_server_name = self.settings.needs_server_name;
+        let settings =
+            ServerSettings { needs_server_name, ..ServerSettings::mutual(identity, gate) };
+        let settings = settings.build().map_err(Error::Identity)?;
         let refuse = |source| Error::Listen { address, source };
         let socket = bind(address).map_err(refuse)?;
         let address = socket.local_addr().map_err(refuse)?;
@@ -75,9 +78,10 @@ impl Broker {
             match doors {
                 None => accept_all(&broker, &socket, &acceptor, None).await,
                 Some((crowd, doors)) => {
+                    let open = || door::open(broker.clone(), &socket, &doors, crowd.clone());
                     tokio::join!(
                         accept_all(&broker, &socket, &acceptor, Some(&crowd)),
-                        open_doors(&broker, &socket, &doors, &crowd),
+                        door::keep_open(&crowd, open),
                     );
                 }
             }
@@ -166,37 +170,6 @@ async fn accept_all(
     }
 }
 
-/// Opens one door after the other as they are needed, and keeps them open.
-async fn open_doors(
-    broker: &Weak<Broker>,
-    socket: &TcpListener,
-    settings: &DoorSettings,
-    crowd: &Arc<Crowd>,
-) {
-    let mut doors = JoinSet::new();
-    loop {
-        crowd.set_doors(doors.len());
-        tokio::select! {
-            () = crowd.tight() => {
-                if doors.len() >= MOST_DOORS || !crowd.is_tight() {
-                    continue;
-                }
-                match door::open(broker.clone(), socket, settings, crowd.clone()) {
-                    Ok(door) => {
-                        doors.spawn(door);
-                        tracing::info!(doors = doors.len(), "another process takes connections in");
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot open another door for connections");
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                }
-            }
-            Some(_) = doors.join_next() => {}
-        }
-    }
-}
-
 /// The next connection. Errors that pass, such as too many open files, are waited out.
 pub(crate) async fn accept(socket: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     loop {
@@ -244,5 +217,3 @@ impl std::fmt::Debug for Gate {
 
 const BACKLOG: u32 = 4096;
 const PAUSE: Duration = Duration::from_millis(50);
-/// More connections than so many processes hold are nobody's on one machine.
-const MOST_DOORS: usize = 32;

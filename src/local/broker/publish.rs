@@ -47,7 +47,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Some(self.broken_rule(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED));
             }
         }
-        if !self.rate.admits(self.broker.settings.publishes_per_second, now) {
+        if !self.rate.admits(self.broker.settings.publishes_per_second, now)
+            || !self.may_retain_now(&packet, now)
+        {
             return match (self.version, packet.qos) {
                 (Version::V5, QoS::AtLeastOnce) => {
                     self.acknowledge(&packet, ReasonCode::QUOTA_EXCEEDED)
@@ -70,6 +72,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(commit) => self.acknowledge_when_stored(&packet, commit),
             Err(_) => self.refuse(&packet, ReasonCode::QUOTA_EXCEEDED, reason::CLIENT_ERROR),
         }
+    }
+
+    /// Whether a retained message comes no sooner after another one of its topic than it
+    /// may, if that is limited.
+    fn may_retain_now(&self, packet: &Publish, now: Timestamp) -> bool {
+        !packet.retain
+            || !self.broker.settings.once_per_second
+            || self.broker.turns.retaining.takes(&packet.topic, now)
     }
 
     fn message(&self, packet: &Publish, now: Timestamp) -> Message {

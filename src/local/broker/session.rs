@@ -7,8 +7,9 @@
 //! expires, in the state as well. Queues are bounded: what does not fit is dropped and
 //! logged.
 //!
-//! The session knows no policies. Its lock is held for a few operations on queues
-//! and never while another service is asked.
+//! The session knows no policies. Its lock is held for a few operations on queues, and
+//! while what changed is handed to the store, so that changes are stored in their order;
+//! never while the disk or another service is waited for.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -134,17 +135,6 @@ struct InFlight {
     is_received: bool,
 }
 
-/// What became of a message for a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// It will be sent.
-    Yes,
-    /// Nobody is connected, and nothing is kept.
-    Away,
-    /// The queue is full.
-    Full,
-}
-
 /// What a connection's task is to write next.
 #[derive(Default)]
 pub(crate) struct Outgoing {
@@ -200,20 +190,25 @@ impl Session {
     }
 
     /// Puts a message behind those that wait. If it has to be stored, `stored` becomes
-    /// the promise of that, in place of an earlier one that it includes.
-    pub(crate) fn deliver(&self, mut delivery: Delivery, stored: &mut Option<Commit>) -> Taken {
+    /// the promise of that, in place of an earlier one that it includes. False if it is not
+    /// taken: nobody is connected and nothing is kept, or the queue is full.
+    pub(crate) fn deliver(&self, mut delivery: Delivery, stored: &mut Option<Commit>) -> bool {
         let mut state = self.lock();
         if state.link.is_none()
             && (delivery.qos == QoS::AtMostOnce || !state.is_kept() || delivery.is_direct)
         {
-            return Taken::Away;
+            return false;
         }
         let bytes = state.queued_bytes + delivery.message.weight();
-        let comes_twice = delivery.qos != QoS::AtMostOnce && self.misbehaviour().redelivers;
+        let misbehaviour = self.misbehaviour();
+        let comes_twice = match delivery.qos {
+            QoS::AtMostOnce => misbehaviour.repeats_qos0,
+            _ => misbehaviour.redelivers,
+        };
         if state.queue.len() >= limits::QUEUE_MESSAGES || bytes > limits::QUEUE_BYTES {
             drop(state);
             tracing::debug!(client_id = %self.client_id, "a message is dropped: the queue is full");
-            return Taken::Full;
+            return false;
         }
         if state.is_kept() && delivery.qos != QoS::AtMostOnce && !delivery.is_direct {
             // Under the lock, so that it is never removed before it is stored.
@@ -227,13 +222,16 @@ impl Session {
             state.queued_bytes += delivery.message.weight();
             state.queue.push_back(delivery.clone());
         }
-        state.queue.push_back(delivery);
+        // Of every two that wait, the second goes before the first.
+        let is_second = misbehaviour.swaps_neighbours && state.queue.len() % 2 == 1;
+        let place = state.queue.len() - usize::from(is_second);
+        state.queue.insert(place, delivery);
         let waker = state.link.as_mut().and_then(|link| link.waker.take());
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
-        Taken::Yes
+        true
     }
 
     /// Puts an answer before the messages that wait. False if the connection that it

@@ -2,13 +2,16 @@
 //!
 //! The departures of AWS IoT from the MQTT standard are on unless
 //! [`Settings::standard_mqtt`] turns all of them off together, which is meant for
-//! interoperability suites and for nothing else. Limits that slow an honest test
-//! down (messages per second) are off unless they are asked for.
+//! interoperability suites and for nothing else. What would slow an honest test down (so
+//! many messages per second) or keep out clients of this machine (a server name in the
+//! handshake) is off unless it is asked for.
 
 use std::time::Duration;
 
 use iotstack_mqtt::topic::{Limits, Matching};
 use iotstack_mqtt::wire::QoS;
+
+use crate::limits;
 
 /// How the broker behaves.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +21,12 @@ pub struct Settings {
     /// The number of messages per second, in and out, of one connection; what is
     /// above is discarded. AWS IoT allows 100. No limit if absent.
     pub publishes_per_second: Option<u32>,
+    /// Lets a client id connect once per second, and a topic have one retained message
+    /// per second, as AWS IoT does; what is above is refused.
+    pub once_per_second: bool,
+    /// Refuses clients that do not name the server they want in the TLS handshake (SNI).
+    /// AWS IoT needs the name; whoever connects to an IP address cannot give one.
+    pub needs_server_name: bool,
     /// How long a session outlives its connection: the value for MQTT 3.1.1, the
     /// most for MQTT 5. An hour, as in AWS IoT; at most seven days.
     pub session_expiry: Duration,
@@ -35,6 +44,8 @@ impl Default for Settings {
         Settings {
             standard_mqtt: false,
             publishes_per_second: None,
+            once_per_second: false,
+            needs_server_name: false,
             session_expiry: Duration::from_secs(3600),
             answers_refused_subscriptions: false,
             greeting_time: Duration::from_secs(20),
@@ -44,6 +55,13 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The same with the limits per second that AWS IoT sets for one client.
+    #[must_use]
+    pub fn with_aws_limits(self) -> Self {
+        let publishes_per_second = Some(limits::PUBLISHES_PER_SECOND);
+        Settings { publishes_per_second, once_per_second: true, ..self }
+    }
+
     /// Whether the departures of AWS IoT hold.
     pub(crate) fn is_aws(&self) -> bool {
         !self.standard_mqtt

@@ -8,12 +8,12 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use iotstack_local_kernel::{Commit, StoreError, Timestamp};
+use iotstack_local_kernel::{Commit, Store, StoreError, Timestamp};
 use iotstack_mqtt::wire::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::after;
-use crate::session::{Offline, Options, Session, Subscribed};
+use crate::session::{Offline, Options, Session, State, Subscribed};
 use crate::{Broker, record, waiting};
 
 /// A session in the state, under its client id.
@@ -82,12 +82,19 @@ pub(crate) fn load(broker: &Broker) -> Result<Vec<Arc<Session>>, StoreError> {
     Ok(sessions)
 }
 
-/// Stores a session as it is now, or removes it if it does not outlive its
-/// connection. Sessions that never did cost nothing.
-pub(crate) fn save(broker: &Broker, session: &Session) -> Option<Commit> {
-    broker.store.folder()?;
-    let mut batch = broker.store.batch();
+/// Stores the filters of a session that outlives its connection. Whoever has given it up
+/// has done so in the state as well, where another session may stand in its place.
+pub(crate) fn save(store: &Store, session: &Session) -> Option<Commit> {
     let state = session.lock();
+    (state.expires_after > 0).then(|| write(store, session, &state)).flatten()
+}
+
+/// Stores a session as it is now, or removes it if it does not outlive its connection.
+/// The session is locked and so, where one begins or ends, is the list of sessions: a
+/// later state must not be stored first, nor a session removed in place of its successor.
+pub(crate) fn write(store: &Store, session: &Session, state: &State) -> Option<Commit> {
+    store.folder()?;
+    let mut batch = store.batch();
     if state.expires_after == 0 {
         batch.remove(TABLE, &*session.client_id);
     } else {
@@ -115,8 +122,7 @@ pub(crate) fn save(broker: &Broker, session: &Session) -> Option<Commit> {
         };
         batch.put(TABLE, &*session.client_id, &record);
     }
-    // Committed under the session's lock, so that a later state is never stored first.
-    Some(broker.store.commit(batch))
+    Some(store.commit(batch))
 }
 
 const TABLE: &str = "broker-sessions";

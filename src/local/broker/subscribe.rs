@@ -168,9 +168,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         has_changed: bool,
         retained: Vec<Delivery>,
     ) -> Option<End> {
-        let is_kept = has_changed && self.session.lock().expires_after > 0;
-        let commit = is_kept.then(|| stored::save(&self.broker, &self.session)).flatten();
-        let Some(commit) = commit else {
+        let save = || stored::save(&self.broker.store, &self.session);
+        let Some(commit) = has_changed.then(save).flatten() else {
             let end = self.push(&answer);
             for delivery in retained {
                 self.session.deliver(delivery, &mut None);

@@ -14,7 +14,7 @@ use iotstack_mqtt::wire::QoS;
 
 use crate::limits;
 use crate::message::{Delivery, Routed};
-use crate::session::{Options, Session, Taken};
+use crate::session::{Options, Session};
 
 /// All subscriptions.
 #[derive(Default)]
@@ -179,7 +179,7 @@ impl Group {
                 if only_connected && session.lock().link.is_none() {
                     continue;
                 }
-                if session.deliver(delivery(message, *options), stored) == Taken::Yes {
+                if session.deliver(delivery(message, *options), stored) {
                     members.next = place + 1;
                     return;
                 }

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::net::{TcpListener, UnixStream};
 use tokio::process::Command;
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 
 use crate::greeting::Origin;
@@ -122,6 +124,7 @@ struct Opening {
     key_pem: String,
     connections: usize,
     greeting_milliseconds: u64,
+    needs_server_name: bool,
 }
 
 /// The first message on the stream of each connection.
@@ -130,6 +133,37 @@ struct Arrival {
     source: SocketAddr,
     certificate: Option<Vec<u8>>,
     server_name: Option<String>,
+}
+
+/// Opens one door after the other as they are needed, and another one for each that has
+/// closed, unless there is room without it. Ends with whoever waits for it.
+pub(crate) async fn keep_open<D>(crowd: &Crowd, mut open: impl FnMut() -> std::io::Result<D>)
+where
+    D: Future<Output = ()> + Send + 'static,
+{
+    let mut doors = JoinSet::new();
+    loop {
+        while doors.try_join_next().is_some() {}
+        crowd.set_doors(doors.len());
+        if doors.len() < MOST_DOORS && crowd.is_tight() {
+            match open() {
+                Ok(door) => {
+                    doors.spawn(door);
+                    tracing::info!(doors = doors.len(), "another process takes connections in");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot open another door for connections");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+            continue;
+        }
+        tokio::select! {
+            () = crowd.tight() => {}
+            // A program that ends as soon as it is started is not started all the time.
+            Some(_) = doors.join_next() => tokio::time::sleep(PAUSE).await,
+        }
+    }
 }
 
 /// Opens a door on the socket and serves what comes through it, until one of the two
@@ -148,6 +182,8 @@ pub(crate) fn open(
         .args(&settings.arguments)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::from(socket.as_fd().try_clone_to_owned()?))
+        // What a terminal tells its programs to do, the broker hears: doors end with it.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()?;
     let settings = settings.clone();
@@ -168,14 +204,15 @@ async fn serve(
     settings: &DoorSettings,
     crowd: &Arc<Crowd>,
 ) -> Result<(), Error> {
-    let Some(greeting_time) = broker.upgrade().map(|broker| broker.settings.greeting_time) else {
+    let Some(agreed) = broker.upgrade().map(|broker| broker.settings.clone()) else {
         return Ok(());
     };
     let opening = Opening {
         chain_pem: settings.chain_pem.clone(),
         key_pem: settings.key_pem.clone(),
         connections: settings.connections,
-        greeting_milliseconds: u64::try_from(greeting_time.as_millis()).unwrap_or(u64::MAX),
+        greeting_milliseconds: u64::try_from(agreed.greeting_time.as_millis()).unwrap_or(u64::MAX),
+        needs_server_name: agreed.needs_server_name,
     };
     tell(&mut link, &opening).await?;
     let mut carrier = carrier(link, yamux::Mode::Server);
@@ -197,8 +234,10 @@ async fn serve(
     Ok(())
 }
 
-/// What the TLS handshake does where there is no door, and then the same as there.
-async fn take_in<S>(broker: Arc<Broker>, stream: S, arrival: Arrival)
+/// What the TLS handshake does where there is no door, and then the same as there. The
+/// door is told at once who may come in: it may have so many streams only of which nothing
+/// was heard, and clients that say nothing would keep others out.
+async fn take_in<S>(broker: Arc<Broker>, mut stream: S, arrival: Arrival)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -207,8 +246,17 @@ where
         tracing::debug!(source = %arrival.source, "a certificate may not come in");
         return;
     }
+    if let Err(error) = welcome(&mut stream).await {
+        tracing::debug!(source = %arrival.source, %error, "a connection was lost at the door");
+        return;
+    }
     let Arrival { source, certificate, server_name } = arrival;
     broker.accept(stream, Origin { certificate, server_name, ..Origin::at(source) }).await;
+}
+
+async fn welcome(stream: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
+    stream.write_u8(WELCOME).await?;
+    stream.flush().await
 }
 
 /// Writes one message: its length, then JSON.
@@ -253,6 +301,12 @@ fn carrier(mut link: UnixStream, mode: yamux::Mode) -> Carrier {
     yamux::Connection::new(near.compat(), config, mode)
 }
 
+/// The first byte to a door of each connection that may come in. What follows is MQTT.
+const WELCOME: u8 = 1;
+/// How long it takes until something that has failed is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// More connections than so many processes hold are nobody's on one machine.
+const MOST_DOORS: usize = 32;
 const ROOM: usize = 1 << 30;
 const STREAMS: usize = 1_000_000;
 /// A certificate in JSON is three to four times as long as in DER.

@@ -15,12 +15,12 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
-use super::{Arrival, Carrier, Opening, carrier, hear, tell};
+use super::{Arrival, Carrier, Opening, WELCOME, carrier, hear, tell};
 use crate::greeting::Origin;
 use crate::listener::accept;
 use crate::{Error, raise_file_limit};
 
-type Wish = oneshot::Sender<yamux::Stream>;
+pub(super) type Wish = oneshot::Sender<yamux::Stream>;
 
 /// Keeps a door that a broker has opened, whose sockets are this process's standard input
 /// and output. Returns when the broker is gone.
@@ -52,7 +52,11 @@ fn sockets() -> std::io::Result<(UnixStream, TcpListener)> {
 pub(super) async fn keep(mut link: UnixStream, socket: TcpListener) -> Result<(), Error> {
     let opening: Opening = hear(&mut link).await?;
     let identity = Identity::from_pem(&opening.chain_pem, &opening.key_pem);
-    let settings = ServerSettings::mutual(identity.map_err(Error::Identity)?, Arc::new(Everybody));
+    let identity = identity.map_err(Error::Identity)?;
+    let settings = ServerSettings {
+        needs_server_name: opening.needs_server_name,
+        ..ServerSettings::mutual(identity, Arc::new(Everybody))
+    };
     let acceptor = TlsAcceptor::from(settings.build().map_err(Error::Identity)?);
     let patience = Duration::from_millis(opening.greeting_milliseconds);
     let carrier = carrier(link, yamux::Mode::Client);
@@ -73,7 +77,8 @@ pub(super) async fn keep(mut link: UnixStream, socket: TcpListener) -> Result<()
                     wishes.send(wish).await.ok()?;
                     let mut broker = granted.await.ok()?.compat();
                     tell(&mut broker, &arrival).await.ok()?;
-                    Some((client, broker))
+                    let answer = broker.read_u8().await.ok()?;
+                    (answer == WELCOME).then_some((client, broker))
                 });
                 if let Ok(Some((client, broker))) = tokio::time::timeout(patience, greeting).await {
                     relay(client, broker).await;
@@ -88,7 +93,7 @@ pub(super) async fn keep(mut link: UnixStream, socket: TcpListener) -> Result<()
 }
 
 /// Drives the way to the broker, and opens a stream on it for every wish.
-async fn carry(mut carrier: Carrier, mut wanted: mpsc::Receiver<Wish>) {
+pub(super) async fn carry(mut carrier: Carrier, mut wanted: mpsc::Receiver<Wish>) {
     let mut wish: Option<Wish> = None;
     poll_fn(|context| {
         loop {
@@ -125,30 +130,39 @@ async fn relay(mut client: Box<server::TlsStream<TcpStream>>, mut broker: Compat
     let (mut from_client, mut to_client) = tokio::io::split(&mut *client);
     let (mut from_broker, mut to_broker) = tokio::io::split(&mut broker);
     let up = async {
-        let _ = copy(&mut from_client, &mut to_broker).await;
+        let _ = copy(&mut from_client, &mut to_broker, None).await;
         let _ = to_broker.shutdown().await;
         std::future::pending::<()>().await;
     };
     tokio::select! {
         () = up => {}
-        _ = copy(&mut from_broker, &mut to_client) => {}
+        _ = copy(&mut from_broker, &mut to_client, Some(PATIENCE)) => {}
     }
     let _ = tokio::time::timeout(FAREWELL, to_client.shutdown()).await;
 }
 
-/// Copies until the end. Its buffer is small, as there is one each way for every
-/// connection, and most of them are idle.
-async fn copy(
+/// Copies until the end, or until what was read cannot be written for as long as
+/// `patience` says. Its buffer is small, as there is one each way for every connection, and
+/// most of them are idle.
+pub(super) async fn copy(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
+    patience: Option<Duration>,
 ) -> std::io::Result<()> {
     let mut buffer = [0; 1024];
     loop {
-        match from.read(&mut buffer).await? {
-            0 => return Ok(()),
-            length => to.write_all(&buffer[..length]).await?,
+        let length = from.read(&mut buffer).await?;
+        if length == 0 {
+            return Ok(());
         }
-        to.flush().await?;
+        let writing = async {
+            to.write_all(&buffer[..length]).await?;
+            to.flush().await
+        };
+        match patience {
+            Some(patience) => tokio::time::timeout(patience, writing).await??,
+            None => writing.await?,
+        }
     }
 }
 
@@ -161,6 +175,11 @@ impl ClientGate for Everybody {
         true
     }
 }
+
+/// How long a client may read nothing of what there is for it: one and a half times the
+/// longest keep-alive. While the door waits for it, it does not hear that the broker has
+/// given the client up.
+const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// How long a client may take to hear that the connection ends.
 const FAREWELL: Duration = Duration::from_secs(5);

@@ -205,3 +205,29 @@ async fn refuses_more_connections_than_the_settings_allow() {
     let (_, answer) = world.connect(v5("second")).await;
     assert_eq!(answer.reason, ReasonCode::QUOTA_EXCEEDED);
 }
+
+#[tokio::test]
+async fn takes_one_connect_of_a_client_id_per_second_under_the_limits_of_aws() {
+    let world = World::with(Settings::default().with_aws_limits());
+    let mut lamp = world.client5("lamp").await;
+    assert_eq!(world.connect(v5("lamp")).await.1.reason, ReasonCode::QUOTA_EXCEEDED);
+    assert_eq!(world.connect(v311("lamp")).await.1.reason, ReasonCode::SERVER_UNAVAILABLE);
+    world.client5("other").await;
+    lamp.nothing().await;
+    world.step(1);
+    world.client5("lamp").await;
+    assert_eq!(lamp.closed().await, Some(ReasonCode::SESSION_TAKEN_OVER));
+}
+
+#[tokio::test]
+async fn leaves_no_connection_behind_whose_client_cannot_take_the_answer() {
+    let world = World::standard();
+    let mut connect = kept(v5("tiny"));
+    connect.properties.maximum_packet_size = std::num::NonZeroU32::new(2);
+    let mut client = world.open(Version::V5).await;
+    client.send(Packet::Connect(Box::new(connect))).await;
+    assert_eq!(client.closed().await, None);
+    assert_eq!(world.broker.connections(), 0);
+    let ended = &world.heard.events("presence/disconnected")[0];
+    assert_eq!(ended["disconnectReason"], "CLIENT_ERROR");
+}

@@ -1,4 +1,4 @@
-//! Answers that are withheld on demand, and messages that come twice.
+//! Answers that are withheld on demand, and messages that come twice or out of turn.
 //!
 //! Devices are tested against these; here it is proved that they happen, and only then.
 
@@ -60,5 +60,58 @@ async fn sends_messages_twice_on_demand() {
     let (first, second) = (lamp.take().await, lamp.take().await);
     assert_eq!(first.payload, second.payload);
     assert!(first.packet_id != second.packet_id && !second.dup);
+    lamp.nothing().await;
+}
+
+#[tokio::test]
+async fn repeats_messages_of_qos_0_on_demand() {
+    let world = World::new();
+    let fault = Misbehaviour { repeats_qos0: true, ..Misbehaviour::default() };
+    world.broker.misbehave("lamp", fault);
+    let mut lamp = world.client("lamp").await;
+    lamp.subscribe("a", QoS::AtMostOnce).await;
+    lamp.subscribe("b", QoS::AtLeastOnce).await;
+    let mut publisher = world.client("publisher").await;
+    publisher.publish("a", "x").await;
+    for _ in 0..2 {
+        let message = lamp.message().await;
+        assert_eq!((&message.payload[..], message.packet_id), (&b"x"[..], None));
+    }
+    lamp.nothing().await;
+    publisher.publish("b", "y").await;
+    assert_eq!(&lamp.take().await.payload[..], b"y");
+    lamp.nothing().await;
+}
+
+#[tokio::test]
+async fn swaps_messages_that_wait_on_demand() {
+    let world = World::new();
+    let fault = Misbehaviour { swaps_neighbours: true, ..Misbehaviour::default() };
+    world.broker.misbehave("lamp", fault);
+    let mut connect = kept(v5("lamp"));
+    connect.properties.receive_maximum = std::num::NonZeroU16::new(1);
+    let (mut lamp, _) = world.connect(connect.clone()).await;
+    lamp.subscribe("a", QoS::AtLeastOnce).await;
+    let mut publisher = world.client("publisher").await;
+    // The first one is on its way, and the others wait until it is acknowledged.
+    publisher.publish("a", "0").await;
+    let first = lamp.message().await;
+    for number in 1..=5 {
+        publisher.publish("a", &number.to_string()).await;
+    }
+    lamp.send(Packet::PubAck(Ack::success(first.packet_id.unwrap()))).await;
+    for expected in ["2", "1", "4", "3", "5"] {
+        assert_eq!(lamp.take().await.payload, expected);
+    }
+    // The same for a client that is away.
+    lamp.disconnect().await;
+    eventually("the client is gone", || world.broker.connections() == 1).await;
+    for number in 6..=8 {
+        publisher.publish("a", &number.to_string()).await;
+    }
+    let (mut lamp, _) = world.connect(connect).await;
+    for expected in ["7", "6", "8"] {
+        assert_eq!(lamp.take().await.payload, expected);
+    }
     lamp.nothing().await;
 }

@@ -274,6 +274,31 @@ async fn discards_what_is_above_the_rate_if_a_rate_is_set() {
 }
 
 #[tokio::test]
+async fn retains_one_message_of_a_topic_per_second_under_the_limits_of_aws() {
+    let world = World::with(Settings::default().with_aws_limits());
+    let mut client = world.client5("fast").await;
+    let mut other = world.client5("other").await;
+    assert_eq!(client.retain("a", "1").await, ReasonCode::SUCCESS);
+    assert_eq!(other.retain("a", "2").await, ReasonCode::QUOTA_EXCEEDED);
+    assert_eq!(client.publish("a", "3").await, ReasonCode::SUCCESS);
+    assert_eq!(client.retain("b", "4").await, ReasonCode::SUCCESS);
+    let kept = world.cloud.ports.messages().unwrap().retained("a").unwrap();
+    assert_eq!(&kept.payload[..], b"1");
+    world.step(1);
+    assert_eq!(client.retain("a", "5").await, ReasonCode::SUCCESS);
+}
+
+#[tokio::test]
+async fn takes_a_hundred_messages_per_second_under_the_limits_of_aws() {
+    let world = World::with(Settings::default().with_aws_limits());
+    let mut client = world.client5("fast").await;
+    for _ in 0..100 {
+        assert_eq!(client.publish("a", "x").await, ReasonCode::SUCCESS);
+    }
+    assert_eq!(client.publish("a", "x").await, ReasonCode::QUOTA_EXCEEDED);
+}
+
+#[tokio::test]
 async fn does_not_deliver_what_the_receiver_may_not_receive() {
     let world = World::new();
     let mut receiver = world.client("receiver").await;

@@ -5,10 +5,11 @@
 //! written at its end.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
 
 use iotstack_local_broker::Settings;
-use iotstack_local_kernel::{Account, Clock, Cloud, Store, Timestamp};
+use iotstack_local_kernel::ports::MessageListener;
+use iotstack_local_kernel::{Account, Clock, Cloud, Message, Store, Timestamp};
 use iotstack_mqtt::wire::*;
 use tempfile::TempDir;
 
@@ -163,6 +164,51 @@ async fn nothing_waits_after_a_restart_for_a_session_that_had_ended() {
         client.subscribe("a", QoS::AtLeastOnce).await;
         client.nothing().await;
     }
+}
+
+/// Lets whoever ends a connection wait where everybody is told of it.
+struct Pause {
+    reached: mpsc::Sender<()>,
+    goes_on: Mutex<mpsc::Receiver<()>>,
+}
+
+impl MessageListener for Pause {
+    fn heard(&self, message: &Message) {
+        if &*message.topic == "$aws/events/presence/disconnected/lamp"
+            // Nobody waits for a second time.
+            && self.reached.send(()).is_ok()
+        {
+            self.goes_on.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        }
+    }
+
+    fn ingested(&self, _rule: &str, _message: &Message) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_connection_takes_nothing_from_the_session_that_follows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::on(open(folder.path()), Settings::default());
+    let (reached, is_reached) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    world.cloud.ports.add_listener(Arc::new(Pause { reached, goes_on: Mutex::new(goes_on) }));
+    let _clean = world.client5("lamp").await;
+    let messages = world.cloud.ports.messages().unwrap().clone();
+    let ending = std::thread::spawn(move || messages.disconnect("lamp", false, false));
+    tokio::task::spawn_blocking(move || is_reached.recv_timeout(PATIENCE)).await.unwrap().unwrap();
+    // The old connection is gone, and whoever ended it is still busy with that.
+    let (mut client, _) = world.connect(kept(v5("lamp"))).await;
+    client.subscribe("a", QoS::AtLeastOnce).await;
+    go_on.send(()).unwrap();
+    assert!(tokio::task::spawn_blocking(move || ending.join()).await.unwrap().unwrap());
+    // Stored after all of the above.
+    world.client("publisher").await.retain("r", "x").await;
+
+    let (_copy, again) = killed(&folder, Settings::default());
+    let (mut client, answer) = again.connect(kept(v5("lamp"))).await;
+    assert!(answer.session_present);
+    again.client("publisher").await.publish("a", "x").await;
+    assert_eq!(payloads(&mut client, 1).await, ["x"]);
 }
 
 #[tokio::test]

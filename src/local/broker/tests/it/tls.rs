@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use iotstack_local_broker::{Listener, Origin};
+use iotstack_local_broker::{Listener, Origin, Settings};
 use iotstack_local_kernel::Admission;
 use iotstack_mqtt::tls::{ALPN_MQTT, ClientSettings, Identity, ServerName, TlsConnector, Versions};
 use iotstack_mqtt::wire::*;
@@ -34,7 +34,11 @@ struct Secure {
 
 impl Secure {
     fn new() -> Self {
-        let world = World::new();
+        Secure::with(Settings::default())
+    }
+
+    fn with(settings: Settings) -> Self {
+        let world = World::with(settings);
         let server = made("localhost");
         let listener =
             world.broker.listen("127.0.0.1:0".parse().unwrap(), server.identity).unwrap();
@@ -92,6 +96,18 @@ async fn speaks_with_and_without_the_alpn_of_mqtt() {
     for (alpn, gets_in) in [(&[ALPN_MQTT][..], true), (&[], true), (&[&b"http/1.1"[..]], false)] {
         let clients = secure.clients.clone().with_alpn(alpn);
         assert_eq!(secure.connect(&clients, &lamp).await.is_some(), gets_in);
+    }
+}
+
+#[tokio::test]
+async fn refuses_clients_that_name_no_server_if_it_is_told_to() {
+    for needs_server_name in [false, true] {
+        let secure = Secure::with(Settings { needs_server_name, ..Settings::default() });
+        let lamp = made("lamp").identity;
+        secure.register(&lamp, Admission::Active);
+        assert!(secure.connect(&secure.clients, &lamp).await.is_some());
+        let nameless = secure.clients.clone().without_server_name();
+        assert_eq!(secure.connect(&nameless, &lamp).await.is_none(), needs_server_name);
     }
 }
 
