@@ -13,6 +13,7 @@ mod commands;
 mod config;
 mod context;
 mod error;
+mod file;
 mod fleet;
 mod folder;
 mod handlers;

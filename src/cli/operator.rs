@@ -1,13 +1,14 @@
 //! The operator's side of a simulation: what people do with the other commands.
 //!
 //! Devices speak for themselves; the firmware is published, signed and rolled out here,
-//! through the same library functions that `firmware` and `job` use. What was made is
-//! remembered, so that it can be taken away again.
+//! through the same library functions that `firmware` and `job` use. What is made is
+//! remembered before it is asked for, so that it can be taken away again whatever answer
+//! got lost.
 
 use std::sync::{Mutex, PoisonError};
 
-use iotstack_deploy::Fleet;
-use iotstack_deploy::fleet::{JobRequest, Signed};
+use iotstack_deploy::fleet::{JobRequest, Signing, firmware_key};
+use iotstack_deploy::{Fleet, token};
 use iotstack_protocol::{JobId, JobStatus};
 use iotstack_sim::{Answer, Cloud, Error, JobView, Result, Rollout};
 
@@ -21,44 +22,63 @@ pub struct Operator<'a> {
     process: Option<&'a CloudProcess>,
     /// Whether the fleet has things that are no part of the simulation.
     is_shared: bool,
+    /// Tells what this run makes from what others make.
+    run: String,
     made: Mutex<Made>,
 }
 
-/// What was made for the simulation.
+/// What was made for the simulation, or may have been.
 #[derive(Debug, Default)]
 struct Made {
-    firmware: Option<Signed>,
+    firmware: Option<String>,
+    signing: Option<Signing>,
     group: Option<String>,
-    jobs: Vec<String>,
+    job: Option<JobId>,
 }
 
 impl<'a> Operator<'a> {
     /// For a fleet that is ours alone, on a cloud that was started for it.
     pub fn alone(stage: &'a Stage) -> Self {
-        let process = stage.process();
-        Operator { fleet: &stage.fleet, process, is_shared: false, made: Mutex::default() }
+        Operator { process: stage.process(), ..Operator::of(&stage.fleet, false) }
     }
 
     /// For a fleet that real things may belong to: jobs go to a group of the simulated
     /// things only.
     pub fn among_others(fleet: &'a Fleet) -> Self {
-        Operator { fleet, process: None, is_shared: true, made: Mutex::default() }
+        Operator::of(fleet, true)
     }
 
-    /// Deletes the jobs, the group and the firmware of the simulation.
+    fn of(fleet: &'a Fleet, is_shared: bool) -> Self {
+        Operator { fleet, process: None, is_shared, run: token::random(), made: Mutex::default() }
+    }
+
+    /// Deletes the job, the group and the firmware of the simulation.
     pub async fn clean_up(&self) -> iotstack_deploy::Result<()> {
         let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
         let mut outcome = Ok(());
-        for job in &made.jobs {
+        if let Some(job) = &made.job {
             outcome = outcome.and(self.fleet.delete_job(job).await);
         }
         if let Some(group) = &made.group {
             outcome = outcome.and(self.fleet.delete_group(group).await);
         }
+        if let Some(signing) = &made.signing {
+            outcome = outcome.and(self.fleet.delete_signature(signing).await);
+        }
         if let Some(firmware) = &made.firmware {
             outcome = outcome.and(self.fleet.delete_firmware(firmware).await);
         }
         outcome
+    }
+
+    /// A group of the simulated things alone, whose name begins like that of the fleet's.
+    async fn own_group(&self, things: &[String]) -> Result<String> {
+        let failed = told("make a group of the simulated things");
+        let fleets = self.fleet.thing_group().map_err(&failed)?;
+        let group = format!("{fleets}-simulation-{}", self.run);
+        self.remember(|made| made.group = Some(group.clone()));
+        self.fleet.make_group(&group, things).await.map_err(failed)?;
+        Ok(group)
     }
 
     fn remember(&self, note: impl FnOnce(&mut Made)) {
@@ -69,43 +89,35 @@ impl<'a> Operator<'a> {
 impl Cloud for Operator<'_> {
     fn roll_out<'b>(&'b self, rollout: &'b Rollout) -> Answer<'b, JobId> {
         Box::pin(async move {
-            let version = &rollout.version;
-            let image = rollout.image.to_vec();
-            let published = self.fleet.publish_image("simulation.bin", image, version).await;
+            let (fleet, version) = (self.fleet, &rollout.version);
+            let file = format!("simulation-{}.bin", self.run);
+            self.remember(|made| made.firmware = Some(firmware_key(version, &file)));
+            let published = fleet.publish_image(&file, rollout.image.to_vec(), version).await;
             let published = published.map_err(told("publish the firmware"))?;
-            let signed =
-                self.fleet.sign_firmware(&published.key, Some(&published.version_id)).await;
-            let signed = signed.map_err(told("sign the firmware"))?;
-            self.remember(|made| made.firmware = Some(signed.clone()));
+
+            let signing = fleet.start_signing(&published.key, Some(&published.version_id)).await;
+            let signing = signing.map_err(told("sign the firmware"))?;
+            self.remember(|made| made.signing = Some(signing.clone()));
+            fleet.finish_signing(signing).await.map_err(told("sign the firmware"))?;
+
             let group = match self.is_shared {
-                true => {
-                    // Beginnings of versions of objects are random enough to tell runs apart.
-                    let run: String = signed
-                        .signing_job_id
-                        .chars()
-                        .filter(char::is_ascii_alphanumeric)
-                        .take(8)
-                        .collect();
-                    let suffix = format!("simulation-{run}");
-                    let group = self.fleet.make_group(&suffix, &rollout.things).await;
-                    let group = group.map_err(told("make a group of the simulated things"))?;
-                    self.remember(|made| made.group = Some(group.clone()));
-                    Some(group)
-                }
+                true => Some(self.own_group(&rollout.things).await?),
                 false => None,
             };
+            let job_id = fleet.job_id(version, &self.run).map_err(told("create the job"))?;
+            self.remember(|made| made.job = Some(job_id.clone()));
             let request = JobRequest {
-                firmware_version: version.to_string(),
+                job_id: job_id.clone(),
+                firmware_version: version.clone(),
                 key: published.key,
                 version_id: Some(published.version_id),
                 thing_group: group,
+                target_selection: None,
                 description: Some("Simulated by iotstack".to_owned()),
                 settings: rollout.settings.clone(),
-                ..JobRequest::default()
             };
-            let job = self.fleet.create_job(&request).await.map_err(told("create the job"))?;
-            self.remember(|made| made.jobs.push(job.job_id.clone()));
-            read(&job.job_id, "create the job")
+            fleet.create_job(&request).await.map_err(told("create the job"))?;
+            Ok(job_id)
         })
     }
 

@@ -5,17 +5,18 @@
 //! anybody would deploy it. A stage in an account is the stack that stands there already;
 //! only what devices added to it is taken away again.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use base64::Engine;
 use iotstack_assembly::{CloudAssembly, Environment};
 use iotstack_deploy::bootstrap::{self, BootstrapOptions, BootstrapProposal};
 use iotstack_deploy::destroy::{self, Consent};
+use iotstack_deploy::fleet::DeviceCredentials;
 use iotstack_deploy::{DeployOptions, Fleet, Proposal, Session, Silence, asset, change_set};
 use iotstack_sim::{Address, Claiming, KeyOrigin, KeyPair, Pace, Target};
 use iotstack_stacks::{Handlers, Request};
 use serde_json::{Map, Value, json};
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::context::Context;
@@ -40,8 +41,8 @@ pub struct Stage {
 /// Where devices connect, if AWS is not to be asked, and who vouches for it.
 #[derive(Debug, Clone)]
 pub struct Broker {
-    /// `host` or `host:port`.
-    pub address: String,
+    /// Where it listens.
+    pub address: Address,
     /// Certificates, PEM; those that this machine trusts if absent.
     pub authority: Option<String>,
 }
@@ -111,24 +112,23 @@ impl Stage {
 
     /// What devices must know.
     pub async fn target(&self) -> Result<Target> {
-        let claim = self.fleet.claim().await?;
         let (name, certificate) = self.fleet.signing_certificate().await?;
         let broker = match (&self.broker, &self.local) {
             (Some(given), _) => given.address.clone(),
-            (None, Some(local)) => local.mqtt().to_owned(),
-            (None, None) => self.fleet.endpoint().await?.host,
+            (None, Some(local)) => told(local.mqtt())?,
+            (None, None) => told(&self.fleet.endpoint().await?.host)?,
         };
-        let mut target = Target::new(address(&broker, 8883)?, self.prefix.clone());
-        target.claim = Some(Claiming {
-            claim: KeyPair {
-                certificate: claim.credentials.certificate_pem,
-                private_key: claim.credentials.private_key,
-            },
-            template: claim.template,
-            serial_parameter: "SerialNumber".to_owned(),
-            parameters: Default::default(),
-            key: KeyOrigin::Device,
-        });
+        let mut target = Target::new(broker, self.prefix.clone());
+        if self.fleet.provisioning_template().is_some() {
+            let claim = self.fleet.claim().await?;
+            target.claim = Some(Claiming {
+                claim: pair(claim.credentials),
+                template: claim.template,
+                serial_parameter: "SerialNumber".to_owned(),
+                parameters: Default::default(),
+                key: KeyOrigin::Device,
+            });
+        }
         target.signers.insert(name, certificate);
         target.telemetry_topic = Some(format!("dt/{}/{{thing}}/telemetry", self.prefix));
         if let Some(local) = &self.local {
@@ -159,6 +159,12 @@ impl Stage {
             ))
             .hint("set `fleet.serials` in the scenario, such as `serials: sim-{n}`")),
         }
+    }
+
+    /// Makes things with certificates, for devices of a stack that lets none claim its own.
+    pub async fn provision(&self, things: &[String]) -> Result<BTreeMap<String, KeyPair>> {
+        let made = self.fleet.provision_all(things).await?;
+        Ok(made.into_iter().map(|(thing, credentials)| (thing, pair(credentials))).collect())
     }
 
     /// Takes away the things that devices became, with their certificates.
@@ -222,7 +228,7 @@ async fn told_by(endpoint: &str) -> Option<Broker> {
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body)?;
     let health: Value = serde_json::from_str(body).ok()?;
     Some(Broker {
-        address: health["mqtt"].as_str()?.to_owned(),
+        address: address(health["mqtt"].as_str()?).ok()?,
         authority: health["authority"].as_str().map(str::to_owned),
     })
 }
@@ -247,15 +253,25 @@ fn system_authorities() -> Result<String> {
     Ok(found.certs.iter().map(|certificate| encode(certificate)).collect())
 }
 
+fn pair(credentials: DeviceCredentials) -> KeyPair {
+    KeyPair { certificate: credentials.certificate_pem, private_key: credentials.private_key }
+}
+
+/// The address that a cloud tells of its broker.
+fn told(text: &str) -> Result<Address> {
+    address(text).map_err(|reason| {
+        Error::stack(format!("the cloud says `{text}` is the address of its broker: {reason}"))
+    })
+}
+
 /// Reads `host` or `host:port`, and addresses of IPv6 in brackets.
-fn address(text: &str, usual: u16) -> Result<Address> {
-    let refuse =
-        || Error::usage(format!("`{text}` is no address of a broker: expected HOST or HOST:PORT"));
+pub fn address(text: &str) -> std::result::Result<Address, &'static str> {
+    const EXPECTED: &str = "expected HOST or HOST:PORT";
     let (host, port) = match text.rsplit_once(':') {
         // The last part of an address without a port.
-        Some((_, after)) if after.ends_with(']') => (text, usual),
-        Some((host, port)) => (host, port.parse().map_err(|_| refuse())?),
-        None => (text, usual),
+        Some((_, after)) if after.ends_with(']') => (text, USUAL_PORT),
+        Some((host, port)) => (host, port.parse().map_err(|_| EXPECTED)?),
+        None => (text, USUAL_PORT),
     };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_good = match bare {
@@ -267,9 +283,12 @@ fn address(text: &str, usual: u16) -> Result<Address> {
     };
     match is_good && port != 0 {
         true => Ok(Address { host: bare.unwrap_or(host).to_owned(), port }),
-        false => Err(refuse()),
+        false => Err(EXPECTED),
     }
 }
+
+/// Where brokers listen for MQTT over TLS.
+const USUAL_PORT: u16 = 8883;
 
 const LONGEST_ANSWER: u64 = 64 * 1024;
 
@@ -289,15 +308,11 @@ mod tests {
             ("[::1]", "::1", 8883),
             ("[::1]:443", "::1", 443),
         ] {
-            let address = address(text, 8883).unwrap();
+            let address = address(text).unwrap();
             assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
         }
         for text in ["", ":1", "host:", "host:x", "host:0", "host:70000", "a b:1", "::1", "[x]:1"] {
-            let error = address(text, 8883).unwrap_err();
-            assert_eq!(
-                error.message(),
-                format!("`{text}` is no address of a broker: expected HOST or HOST:PORT")
-            );
+            assert_eq!(address(text).unwrap_err(), "expected HOST or HOST:PORT", "{text}");
         }
     }
 }

@@ -31,7 +31,7 @@ pub mod plan;
 pub mod recover;
 pub mod stack;
 pub mod state;
-mod token;
+pub mod token;
 
 pub use change_set::{ChangeSet, DeployOptions, Deployed, Proposal};
 pub use client::{Clients, Identity, Session, SessionOptions};

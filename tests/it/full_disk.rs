@@ -166,3 +166,20 @@ fn a_template_that_does_not_fit_where_it_is_led_to_is_an_error() {
         "{run:#?}"
     );
 }
+
+#[test]
+fn a_report_that_does_not_fit_is_an_error_after_the_verdict() {
+    let scenario = "
+fleet:
+  size: 2
+  profiles: [{version: 1.0.0}]
+firmware: {version: 1.1.0, size: 4 KiB}
+expect: [succeeded = 100%]
+";
+    let project = Project::empty().file("small.yaml", scenario);
+    let run = project.run(["simulate", "small.yaml", "--html", "/dev/full"]);
+    assert_eq!(run.code, 1, "{run:#?}");
+    assert!(run.err.contains("✓ succeeded = 100%: 100.0% (2 of 2)\n"), "{run:#?}");
+    let error = "error: cannot write the report to /dev/full: No space left on device";
+    assert!(run.err.contains(error), "{run:#?}");
+}

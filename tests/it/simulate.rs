@@ -119,6 +119,20 @@ fn a_scenario_that_is_none_is_refused_with_its_place() {
 }
 
 #[test]
+fn where_no_device_may_claim_a_certificate_simulated_ones_get_theirs() {
+    let live = Live::ours(Project::empty().file("fleet.yaml", SCENARIO));
+    live.run(["bootstrap"]).success();
+    live.run(["deploy", "--env", "prod", "--yes"]).success();
+    let run = live.run(["simulate", "fleet.yaml", "--env", "prod", "--yes"]);
+    assert_eq!(run.code, 0, "{run:#?}");
+    assert!(run.err.contains("things get certificates"), "{run:#?}");
+    assert!(run.err.contains("succeeded = 100%: 100.0% (3 of 3)"), "{run:#?}");
+    let left = live.cloud.aws(&["iot", "list-certificates"]);
+    assert_eq!(left["certificates"], json!([]));
+    assert_eq!(live.run(["firmware", "list", "--env", "prod", "--json"]).json(), json!([]));
+}
+
+#[test]
 fn options_that_say_nothing_where_it_happens_are_refused() {
     let scenario = "fleet: {size: 1}\nfirmware: {version: 1.1.0}\n";
     for (arguments, words) in [
@@ -126,6 +140,7 @@ fn options_that_say_nothing_where_it_happens_are_refused() {
         (vec!["--stack", "Other"], "`--stack` is about a cloud that runs already"),
         (vec!["--env", "dev", "--time-lapse", "60"], "`--time-lapse 60` is about the cloud that"),
         (vec!["--time-lapse", "0"], "expected a number from 0.1 to 100000"),
+        (vec!["--broker", "a:b"], "'a:b' for '--broker <HOST:PORT>': expected HOST or HOST:PORT"),
         (vec!["--workers", "many"], "invalid value 'many' for '--workers <N>'"),
         (vec!["--html", "none/report.html"], "cannot write the report to none/report.html: "),
     ] {

@@ -7,6 +7,7 @@ use iotstack_sim::Scenario;
 use crate::cli::cloud;
 use crate::cli::context::Context;
 use crate::cli::error::Result;
+use crate::cli::file;
 use crate::cli::ui::tell;
 
 use super::simulate::{conclude, on_this_machine, workers};
@@ -40,7 +41,7 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
     if let Some(path) = &arguments.html {
-        super::outputs::check_writable(path, "the report")?;
+        file::check_writable(path, "the report")?;
     }
     let scenario = Scenario::from_yaml(&scenario(arguments.devices))?.with_seed(arguments.seed);
     let workers = workers(&scenario, None)?;

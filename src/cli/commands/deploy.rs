@@ -19,6 +19,7 @@ use crate::cli::cloud;
 use crate::cli::config::quoted;
 use crate::cli::context::Context;
 use crate::cli::error::{Error, Result};
+use crate::cli::file;
 use crate::cli::judge::Judgement;
 use crate::cli::ui::progress::{Display, Mode};
 use crate::cli::ui::{self, approval, approval::Approval, style, tell};
@@ -130,7 +131,7 @@ struct Parameter {
 /// Runs the command.
 pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
     if let Some(path) = &arguments.outputs_file {
-        outputs::check_writable(path, "the outputs")?;
+        file::check_writable(path, "the outputs")?;
     }
     let app = app::synthesize(context)?;
     app::refuse_lookups(&app.assembly)?;
@@ -152,7 +153,7 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
     }
     let stacks = stacks.into_iter().map(|stack| cloud::placed(stack, context));
     let stacks: Vec<StackArtifact> = stacks.collect::<Result<_>>()?;
-    let deployed = cloud::block_on(async {
+    let deployed = cloud::block_on_stacks(async {
         let session = cloud::session(context).await?;
         let mut done = IndexMap::new();
         for stack in &stacks {

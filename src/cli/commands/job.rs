@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use iotstack_deploy::Fleet;
 use iotstack_deploy::fleet::{Job, JobRequest};
+use iotstack_deploy::{Fleet, token};
 use iotstack_protocol::{FirmwareVersion, JobExecutionStatus, JobId, JobStatus, ThingGroupName};
 use serde_json::json;
 
@@ -121,15 +121,19 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
                 watch: watched,
                 json,
             } => {
+                let firmware_version = match firmware_version {
+                    Some(version) => version,
+                    None => version_of(&key)?,
+                };
                 let request = JobRequest {
-                    firmware_version: match firmware_version {
-                        Some(version) => version.to_string(),
-                        None => version_of(&key)?,
+                    job_id: match job_id {
+                        Some(job_id) => job_id,
+                        None => fleet.job_id(&firmware_version, &token::random())?,
                     },
+                    firmware_version,
                     key,
                     version_id,
                     thing_group: group.map(|group| group.to_string()),
-                    job_id: job_id.map(|id| id.to_string()),
                     target_selection: continuous.then(|| "CONTINUOUS".to_owned()),
                     description,
                     settings: None,
@@ -214,9 +218,9 @@ fn counts(executions: &BTreeMap<String, u64>) -> String {
 }
 
 /// The version in a key such as `firmware/1.4.0/pump.bin`.
-fn version_of(key: &str) -> Result<String> {
+fn version_of(key: &str) -> Result<FirmwareVersion> {
     let version = key.strip_prefix("firmware/").and_then(|rest| rest.split('/').next());
-    version.map(str::to_owned).ok_or_else(|| {
+    version.and_then(|version| version.parse().ok()).ok_or_else(|| {
         Error::usage(format!("the key `{key}` does not tell the firmware's version"))
             .hint("name it with --firmware-version")
     })
@@ -238,7 +242,7 @@ mod tests {
 
     #[test]
     fn the_key_tells_the_version() {
-        assert_eq!(version_of("firmware/1.4.0/pump.bin").unwrap(), "1.4.0");
+        assert_eq!(version_of("firmware/1.4.0/pump.bin").unwrap().as_str(), "1.4.0");
         assert!(version_of("pump.bin").is_err());
     }
 

@@ -10,6 +10,7 @@ use crate::cli::app;
 use crate::cli::cloud;
 use crate::cli::context::Context;
 use crate::cli::error::{Error, Kind, Result};
+use crate::cli::file;
 use crate::cli::ui::progress::Display;
 use crate::cli::ui::table::table;
 use crate::cli::ui::{json, out, style, tell};
@@ -86,23 +87,7 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
 pub fn write(path: &Path, outputs: &IndexMap<String, Vec<Output>>) -> Result<()> {
     let text = serde_json::to_string_pretty(&as_json(outputs))
         .map_err(|error| Error::new(Kind::Bug, format!("cannot write JSON: {error}")))?;
-    std::fs::write(path, text + "\n").map_err(|error| {
-        Error::stack(format!("cannot write the outputs to {}: {error}", path.display()))
-    })
-}
-
-/// Finds out whether a file can be written, before anything is begun whose outputs or
-/// report would then be lost.
-pub fn check_writable(path: &Path, what: &str) -> Result<()> {
-    let is_new = !path.exists();
-    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
-    if is_new && opened.is_ok() {
-        // Nothing is there yet that could be missed.
-        let _ = std::fs::remove_file(path);
-    }
-    opened.map(drop).map_err(|error| {
-        Error::usage(format!("cannot write {what} to {}: {error}", path.display()))
-    })
+    file::write(path, "the outputs", &(text + "\n"))
 }
 
 /// Shows the outputs after a deployment.

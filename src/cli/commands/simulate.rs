@@ -3,25 +3,27 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use iotstack_sim::{Fault, Report, Scenario, Target, Workers};
+use iotstack_sim::{Address, Fault, Report, Scenario, Target, Workers};
 use serde_json::{Map, Value};
 
 use crate::cli::cloud;
 use crate::cli::context::Context;
 use crate::cli::error::{Error, Kind, Result};
+use crate::cli::file;
 use crate::cli::fleet::StackOption;
 use crate::cli::operator::Operator;
-use crate::cli::stage::{Broker, Stage};
+use crate::cli::stage::{self, Broker, Stage};
 use crate::cli::ui::playing::Playing;
 use crate::cli::ui::{self, out, style, tell};
 
 /// Lets simulated devices update over the air, and judges how they did
 ///
-/// Each device is a real client: it provisions itself by claim, runs its jobs over MQTT with
-/// mutual TLS, downloads, verifies, installs, tests itself and reports, and fails where the
-/// scenario says so. Without --env this happens on a cloud that the command starts for it;
-/// with --env against the stack of that environment, after asking, and what was made there
-/// is removed again. A scenario that says nothing about its job leaves that to the stack.
+/// Each device is a real client: it provisions itself by claim, or gets a certificate where
+/// the stack has no claim provisioning, runs its jobs over MQTT with mutual TLS, downloads,
+/// verifies, installs, tests itself and reports, and fails where the scenario says so. Without
+/// --env this happens on a cloud that the command starts for it; with --env against the stack
+/// of that environment, after asking, and what was made there is removed again. A scenario
+/// that says nothing about its job leaves that to the stack.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Arguments {
@@ -58,8 +60,8 @@ pub struct Arguments {
     json: bool,
 
     /// Connects devices here instead of where AWS IoT says; with --env
-    #[arg(long, value_name = "HOST:PORT")]
-    broker: Option<String>,
+    #[arg(long, value_name = "HOST:PORT", value_parser = stage::address)]
+    broker: Option<Address>,
 
     /// The certificates that vouch for the broker, PEM [default: those this machine trusts]
     #[arg(long, value_name = "FILE", requires = "broker")]
@@ -87,7 +89,7 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
         scenario = scenario.with_seed(seed);
     }
     for path in [&arguments.html, &arguments.junit].into_iter().flatten() {
-        super::outputs::check_writable(path, "the report")?;
+        file::check_writable(path, "the report")?;
     }
     check_options(&arguments, context)?;
     let workers = workers(&scenario, arguments.workers)?;
@@ -103,23 +105,23 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
     conclude(&report, html, junit, arguments.json)
 }
 
-/// Writes and tells what came of a simulation; one that was not passed is an error.
+/// Tells and writes what came of a simulation; one that was not passed is an error.
 pub fn conclude(
     report: &Report,
     html: Option<&Path>,
     junit: Option<&Path>,
     as_json: bool,
 ) -> Result<()> {
-    if let Some(path) = html {
-        write(path, &report.to_html()?)?;
-    }
-    if let Some(path) = junit {
-        write(path, &report.to_junit())?;
-    }
     if as_json {
         out(&report.to_json()?)?;
     } else {
         tell_verdicts(report);
+    }
+    if let Some(path) = html {
+        file::write(path, "the report", &report.to_html()?)?;
+    }
+    if let Some(path) = junit {
+        file::write(path, "the report", &report.to_junit())?;
     }
     if report.is_passed() { Ok(()) } else { Err(Error::told(Kind::Stack)) }
 }
@@ -190,12 +192,19 @@ async fn in_an_account(
     workers: &Workers,
     context: &Context,
 ) -> Result<Report> {
-    let (stage, target, things) =
+    let (stage, mut target, things) =
         cloud::interruptible(agreed(scenario, arguments, context)).await?;
     let playing = Arc::new(Playing::new(scenario.devices.len()));
     let operator = Operator::among_others(&stage.fleet);
-    let play = iotstack_sim::run_with(scenario, target, &operator, playing.clone(), workers);
-    let report = cloud::interruptible(async { Ok(play.await?) }).await;
+    let play = async {
+        if target.claim.is_none() {
+            playing.phase("things get certificates");
+            target.identities = stage.provision(&things).await?;
+        }
+        let (operator, observer) = (&operator, playing.clone());
+        Ok(iotstack_sim::run_with(scenario, target, operator, observer, workers).await?)
+    };
+    let report = cloud::interruptible(play).await;
     playing.phase("removing what was made");
     let cleaned = operator.clean_up().await;
     let dismissed = stage.dismiss(&things).await;
@@ -284,11 +293,6 @@ fn tell_verdicts(report: &Report) {
         "{} devices: {} succeeded, {} failed, {} rejected in {:.1} s (seed {})",
         facts.devices, facts.succeeded, facts.failed, facts.rejected, report.seconds, report.seed
     ));
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text)
-        .map_err(|error| Error::stack(format!("cannot write `{}`: {error}", path.display())))
 }
 
 impl From<iotstack_sim::Error> for Error {

@@ -1,7 +1,8 @@
 //! A simulation while it runs: what is going on, and one line of numbers.
 //!
 //! On a terminal the line stays in its place; in a pipe every phase is a line, and the
-//! numbers are told at each tenth of the way.
+//! numbers are told at each tenth of the way: first of those that have come in, then of
+//! those that have ended.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ pub struct Playing {
 #[derive(Debug, Default)]
 struct Shown {
     phase: String,
-    /// The tenth that was told last, in a pipe.
+    /// The step that was told last, in a pipe.
     told: u64,
 }
 
@@ -78,9 +79,10 @@ impl Playing {
         match &self.bar {
             Some(bar) => bar.set_message(format!("{}: {line}", shown.phase)),
             None => {
-                let tenth = (good + bad) * 10 / size.max(1);
-                if tenth > shown.told {
-                    shown.told = tenth;
+                let tenths = |devices: u64| devices * 10 / size.max(1);
+                let step = tenths(counts.provisioned) + tenths(good + bad);
+                if step > shown.told {
+                    shown.told = step;
                     tell(format!("{:>6.1} s  {line}", self.began.elapsed().as_secs_f64()));
                 }
             }

@@ -4,6 +4,8 @@
 //! Private keys are made by AWS IoT or read from the secret, handed to the
 //! caller in types whose `Debug` does not show them, and are never logged.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -145,6 +147,19 @@ impl Fleet {
             certificate_pem: keys.certificate_pem.ok_or_else(|| missing("certificatePem"))?,
             private_key: private_key.ok_or_else(|| missing("PrivateKey"))?,
         })
+    }
+
+    /// The same for several things, by their names.
+    pub async fn provision_all(
+        &self,
+        things: &[String],
+    ) -> Result<BTreeMap<String, DeviceCredentials>> {
+        let provision = |fleet: Fleet, thing: String| async move {
+            let credentials = fleet.provision(&thing).await?;
+            Ok((thing, credentials))
+        };
+        let made = self.for_each(things.iter().cloned(), provision).await?;
+        Ok(made.into_iter().collect())
     }
 
     /// The shadow of a thing, the classic one if no name is given; nothing if it

@@ -46,6 +46,19 @@ pub struct Signed {
     pub signature_key: String,
 }
 
+/// A signature that Signer has been asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signing {
+    /// The key of the firmware.
+    pub key: String,
+    /// The version that is being signed.
+    pub version_id: String,
+    /// The profile that signs.
+    pub profile: String,
+    /// Signer's job.
+    pub job_id: String,
+}
+
 /// Firmware in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Firmware {
@@ -127,6 +140,15 @@ impl Fleet {
     /// [`Error::FirmwareNotFound`] if there is no such object, [`Error::SigningFailed`]
     /// with Signer's reason.
     pub async fn sign_firmware(&self, key: &str, version_id: Option<&str>) -> Result<Signed> {
+        let signing = self.start_signing(key, version_id).await?;
+        self.finish_signing(signing).await
+    }
+
+    /// Asks Signer to sign a version of an object, the newest if none is named.
+    ///
+    /// # Errors
+    /// [`Error::FirmwareNotFound`] if there is no such object.
+    pub async fn start_signing(&self, key: &str, version_id: Option<&str>) -> Result<Signing> {
         let (bucket, profile) = (self.bucket()?, self.output("SigningProfileName")?);
         let version_id = self.newest_version(bucket, key, version_id).await?;
         let source = S3Source::builder().bucket_name(bucket).key(key).version(&version_id).build();
@@ -142,28 +164,40 @@ impl Fleet {
             .destination(Destination::builder().s3(destination).build());
         let answer = request.send().await.map_err(self.clients.failed("signer:StartSigningJob"))?;
         let job_id = answer.job_id.ok_or_else(|| incomplete("jobId"))?;
-        let signature_key = self.wait_for_signature(&job_id, key).await?;
-        Ok(Signed {
-            key: key.to_owned(),
-            version_id,
-            profile: profile.to_owned(),
-            signing_job_id: job_id,
-            signature_key,
-        })
+        Ok(Signing { key: key.to_owned(), version_id, profile: profile.to_owned(), job_id })
     }
 
-    /// Deletes a version of firmware that was signed, and its signature.
-    pub async fn delete_firmware(&self, signed: &Signed) -> Result<()> {
+    /// Waits until Signer has signed.
+    ///
+    /// # Errors
+    /// [`Error::SigningFailed`] with Signer's reason.
+    pub async fn finish_signing(&self, signing: Signing) -> Result<Signed> {
+        let signature_key = self.wait_for_signature(&signing.job_id, &signing.key).await?;
+        let Signing { key, version_id, profile, job_id } = signing;
+        Ok(Signed { key, version_id, profile, signing_job_id: job_id, signature_key })
+    }
+
+    /// Deletes every version of a file of firmware; none is no failure.
+    pub async fn delete_firmware(&self, key: &str) -> Result<()> {
         let bucket = self.bucket()?;
-        let signature = self.newest_version(bucket, &signed.signature_key, None).await?;
-        for (key, version) in
-            [(&signed.key, &signed.version_id), (&signed.signature_key, &signature)]
-        {
+        let versions = self.sdk.s3.list_object_versions().bucket(bucket).prefix(key).send().await;
+        let versions = versions.map_err(self.clients.failed("s3:ListObjectVersions"))?;
+        for version in versions.versions().iter().filter(|version| version.key() == Some(key)) {
             let request = self.sdk.s3.delete_object().bucket(bucket).key(key);
-            let answer = request.version_id(version).send().await;
+            let answer = request.set_version_id(version.version_id.clone()).send().await;
             answer.map_err(self.clients.failed("s3:DeleteObject"))?;
         }
         Ok(())
+    }
+
+    /// Deletes the signature that a job of Signer makes, as soon as it has; one that makes
+    /// none is no failure.
+    pub async fn delete_signature(&self, signing: &Signing) -> Result<()> {
+        match self.wait_for_signature(&signing.job_id, &signing.key).await {
+            Ok(signature) => self.delete_firmware(&signature).await,
+            Err(Error::SigningFailed { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The id of a version that is there: this one, or the newest.

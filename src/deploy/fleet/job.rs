@@ -7,26 +7,27 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_lambda::primitives::Blob;
-use iotstack_protocol::JobSettings;
+use iotstack_protocol::{FirmwareVersion, JobId, JobSettings};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::Fleet;
+use super::{Fleet, is_missing};
 use crate::{Error, Result};
 
 /// A job to create.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct JobRequest {
+    /// The job's id. Whoever asks again for a job of this id gets the same job, as the
+    /// SDK does by itself when an answer is lost.
+    pub job_id: JobId,
     /// The firmware's version.
-    pub firmware_version: String,
+    pub firmware_version: FirmwareVersion,
     /// The key of the firmware in the bucket.
     pub key: String,
     /// The version of the object; the newest if none is named.
     pub version_id: Option<String>,
     /// The group that gets it; all things if none is named.
     pub thing_group: Option<String>,
-    /// The job's id; the manager makes one if none is named.
-    pub job_id: Option<String>,
     /// `SNAPSHOT` or `CONTINUOUS`.
     pub target_selection: Option<String>,
     /// What it is for.
@@ -76,6 +77,21 @@ pub struct JobExecution {
 }
 
 impl Fleet {
+    /// An id for a job of a version. The first eight letters and digits of `token` tell
+    /// it from other jobs for the version.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if the name of the fleet's group cannot begin an id.
+    pub fn job_id(&self, version: &FirmwareVersion, token: &str) -> Result<JobId> {
+        let group = self.thing_group()?;
+        let prefix = group.parse().map_err(|_| Error::InvalidOption {
+            option: "the stack's output ThingGroupName".to_owned(),
+            value: group.to_owned(),
+            expected: "expected letters, digits, `-` and `_`, as ids of jobs begin with it",
+        })?;
+        Ok(JobId::for_firmware(&prefix, version, token))
+    }
+
     /// Creates a job.
     ///
     /// # Errors
@@ -171,33 +187,31 @@ impl Fleet {
         answer.map(drop).map_err(self.clients.failed("iot:CancelJobExecution"))
     }
 
-    /// Makes a group of these things, whose name begins like that of the fleet's group.
-    pub async fn make_group(&self, suffix: &str, things: &[String]) -> Result<String> {
-        let group = format!("{}-{suffix}", self.thing_group()?);
-        let request = self.sdk.iot.create_thing_group().thing_group_name(&group);
+    /// Makes a group of these things.
+    pub async fn make_group(&self, group: &str, things: &[String]) -> Result<()> {
+        let request = self.sdk.iot.create_thing_group().thing_group_name(group);
         request.send().await.map_err(self.clients.failed("iot:CreateThingGroup"))?;
-        self.for_each(things.iter().cloned(), |fleet, thing| {
+        let add = |fleet: Fleet, thing: String| {
             let request = fleet.sdk.iot.add_thing_to_thing_group();
-            let request = request.thing_group_name(&group).thing_name(thing);
+            let request = request.thing_group_name(group).thing_name(thing);
             async move {
                 let answer = request.send().await;
                 answer.map(drop).map_err(fleet.clients.failed("iot:AddThingToThingGroup"))
             }
-        })
-        .await?;
-        Ok(group)
+        };
+        self.for_each(things.iter().cloned(), add).await.map(drop)
     }
 
-    /// Deletes a group; its things stay.
+    /// Deletes a group; its things stay. One that is not there is no failure.
     pub async fn delete_group(&self, group: &str) -> Result<()> {
-        let request = self.sdk.iot.delete_thing_group().thing_group_name(group).send().await;
-        request.map(drop).map_err(self.clients.failed("iot:DeleteThingGroup"))
+        let answer = self.sdk.iot.delete_thing_group().thing_group_name(group).send().await;
+        gone(answer.map(drop).map_err(self.clients.failed("iot:DeleteThingGroup")))
     }
 
-    /// Deletes a job with its executions, ended or not.
-    pub async fn delete_job(&self, job_id: &str) -> Result<()> {
-        let request = self.sdk.iot.delete_job().job_id(job_id).force(true).send().await;
-        request.map(drop).map_err(self.clients.failed("iot:DeleteJob"))
+    /// Deletes a job with its executions, ended or not. One that is not there is no failure.
+    pub async fn delete_job(&self, job_id: &JobId) -> Result<()> {
+        let request = self.sdk.iot.delete_job().job_id(job_id.as_str()).force(true);
+        gone(request.send().await.map(drop).map_err(self.clients.failed("iot:DeleteJob")))
     }
 
     /// Asks the update manager, and gives the body of its answer.
@@ -223,6 +237,14 @@ impl Fleet {
             Some(200) => Ok(body),
             _ => Err(refused(&text(&body["error"], "code"), &text(&body["error"], "message"))),
         }
+    }
+}
+
+/// What is not there is as good as deleted.
+fn gone(deleted: Result<()>) -> Result<()> {
+    match deleted {
+        Err(error) if is_missing(&error) => Ok(()),
+        deleted => deleted,
     }
 }
 
