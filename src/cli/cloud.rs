@@ -16,6 +16,11 @@ use super::ui;
 
 /// Runs work that talks to AWS, until it is done or the user presses Ctrl-C.
 pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    run(tokio::runtime::Builder::new_current_thread(), interruptible(work))
+}
+
+/// The same for work that CloudFormation goes on with by itself.
+pub fn block_on_stacks<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     run(tokio::runtime::Builder::new_current_thread(), async {
         tokio::select! {
             result = work => result,
@@ -56,6 +61,13 @@ pub async fn interrupt() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending().await
     }
+}
+
+/// Waits for the end of standard input, which somebody holds open as long as it lives.
+pub async fn input_end() {
+    let read = || std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+    // An input that cannot be read is as good as one that has ended.
+    let _ = tokio::task::spawn_blocking(read).await;
 }
 
 fn run<T>(

@@ -73,6 +73,8 @@ impl Host {
 
 /// `iotstack local` in a process of its own, with its state in a folder.
 pub struct CloudProcess {
+    /// It ends when its standard input does, which this holds: also when this process is
+    /// killed, and however.
     child: Mutex<Child>,
     told: Told,
     // After the process, which writes into it.
@@ -128,11 +130,13 @@ async fn spawn(folder: &Path, http: &str, mqtt: &str) -> Result<(Child, Told)> {
     let log = folder.join("log");
     let errors = File::create(&log).map_err(|error| failed(error.to_string()))?;
     let mut child = Command::new(this_program()?)
-        .args(["local", "--json", "--port", http, "--mqtt-port", mqtt, "--state"])
+        .args(["local", "--until-input-ends", "--json"])
+        .args(["--port", http, "--mqtt-port", mqtt, "--state"])
         .arg(folder.join("state"))
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(errors)
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| failed(error.to_string()))?;

@@ -71,6 +71,13 @@ fn who_does_not_sign_or_signs_badly_is_refused() {
     let (status, body) =
         raw(&cloud, "GET /things HTTP/1.1\nHost: HOST\nx-amz-target: X.Y\nConnection: close\n\n");
     assert_eq!(status, 403, "{body}");
+    let (status, body) = raw(
+        &cloud,
+        "POST / HTTP/1.1\nHost: HOST\nContent-Type: application/x-www-form-urlencoded\n\
+         Content-Length: 23\nConnection: close\n\nAction=GetQueueUrl&x=1%",
+    );
+    assert_eq!(status, 403, "{body}");
+    assert!(body.contains("<ErrorResponse"), "a client that sends forms reads XML: {body}");
     let unknown = cloud.try_aws_as("nobody", "secret", &["iot", "list-things"]);
     assert!(unknown.contains("UnrecognizedClientException"), "{unknown}");
     let wrong = cloud.try_aws_as("test", "guess", &["iot", "list-things"]);
@@ -95,6 +102,17 @@ fn pages_of_others_and_bent_names_are_refused() {
     assert_eq!(status, 200);
     let health: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(health["region"], REGION);
+}
+
+#[test]
+fn whoever_opens_it_to_others_is_warned() {
+    let project = Project::empty();
+    // An address for documents, which no machine has.
+    let run = project.run(["local", "--host", "192.0.2.1", "--port", "0", "--mqtt-port", "0"]);
+    assert_ne!(run.code, 0, "{run:#?}");
+    let warning = "warning: whoever reaches 192.0.2.1 can use this cloud with a key that";
+    assert!(run.err.starts_with(warning), "{run:#?}");
+    assert_eq!(Cloud::ours(&[]).log(), "", "nobody else is");
 }
 
 #[test]

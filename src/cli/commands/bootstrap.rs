@@ -104,7 +104,7 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
         [] => vec![chosen(context)?],
         named => named.to_vec(),
     };
-    cloud::block_on(async {
+    cloud::block_on_stacks(async {
         let session = cloud::session(context).await?;
         let display = Display::new(arguments.progress);
         for environment in &environments {

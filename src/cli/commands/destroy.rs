@@ -70,7 +70,7 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
         exclusively: arguments.exclusively,
     };
     let stacks = plan::select_for_destroy(&app.assembly, &selection)?;
-    cloud::block_on(async {
+    cloud::block_on_stacks(async {
         let display = Display::new(arguments.progress);
         let session = cloud::session(context).await?;
         let mut plans = Vec::new();

@@ -58,6 +58,10 @@ pub struct Arguments {
     #[arg(long, hide = true)]
     door: bool,
 
+    /// Ends when standard input does, for a program that starts it for itself
+    #[arg(long, hide = true)]
+    until_input_ends: bool,
+
     /// The account's twelve digits
     #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = account)]
     account: String,
@@ -94,6 +98,14 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
         // Nothing is served, so no port needs to be free.
         (options.http_port, options.mqtt_port, options.state) = (0, 0, None);
     }
+    if !arguments.host.is_loopback() {
+        tell(format!(
+            "{}: whoever reaches {} can use this cloud with a key that everybody knows, and run \
+             programs on this machine",
+            style::care("warning"),
+            arguments.host
+        ));
+    }
     cloud::block_on_tidily(async {
         let start = async { Ok(iotstack_local::start(options).await?) };
         let local = cloud::interruptible(start).await?;
@@ -101,21 +113,16 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
             let coverage = local.coverage();
             return if arguments.json { json::print(&coverage) } else { out(&listed(&coverage)) };
         }
-        if !arguments.host.is_loopback() {
-            tell(format!(
-                "{}: whoever reaches {} can use this cloud with a key that everybody knows, \
-                 and run programs on this machine",
-                style::care("warning"),
-                arguments.host
-            ));
-        }
         // On one line, as whoever reads it waits for the line's end and not for ours.
         if arguments.json {
             out(&addresses(&local).to_string())?
         } else {
             greet(&local)?
         }
-        cloud::interrupt().await;
+        tokio::select! {
+            () = cloud::interrupt() => {}
+            () = cloud::input_end(), if arguments.until_input_ends => {}
+        }
         tell("the local cloud has ended");
         Ok(())
     })

@@ -51,7 +51,6 @@ pub struct Cloud {
     endpoint: String,
     mqtt: Option<u16>,
     authority: Option<String>,
-    /// Whether it is our program, which does not end when its input does.
     is_ours: bool,
     folder: TempDir,
 }
@@ -118,6 +117,7 @@ impl Cloud {
                 }
                 Err(log) => last = Some(log),
             }
+            std::thread::sleep(Duration::from_millis(100));
         }
         panic!("`{OURS}` did not start again:\n{}", last.unwrap_or_default());
     }
@@ -182,21 +182,8 @@ impl Cloud {
     /// Makes `command` talk to this cloud and nothing else of AWS: endpoint,
     /// credentials, region, and no configuration from the home folder.
     pub fn reach<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("AWS_") {
-                command.env_remove(name);
-            }
-        }
-        let nothing = self.folder.path().join("none");
-        command
-            .env("AWS_ENDPOINT_URL", &self.endpoint)
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env("AWS_REGION", REGION)
-            .env("AWS_DEFAULT_REGION", REGION)
-            .env("AWS_CONFIG_FILE", &nothing)
-            .env("AWS_SHARED_CREDENTIALS_FILE", &nothing)
-            .env("AWS_EC2_METADATA_DISABLED", "true")
+        install::without_configuration(command);
+        command.envs(self.variables()).env("AWS_DEFAULT_REGION", REGION)
     }
 
     /// Runs the AWS CLI and returns the JSON it prints.
@@ -268,11 +255,8 @@ impl Cloud {
 
 impl Drop for Cloud {
     fn drop(&mut self) {
-        // Judges end by themselves, with everything they started, when this is closed.
+        // All end by themselves, with everything they started, when this is closed.
         drop(self.process.stdin.take());
-        if self.is_ours {
-            let _ = self.process.kill();
-        }
         let _ = self.process.wait();
     }
 }
@@ -280,7 +264,8 @@ impl Drop for Cloud {
 /// `iotstack local` on these ports.
 fn local(port: &str, mqtt: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_iotstack"));
-    command.args(["local", "--port", port, "--mqtt-port", mqtt, "--json"]).args(arguments);
+    command.args(["local", "--until-input-ends", "--port", port, "--mqtt-port", mqtt, "--json"]);
+    command.args(arguments);
     command
 }
 
@@ -318,9 +303,14 @@ fn try_start(mut command: Command, folder: &Path) -> Result<(Child, Value), Stri
         let _ = send.send(line);
     });
     let line = receive.recv_timeout(Duration::from_secs(90)).unwrap_or_default();
-    serde_json::from_str::<Value>(&line)
-        .map(|answer| (process, answer))
-        .map_err(|_| std::fs::read_to_string(&log).unwrap_or_default())
+    match serde_json::from_str::<Value>(&line) {
+        Ok(answer) => Ok((process, answer)),
+        Err(_) => {
+            let _ = process.kill();
+            let _ = process.wait();
+            Err(std::fs::read_to_string(&log).unwrap_or_default())
+        }
+    }
 }
 
 /// Returns what is in `after` and was not in `before`.
