@@ -109,12 +109,8 @@ async fn mqtt(
 async fn api(State(gateway): State<Arc<Gateway>>, request: Request<Body>) -> Response {
     let scope = match Signature::of(&request) {
         Ok(signature) => signature.scope,
-        // A form is for one of the services that speak query, which S3 does not.
-        Err(fault) if is_form(request.headers()) => {
-            return refuse(&fault, &Format::Query { namespace: "" });
-        }
-        // Who signs nothing, or in S3's older ways, can only mean S3.
-        Err(_) if !request.headers().contains_key("x-amz-target") => "s3".to_owned(),
+        // Who signs nothing, or in S3's older ways, means S3, unless S3 speaks no such format.
+        Err(_) if speaks_rest(request.headers()) => "s3".to_owned(),
         Err(fault) => return refuse(&fault, &format_of("", request.headers())),
     };
     if scope == "s3" {
@@ -180,15 +176,18 @@ fn action_prefix(scope: &str) -> &str {
     }
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+fn speaks_rest(headers: &HeaderMap) -> bool {
+    let is_form = wire::query::is_form(headers);
+    !is_form && !wire::cbor::is_spoken(headers) && !headers.contains_key("x-amz-target")
 }
 
 /// The format in which a request is refused before a service is reached.
 fn format_of(scope: &str, headers: &HeaderMap) -> Format {
     if wire::cbor::is_spoken(headers) {
         return Format::Cbor;
+    }
+    if wire::query::is_form(headers) {
+        return Format::Query { namespace: "" };
     }
     match scope {
         "cloudformation" | "iam" | "sts" | "sns" => Format::Query { namespace: "" },

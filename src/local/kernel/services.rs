@@ -198,10 +198,14 @@ impl Services {
         {
             return find_target(&tables, target, request);
         }
-        if let Some(form) = wire::query::form(request) {
-            return find_action(&tables, &form);
+        match wire::query::form(request) {
+            Ok(Some(form)) => find_action(&tables, &form),
+            Ok(None) => find_route(&tables, request),
+            Err(mut fault) => {
+                fault.code = tables[0].service.invalid_input().to_owned();
+                Err((fault, Format::Query { namespace: "" }))
+            }
         }
-        find_route(&tables, request)
     }
 }
 

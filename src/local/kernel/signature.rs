@@ -153,18 +153,32 @@ impl Signature {
         canonical.extend_from_slice(self.signed_headers.join(";").as_bytes());
         canonical.push(b'\n');
         canonical.extend_from_slice(payload);
-        let scope = format!("{}/{}/{}/{TERMINATOR}", self.date, self.region, self.scope);
-        let text = format!(
-            "{ALGORITHM}\n{}\n{scope}\n{}",
-            self.time,
-            id::hex(&Sha256::digest(&canonical))
-        );
-        let mut key = mac(format!("AWS4{secret}").as_bytes(), self.date.as_bytes());
-        for part in [self.region.as_str(), &self.scope, TERMINATOR] {
-            key = mac(&key, part.as_bytes());
-        }
-        Ok(id::hex(&mac(&key, text.as_bytes())))
+        let scope = Scope { date: &self.date, region: &self.region, service: &self.scope };
+        Ok(sign(secret, &scope, &self.time, &canonical))
     }
+}
+
+/// What a signature is good for.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// The day, such as `20260131`.
+    pub date: &'a str,
+    /// The region.
+    pub region: &'a str,
+    /// The service.
+    pub service: &'a str,
+}
+
+/// The signature of a canonical request, made at a `time` such as `20260131T235959Z`.
+pub fn sign(secret: &str, scope: &Scope<'_>, time: &str, canonical: &[u8]) -> String {
+    let Scope { date, region, service } = scope;
+    let hash = id::hex(&Sha256::digest(canonical));
+    let text = format!("{ALGORITHM}\n{time}\n{date}/{region}/{service}/{TERMINATOR}\n{hash}");
+    let mut key = format!("AWS4{secret}").into_bytes();
+    for part in [date, region, service, TERMINATOR, &text] {
+        key = mac(&key, part.as_bytes());
+    }
+    id::hex(&key)
 }
 
 fn from_header(text: &str, headers: &HeaderMap) -> Result<Signature, Fault> {
@@ -326,13 +340,13 @@ fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
 }
 
 /// Compares without telling by its time where the difference is.
-fn equal(left: &[u8], right: &[u8]) -> bool {
+pub fn equal(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len()
         && left.iter().zip(right).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 /// Reads `20260131T235959Z`.
-fn moment(text: &str) -> Option<Timestamp> {
+pub fn moment(text: &str) -> Option<Timestamp> {
     let digits = text.len() == 16
         && text.bytes().enumerate().all(|(at, byte)| match at {
             8 => byte == b'T',
@@ -375,7 +389,8 @@ fn refused(code: &str, message: &str) -> Fault {
     Fault::new(code, 403, message)
 }
 
-const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// The name of the algorithm, as requests carry it.
+pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TERMINATOR: &str = "aws4_request";
 /// How far the clocks of client and cloud may differ.
 const SKEW: Duration = Duration::from_secs(15 * 60);

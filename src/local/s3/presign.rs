@@ -11,14 +11,13 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, Method, Uri};
+use iotstack_local_kernel::signature::{ALGORITHM, Scope, equal, moment, sign};
 use iotstack_local_kernel::wire::pattern::pairs;
 use iotstack_local_kernel::{Caller, Cloud, StoreError, Timestamp, id};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use s3s::{S3Result, s3_error};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::access;
 
@@ -33,13 +32,6 @@ pub(crate) struct Presigner {
 struct Key {
     id: String,
     secret: String,
-}
-
-/// What a signature covers, but for the request itself.
-pub(crate) struct Scope<'a> {
-    pub(crate) date: &'a str,
-    pub(crate) region: &'a str,
-    pub(crate) service: &'a str,
 }
 
 impl Presigner {
@@ -92,7 +84,7 @@ impl Presigner {
         let request =
             format!("{method}\n{path}\n{canonical}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD");
         let scope = Scope { date, region, service: "s3" };
-        let signature = signature(&self.key.secret, &scope, &stamp, &request);
+        let signature = sign(&self.key.secret, &scope, &stamp, request.as_bytes());
         format!("{endpoint}{path}?{canonical}&X-Amz-Signature={signature}")
     }
 
@@ -170,8 +162,9 @@ impl Presigner {
             let _ = writeln!(request, "{name}:{joined}");
         }
         let _ = write!(request, "\n{signed_headers}\n{hash}");
-        let wanted = signature(&secret, &Scope { date, region, service }, &stamp, &request);
-        if !same(wanted.as_bytes(), given.as_bytes()) {
+        let scope = Scope { date, region, service };
+        let wanted = sign(&secret, &scope, &stamp, request.as_bytes());
+        if !equal(wanted.as_bytes(), given.as_bytes()) {
             return Err(s3_error!(
                 SignatureDoesNotMatch,
                 "the signature is not the one that the secret of the access key makes"
@@ -194,30 +187,6 @@ impl Presigner {
         query.retain(|(key, _)| !key.starts_with("X-Amz-"));
         Ok((caller, canonical_query(&mut query)))
     }
-}
-
-pub(crate) fn signature(secret: &str, scope: &Scope<'_>, stamp: &str, request: &str) -> String {
-    let Scope { date, region, service } = scope;
-    let hashed = id::hex(&Sha256::digest(request.as_bytes()));
-    let text = format!("{ALGORITHM}\n{stamp}\n{date}/{region}/{service}/aws4_request\n{hashed}");
-    let steps = [date, region, service, "aws4_request", &text];
-    let mut key = format!("AWS4{secret}").into_bytes();
-    for step in steps {
-        key = hmac(&key, step.as_bytes());
-    }
-    id::hex(&key)
-}
-
-fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
-    // HMAC takes keys of any length, so there is no error to expect.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
-    mac.update(text);
-    mac.finalize().into_bytes().to_vec()
-}
-
-/// Compares without telling by the time it takes where the difference is.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
 
 pub(crate) fn canonical_query(query: &mut [(String, String)]) -> String {
@@ -246,29 +215,11 @@ pub(crate) fn stamp(at: Timestamp) -> String {
     format!("{}Z", seconds.replace(['-', ':'], ""))
 }
 
-fn moment(stamp: &str) -> Option<Timestamp> {
-    let digits = stamp.is_ascii() && stamp.len() == 16;
-    let (date, time) = digits.then(|| stamp.split_once('T'))??;
-    if date.len() != 8 {
-        return None;
-    }
-    Timestamp::parse(&format!(
-        "{}-{}-{}T{}:{}:{}",
-        &date[..4],
-        &date[4..6],
-        &date[6..],
-        &time[..2],
-        &time[2..4],
-        &time[4..]
-    ))
-}
-
 fn machine_time() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TABLE: &str = "s3_presigner";
 
 /// A week, the longest that AWS accepts, in seconds.

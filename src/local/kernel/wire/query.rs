@@ -9,22 +9,36 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderMap, Request, header};
 use serde_json::{Map, Value, json};
 
 use crate::Fault;
 use crate::wire::pattern::pairs;
+use crate::wire::unpacked;
+
+/// Whether the body of a request is a form of this format. Older clients say so of JSON
+/// for a target as well.
+pub fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_form = kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    is_form && !headers.contains_key("x-amz-target")
+}
 
 /// The form of a request (in its body, or in the URL of a GET), if it is one.
-pub fn form(request: &Request<Bytes>) -> Option<Vec<(String, String)>> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) {
-        let body = std::str::from_utf8(request.body()).ok()?;
-        return Some(pairs(body).collect());
+///
+/// # Errors
+/// [`Fault::invalid_input`] if its body cannot be unpacked, or is no text.
+pub fn form(request: &Request<Bytes>) -> Result<Option<Vec<(String, String)>>, Fault> {
+    if is_form(request.headers()) {
+        let body = unpacked(request)?;
+        let body = std::str::from_utf8(&body)
+            .map_err(|error| Fault::invalid_input(format!("the form is not UTF-8: {error}")))?;
+        return Ok(Some(pairs(body).collect()));
     }
-    let query = request.uri().query()?;
-    let form: Vec<_> = pairs(query).collect();
-    (request.uri().path() == "/" && form.iter().any(|(key, _)| key == "Action")).then_some(form)
+    let form: Vec<_> =
+        request.uri().query().map(|query| pairs(query).collect()).unwrap_or_default();
+    let is_one = request.uri().path() == "/" && form.iter().any(|(key, _)| key == "Action");
+    Ok(is_one.then_some(form))
 }
 
 /// The members that a form means.

@@ -228,6 +228,10 @@ async fn a_compressed_body_is_unpacked_and_a_bomb_is_not() {
     };
     let response = answer(request("gzip", packed(br#"{"bright": 7}"#))).await;
     assert_eq!(response.body(), r#"{"bright":7}"#);
+    let mut form = form("Action=Echo&Tags.member.1.Key=a");
+    *form.body_mut() = packed(form.body());
+    form.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+    assert_eq!(answer(form).await.status(), 200);
     let bomb = packed(&vec![b' '; 17 * 1024 * 1024]);
     assert!(bomb.len() < 1024 * 1024);
     for (encoding, body, reason) in [

@@ -3,7 +3,7 @@
 //! Clients of the JSON protocol send and expect seconds since 1970, older ones that send
 //! forms expect ISO 8601, and the newest ones CBOR's own kind of time.
 
-use iotstack_local_kernel::wire::cbor;
+use iotstack_local_kernel::wire::{cbor, query};
 use iotstack_local_kernel::{Call, Fault, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -24,11 +24,7 @@ impl Moments {
         if cbor::is_spoken(&call.headers) {
             return Moments::Tagged;
         }
-        let kind = call.headers.get(http::header::CONTENT_TYPE);
-        let is_form = kind
-            .and_then(|kind| kind.to_str().ok())
-            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-        match is_form && !call.headers.contains_key("x-amz-target") {
+        match query::is_form(&call.headers) {
             true => Moments::Texts,
             false => Moments::Numbers,
         }

@@ -12,12 +12,13 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use iotstack_local_kernel::cloud::Addresses;
 use iotstack_local_kernel::ports::{Credentials, Identity, SessionKeys};
+use iotstack_local_kernel::signature::{Scope, sign};
 use iotstack_local_kernel::{Account, Caller, Clock, Cloud, Fault, Store, Timestamp, id};
 use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::Front;
-use crate::presign::{Scope, canonical_query, signature, split, stamp};
+use crate::presign::{canonical_query, split, stamp};
 
 pub(crate) struct Bench {
     pub(crate) cloud: Arc<Cloud>,
@@ -116,7 +117,7 @@ impl Bench {
         );
         let date = &stamp[..8];
         let scope = Scope { date, region: "us-east-1", service: "s3" };
-        let signature = signature(secret, &scope, &stamp, &canonical);
+        let signature = sign(secret, &scope, &stamp, canonical.as_bytes());
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={key}/{date}/us-east-1/s3/aws4_request, \
              SignedHeaders={names}, Signature={signature}"
