@@ -5,12 +5,12 @@
 //! Whatever it has said before must still hold: no execution is lost, none is run twice.
 
 use std::fs::File;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::acceptance::live::{Live, json_file};
+use crate::acceptance::live::{Live, json_file, program};
 use crate::judge::cloud::Cloud;
 use crate::project::Project;
 
@@ -149,17 +149,9 @@ struct Simulation<'a> {
 impl<'a> Simulation<'a> {
     fn start(project: &'a Project, cloud: &Cloud) -> Self {
         let file = |name: &str| File::create(project.path(name)).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_iotstack"))
-            .args(["simulate", "rollout.yaml", "--env", "dev", "--yes", "--json"])
-            .current_dir(project.path(""))
-            .env_clear()
-            .env("HOME", project.path(""))
-            .envs(cloud.variables())
-            .stdin(Stdio::null())
-            .stdout(file("report.json"))
-            .stderr(file("told"))
-            .spawn()
-            .unwrap();
+        let arguments = ["simulate", "rollout.yaml", "--env", "dev", "--yes", "--json"];
+        let mut command = program(project, cloud, &arguments);
+        let process = command.stdout(file("report.json")).stderr(file("told")).spawn().unwrap();
         Simulation { process, project, began: Instant::now() }
     }
 

@@ -49,7 +49,7 @@ fn its_scenario_holds_what_it_expects() {
     let report = project.read("report.xml");
     assert!(report.contains("tests=\"3\"") && report.contains("failures=\"0\""), "{report}");
 
-    // The other one asks before it makes anything, and nobody says yes here.
+    // The other one looks for the stack of `staging`, which this cloud does not have.
     let cloud = Cloud::ours(&[]);
     let run = type_in(&project, &in_an_account, &cloud.variables());
     assert_eq!(run.code, 3, "{run:#?}");

@@ -4,13 +4,10 @@
 //! Each part has its own, closer tests where it lives; here the whole program must refuse
 //! the same, and live on.
 
-use std::io::Write;
-use std::process::Stdio;
-
 use serde_json::{Value, json};
 
+use crate::judge;
 use crate::judge::cloud::Cloud;
-use crate::judge::install;
 use crate::project::Project;
 
 /// CONNACK of a connection that was let in.
@@ -28,15 +25,9 @@ fn what_nobody_should_send_is_refused_and_the_cloud_lives_on() {
         "endpoint": cloud.endpoint(),
         "folder": project.path(""),
     });
-    let script =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/judge/strangers.py");
-    let mut command = install::python();
-    cloud.reach(command.arg(script)).env("AWS_MAX_ATTEMPTS", "1");
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    write!(child.stdin.take().unwrap(), "{order}").unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "the stranger ended with {}", output.status);
-    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut script = judge::script("strangers.py");
+    cloud.reach(&mut script).env("AWS_MAX_ATTEMPTS", "1");
+    let found: Value = judge::found(judge::start(&mut script, &order));
 
     // Only an active certificate of this cloud opens the door.
     for refused in ["without", "foreign", "inactive", "revoked"] {

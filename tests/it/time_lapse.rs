@@ -20,8 +20,9 @@ def wait(find):
         time.sleep(0.02)
     return found
 
-def begin(thing):
-    return wait(lambda: data.start_next_pending_job_execution(thingName=thing).get('execution'))
+def begin(thing, **timer):
+    ask = lambda: data.start_next_pending_job_execution(thingName=thing, **timer)
+    return wait(lambda: ask().get('execution'))
 
 def execution(job, thing):
     return iot.describe_job_execution(jobId=job, thingName=thing)['execution']
@@ -37,18 +38,18 @@ start = (start + datetime.timedelta(hours=12)).replace(second=0, microsecond=0)
 iot.create_job(
     jobId='tonight', targets=things[:3], document='{}',
     schedulingConfig={'startTime': start.strftime('%Y-%m-%d %H:%M')},
-    jobExecutionsRolloutConfig={'maximumPerMinute': 1},
-    timeoutConfig={'inProgressTimeoutInMinutes': 90})
+    jobExecutionsRolloutConfig={'maximumPerMinute': 1})
 scheduled = iot.describe_job(jobId='tonight')['job']['status']
 iot.create_job(
     jobId='nightly', targets=[group], document='{}', targetSelection='CONTINUOUS',
     schedulingConfig={'maintenanceWindows': [
         {'startTime': 'cron(0 1 * * ? *)', 'durationInMinutes': 60}]})
 
-for name in names[:3]:
+for name in names[:2]:
     begin(name)
-    if name != names[2]:
-        data.update_job_execution(jobId='tonight', thingName=name, status='SUCCEEDED')
+    data.update_job_execution(jobId='tonight', thingName=name, status='SUCCEEDED')
+# An hour and a half are a second and a half: only who never ends has such a timer.
+begin(names[2], stepTimeoutInMinutes=90)
 wait(lambda: iot.describe_job(jobId='tonight')['job']['status'] == 'COMPLETED')
 begin(names[3])
 print(json.dumps({

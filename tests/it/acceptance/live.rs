@@ -49,17 +49,8 @@ impl Live {
 
     /// Starts the program, so that a test can do something while it works.
     pub fn spawn(&self, arguments: &[&str]) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_iotstack"));
-        command
-            .args(arguments)
-            .current_dir(self.project.path(""))
-            .env_clear()
-            .env("HOME", self.project.path(""))
-            .envs(self.cloud.variables())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let mut command = program(&self.project, &self.cloud, arguments);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap());
         Running { child, lines, heard: String::new() }
     }
@@ -95,6 +86,19 @@ impl Live {
     }
 }
 
+/// Prepares the program in a project against a cloud.
+pub fn program(project: &Project, cloud: &Cloud, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_iotstack"));
+    command
+        .args(arguments)
+        .current_dir(project.path(""))
+        .env_clear()
+        .env("HOME", project.path(""))
+        .envs(cloud.variables())
+        .stdin(Stdio::null());
+    command
+}
+
 /// A program that runs.
 pub struct Running {
     child: Child,
@@ -124,7 +128,14 @@ impl Running {
     pub fn end(mut self) -> (i32, String) {
         self.lines.read_to_string(&mut self.heard).unwrap();
         let status = self.child.wait().unwrap();
-        (status.code().unwrap_or(-1), self.heard)
+        (status.code().unwrap_or(-1), std::mem::take(&mut self.heard))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -7,16 +7,14 @@
 //! one that is listed and gone.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::path::Path;
 use std::process::Stdio;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::live::Live;
+use crate::judge;
 use crate::judge::cloud::{Cloud, Options};
-use crate::judge::install;
 use crate::project::Project;
 
 const SCENARIO: &str = "\
@@ -95,24 +93,14 @@ fn both_clouds_answer_devices_alike_except_where_it_is_known_why() {
 
 /// What a cloud answers to every request of the table.
 fn play(cloud: &Cloud) -> Map<String, Value> {
-    let mut child = install::python()
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/judge/parity.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
     let order = json!({
         "endpoint": cloud.endpoint(),
         "host": "localhost",
         "port": cloud.mqtt().unwrap(),
         "authority": cloud.authority(),
     });
-    writeln!(child.stdin.take().unwrap(), "{order}").unwrap();
-    let output = child.wait_with_output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "the table could not be played:\n{errors}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    let mut script = judge::script("parity.py");
+    judge::found(judge::start(script.stderr(Stdio::piped()), &order))
 }
 
 /// Notes the places where two answers differ; a side that has nothing there is left out.

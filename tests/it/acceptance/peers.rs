@@ -4,13 +4,15 @@
 //! They were written for AWS and know nothing of us. Whatever they cannot do here, a user's
 //! devices cannot do either.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Map, Value, json};
 
 use super::live::{Live, json_file};
+use crate::judge;
 use crate::judge::cdk::{cdk, succeed};
+use crate::judge::cloud::{Cloud, REGION};
 use crate::judge::install;
 use crate::project::Project;
 
@@ -34,13 +36,7 @@ struct Device {
 
 impl Device {
     fn start(order: &Value) -> Self {
-        let mut child = install::python()
-            .arg(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/judge/device.py"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        writeln!(child.stdin.take().unwrap(), "{order}").unwrap();
+        let mut child = judge::start(&mut judge::script("device.py"), order);
         let lines = BufReader::new(child.stdout.take().unwrap());
         Device { child, lines }
     }
@@ -147,6 +143,27 @@ fn the_stock_cdk_program_deploys_what_iotstack_synthesized() {
 }
 
 #[test]
+fn awss_own_client_speaks_over_websockets_if_it_signs() {
+    let cloud = Cloud::ours(&[]);
+    let (host, port) = cloud.endpoint().trim_start_matches("http://").split_once(':').unwrap();
+    let order = json!({
+        "host": host,
+        "port": port.parse::<u16>().unwrap(),
+        "region": REGION,
+        "key": "test",
+        "secret": "test",
+    });
+    let mut script = judge::script("websocket.py");
+    let found: Value = judge::found(judge::start(&mut script, &order));
+    assert_eq!(found["signed"], "from one", "{found:#}");
+    assert_eq!(found["own page"], "from two", "{found:#}");
+    for stranger in ["wrong secret", "unsigned", "foreign page"] {
+        let refused = found[stranger].as_str().unwrap().starts_with("refused: ");
+        assert!(refused, "{stranger}: {found:#}");
+    }
+}
+
+#[test]
 fn the_clients_of_mosquitto_publish_and_subscribe() {
     let (live, _) = deployed();
     let folder = live.project.path("pump");
@@ -189,4 +206,46 @@ fn the_clients_of_mosquitto_publish_and_subscribe() {
     // What no policy allows ends the connection.
     let mut denied = client("mosquitto_sub", &["-t", "somebody/else", "-C", "1"]);
     assert!(!denied.output().unwrap().status.success());
+}
+
+#[test]
+fn a_client_of_mosquitto_hears_what_another_publishes() {
+    let live = Live::ours(Project::empty());
+    let folder = live.project.path("");
+    let statement = r#"{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}"#;
+    let policy = format!(r#"{{"Version": "2012-10-17", "Statement": [{statement}]}}"#);
+    let iot = |arguments: &[&str]| live.cloud.aws(&[&["iot"], arguments].concat());
+    iot(&["create-policy", "--policy-name", "all", "--policy-document", &policy]);
+    let made = iot(&["create-keys-and-certificate", "--set-as-active"]);
+    let arn = made["certificateArn"].as_str().unwrap();
+    iot(&["attach-policy", "--policy-name", "all", "--target", arn]);
+    for (name, text) in [
+        ("authority.pem", live.cloud.authority()),
+        ("certificate.pem", made["certificatePem"].as_str().unwrap()),
+        ("private-key.pem", made["keyPair"]["PrivateKey"].as_str().unwrap()),
+    ] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let port = live.cloud.mqtt().unwrap().to_string();
+    let client = |name: &str, arguments: &[&str]| -> Command {
+        let mut command = install::mosquitto(name);
+        command
+            .current_dir(&folder)
+            .args(["-h", "localhost", "-p", &port, "--cafile", "authority.pem"])
+            .args(["--cert", "certificate.pem", "--key", "private-key.pem", "-q", "1"])
+            .args(["-t", "pumps/1/speed"])
+            .args(arguments);
+        command
+    };
+    for version in ["mqttv311", "mqttv5"] {
+        let listen = ["-V", version, "-i", "listener", "-C", "1", "-W", "60"];
+        let mut listener = client("mosquitto_sub", &listen).stdout(Stdio::piped()).spawn().unwrap();
+        // Nobody says when it listens: it is told again until it has heard, or gives up.
+        while listener.try_wait().unwrap().is_none() {
+            let publish = ["-V", version, "-i", "speaker", "-m", version];
+            succeed(client("mosquitto_pub", &publish).output().unwrap(), "mosquitto_pub");
+        }
+        let heard = listener.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&heard.stdout).trim(), version);
+    }
 }

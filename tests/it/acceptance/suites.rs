@@ -4,18 +4,16 @@
 //! else than AWS does, or than the local cloud offers, `judge/suites.json` says so for each
 //! test, by its reason. A test that fails and is not listed fails here, and so does one
 //! that is listed and passes. Suites of what the local cloud does not offer at all are not
-//! run.
+//! run, nor those that no package registry has, such as the ones of the Paho project.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::path::Path;
 use std::process::{Child, Stdio};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::judge::cloud::Cloud;
-use crate::judge::install;
+use crate::judge::{self, install};
 
 /// Tests that fail for one reason.
 #[derive(Deserialize)]
@@ -34,9 +32,9 @@ fn the_suite_of_gmqtt_passes_over_mutual_tls() {
         "authority": cloud.authority(),
         "source": install::source("gmqtt-0.8.0"),
     });
-    let outcomes = outcomes(start("gmqtt_suite.py", &order));
+    let outcomes: BTreeMap<_, _> = judge::found(start("gmqtt_suite.py", &order));
     assert!(outcomes.len() > 12, "only {} tests were run", outcomes.len());
-    judge("gmqtt", &outcomes);
+    compare("gmqtt", &outcomes);
 }
 
 #[test]
@@ -47,13 +45,14 @@ fn the_suites_of_moto_pass_except_where_it_is_known_why() {
         let program = env!("CARGO_BIN_EXE_iotstack");
         start("moto_suite.py", &json!({"program": program, "source": source, "tests": tests}))
     });
-    let outcomes: BTreeMap<String, String> = running.into_iter().flat_map(outcomes).collect();
+    let outcomes: BTreeMap<String, String> =
+        running.into_iter().flat_map(judge::found::<BTreeMap<_, _>>).collect();
     assert!(outcomes.len() > 250, "only {} tests were run", outcomes.len());
-    judge("moto", &outcomes);
+    compare("moto", &outcomes);
 }
 
 /// Compares outcomes with what is listed for a suite.
-fn judge(suite: &str, outcomes: &BTreeMap<String, String>) {
+fn compare(suite: &str, outcomes: &BTreeMap<String, String>) {
     let mut listed: BTreeMap<String, Vec<Listed>> =
         serde_json::from_str(include_str!("../judge/suites.json")).unwrap();
     let listed = listed.remove(suite).unwrap();
@@ -72,21 +71,7 @@ fn judge(suite: &str, outcomes: &BTreeMap<String, String>) {
 }
 
 fn start(script: &str, order: &Value) -> Child {
-    let mut child = install::python()
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/judge").join(script))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    writeln!(child.stdin.take().unwrap(), "{order}").unwrap();
-    child
-}
-
-fn outcomes(child: Child) -> BTreeMap<String, String> {
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "the suite ended with {}", output.status);
-    serde_json::from_slice(&output.stdout).unwrap()
+    judge::start(judge::script(script).stderr(Stdio::null()), order)
 }
 
 /// The suites of moto that apply, in two shares of about the same length.

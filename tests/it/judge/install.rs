@@ -8,7 +8,9 @@
 //! wait, and a marker written last tells a finished installation from a broken
 //! one, which is thrown away.
 //!
-//! It uses the `python3`, `pip` and `npm` of the machine as they are configured.
+//! It uses the `python3`, `pip` and `npm` of the machine as they are configured. Mosquitto's
+//! clients are unpacked from Debian's packages; Chromium is installed from there, as far as
+//! the machine has none.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -50,7 +52,19 @@ pub fn python() -> Command {
     cache.push(folder.join("compiled"));
     let mut command = Command::new(folder.join("venv/bin/python"));
     command.args(["-W", "ignore", "-X"]).arg(cache).env_remove("PYTHONDONTWRITEBYTECODE");
+    without_configuration(&mut command);
     command
+}
+
+/// Takes whatever the tester has set up for AWS away from a program: variables, and files
+/// in the home folder.
+pub fn without_configuration(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
 }
 
 /// Returns the source of a Python package, such as `moto-5.2.5`: its tests are not installed.
@@ -93,14 +107,14 @@ pub fn node_modules() -> PathBuf {
 
 /// Returns Debian's Chromium, which is installed if this machine has none.
 ///
-/// Unlike the others it is the machine's own: it needs its fonts and libraries.
+/// Unlike the others it is the machine's own: it needs its fonts and libraries, and whoever
+/// installs it has to be root.
 pub fn chromium() -> PathBuf {
     let program = PathBuf::from("/usr/bin/chromium");
+    let _alone = alone(&root().join("chromium"));
     if !program.exists() {
-        once("chromium", &["chromium"], |folder| {
-            let flags = "-q install --yes --no-install-recommends chromium";
-            run("apt-get", flags.split(' ').map(OsStr::new), folder);
-        });
+        let flags = "-q install --yes --no-install-recommends chromium";
+        run("apt-get", flags.split(' ').map(OsStr::new), &root());
     }
     program
 }
@@ -135,14 +149,8 @@ fn once(kind: &str, pins: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
     // The name of a cache folder: it has to differ when the pins do, no more.
     let mut hasher = DefaultHasher::new();
     pins.hash(&mut hasher);
-    let root = root();
-    fs::create_dir_all(&root)
-        .unwrap_or_else(|error| panic!("cannot create `{}`: {error}", root.display()));
-    let folder = root.join(format!("{kind}-{:016x}", hasher.finish()));
-
-    // Released when the file is closed, also if this process dies.
-    let lock = File::create(folder.with_extension("lock")).unwrap();
-    lock.lock().unwrap();
+    let folder = root().join(format!("{kind}-{:016x}", hasher.finish()));
+    let _alone = alone(&folder);
     let finished = folder.join("finished");
     if !finished.exists() {
         if folder.exists() {
@@ -155,11 +163,22 @@ fn once(kind: &str, pins: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
     folder
 }
 
+/// Waits until nobody else installs this. The lock is released when the file is closed,
+/// also if this process dies.
+fn alone(folder: &Path) -> File {
+    let lock = File::create(folder.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    lock
+}
+
 fn root() -> PathBuf {
-    match std::env::var_os("IOTSTACK_JUDGES_DIR") {
+    let root = match std::env::var_os("IOTSTACK_JUDGES_DIR") {
         Some(folder) => PathBuf::from(folder),
         None => Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("judges"),
-    }
+    };
+    fs::create_dir_all(&root)
+        .unwrap_or_else(|error| panic!("cannot create `{}`: {error}", root.display()));
+    root
 }
 
 fn run<'a>(

@@ -78,20 +78,20 @@ def connect(client):
 
 
 def talk(identity, client, *packets):
-    """What the broker answers to a CONNECT and to packets after it, until it says nothing
-    more within a moment or ends the connection."""
+    """What the broker answers to a CONNECT and then to packets: once each, or that it ended."""
+    heard = []
     try:
         with channel(identity) as stream:
-            stream.sendall(connect(client))
-            answer = stream.recv(4)
-            for each in packets:
-                stream.sendall(each)
-            if packets:
-                more = stream.recv(100)
-                return [answer.hex(), more.hex() or "ended"]
-            return [answer.hex() or "ended"]
-    except (ssl.SSLError, ConnectionError) as error:
-        return ["ended"]
+            for sent in filter(None, [[connect(client)], packets]):
+                for each in sent:
+                    stream.sendall(each)
+                heard.append(stream.recv(100).hex() or "ended")
+                if heard[-1] == "ended":
+                    break
+    except (ssl.SSLError, ConnectionError):
+        # It may end before everything was sent.
+        heard.append("ended")
+    return heard
 
 
 def said(ask):
