@@ -190,13 +190,18 @@ impl Spread {
         let each = plan.len().div_ceil(processes);
         for (index, devices) in plan.chunks(each).enumerate() {
             let part = part(devices, index * each, seed, &target);
-            let mut child = Command::new(&workers.program)
+            let mut command = Command::new(&workers.program);
+            command
                 .args(&workers.arguments)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
-                .kill_on_drop(true)
-                .spawn()
-                .map_err(|error| Error::Worker { reason: error.to_string() })?;
+                .kill_on_drop(true);
+            // Ctrl-C in a terminal is meant for this process, which ends the others by
+            // their pipes when it has heard what became of their devices.
+            #[cfg(unix)]
+            command.process_group(0);
+            let mut child =
+                command.spawn().map_err(|error| Error::Worker { reason: error.to_string() })?;
             let Some(stdin) = child.stdin.take() else {
                 return Err(Error::Worker { reason: "there is no pipe to it".to_owned() });
             };

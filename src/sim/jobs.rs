@@ -64,7 +64,12 @@ pub(crate) enum Answer {
     /// To [`Request::StartNext`] and [`Request::Describe`]; nothing is pending without one.
     Execution(Option<Box<Execution>>),
     /// To [`Request::Pending`].
-    Pending { any: bool },
+    Pending {
+        /// Whether there is anything to do.
+        any: bool,
+        /// The first job that waits.
+        queued: Option<JobId>,
+    },
     /// To [`Request::Progress`] and [`Request::Report`].
     Updated,
     /// No.
@@ -168,6 +173,10 @@ impl Topics<'_> {
             ("start-next", "accepted") => Answer::Execution(execution(body.execution)),
             ("get", "accepted") if asked == "get" => Answer::Pending {
                 any: !body.in_progress_jobs.is_empty() || !body.queued_jobs.is_empty(),
+                queued: body
+                    .queued_jobs
+                    .first()
+                    .and_then(|job| job["jobId"].as_str()?.parse().ok()),
             },
             ("get", "accepted") => Answer::Execution(execution(body.execution)),
             ("update", "accepted") => Answer::Updated,
@@ -257,7 +266,12 @@ mod tests {
         );
         assert_eq!(
             read("get/accepted", r#"{"queuedJobs":[{}],"inProgressJobs":[]}"#),
-            Some(Said::Answer { token: None, answer: Answer::Pending { any: true } })
+            Some(Said::Answer { token: None, answer: Answer::Pending { any: true, queued: None } })
+        );
+        let queued = Some("j".parse().unwrap());
+        assert_eq!(
+            read("get/accepted", r#"{"queuedJobs":[{"jobId":"j"},{"jobId":"k"}]}"#),
+            Some(Said::Answer { token: None, answer: Answer::Pending { any: true, queued } })
         );
         let said = read("$next/get/rejected", r#"{"code":"InvalidJson","message":"m"}"#);
         let answer = Answer::Rejected { code: "InvalidJson".into(), message: "m".into() };

@@ -66,6 +66,11 @@ pub enum Did<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// It waits before it connects again.
+    Wait {
+        /// For how long.
+        time: Duration,
+    },
     /// It works on a job now.
     Start {
         /// The job.

@@ -14,6 +14,7 @@ use tracing::warn;
 use crate::cloud::{Cloud, JobView, Rollout};
 use crate::crew::{Crew, Workers};
 use crate::device::{DeviceRecord, Favour};
+use crate::fault::Fault;
 use crate::fleet::FleetOutcome;
 use crate::observe::{Event, Observer};
 use crate::report::{Moment, Report};
@@ -53,26 +54,37 @@ pub async fn run_with(
         observer: observer.clone(),
         began,
         curve: Vec::new(),
+        rollouts: 0,
         has_restarted: false,
         last_told: None,
     };
     watch.until_ready(end).await?;
     let ready_after = began.elapsed();
 
-    phase("firmware is uploaded and signed, and the job is made");
-    let rollout = Rollout {
-        image: scenario.firmware.bytes()?,
-        version: scenario.firmware.version.clone(),
-        settings: scenario.job.clone(),
-        things,
+    let mut firmware = scenario.firmware.clone();
+    let (job, view) = loop {
+        phase("firmware is uploaded and signed, and the job is made");
+        let rollout = Rollout {
+            image: firmware.bytes()?,
+            version: firmware.version.clone(),
+            settings: scenario.job.clone(),
+            things: things.clone(),
+        };
+        let job = cloud.roll_out(&rollout).await?;
+        phase("devices update");
+        let view = watch.until_over(&job, end).await?;
+        watch.rollouts += 1;
+        let is_over = view.is_some_and(|view| view.is_over());
+        if watch.rollouts >= rollouts(scenario) || !is_over {
+            break (job, view);
+        }
+        firmware = firmware.later()?;
     };
-    let job = cloud.roll_out(&rollout).await?;
-    phase("devices update");
-    let view = watch.until_over(&job, end).await?;
     phase("devices stop");
     let Watch { fleet, curve, .. } = watch;
     let outcome = fleet.stop().await?;
-    let facts = facts(scenario, &outcome, view.as_ref(), &curve, began.elapsed());
+    let version = firmware.version.as_str();
+    let facts = facts(scenario, version, &outcome, view.as_ref(), &curve, began.elapsed());
     let mut verdicts: Vec<_> =
         scenario.expectations.iter().map(|expected| expected.judge(&facts)).collect();
     if view.is_none_or(|view| !view.is_over()) {
@@ -82,7 +94,7 @@ pub async fn run_with(
     Ok(Report {
         scenario: scenario.name.clone(),
         seed: scenario.seed,
-        version: scenario.firmware.version.to_string(),
+        version: firmware.version.to_string(),
         job: Some(job),
         view,
         seconds: began.elapsed().as_secs_f64(),
@@ -101,6 +113,8 @@ struct Watch<'a> {
     observer: Arc<dyn Observer>,
     began: Instant,
     curve: Vec<Moment>,
+    /// How many rollouts are over.
+    rollouts: u64,
     has_restarted: bool,
     last_told: Option<Instant>,
 }
@@ -138,11 +152,12 @@ impl Watch<'_> {
         loop {
             ticks.tick().await;
             self.fleet.check()?;
-            self.grant_favours().await;
+            self.grant_favours().await?;
             let counts = self.fleet.counts();
             let now = Instant::now();
             let ended = counts.succeeded + counts.failed + counts.rejected + counts.abandoned;
-            let seems_over = counts.busy == 0 && ended + counts.dead >= self.fleet.size();
+            let due = self.fleet.size() * (self.rollouts + 1);
+            let seems_over = counts.busy == 0 && ended + counts.dead >= due;
             if now >= next_look || (seems_over && view.is_none_or(|view| !view.is_over())) {
                 next_look = now + LOOK;
                 match self.cloud.job(job).await {
@@ -163,7 +178,7 @@ impl Watch<'_> {
         }
     }
 
-    async fn grant_favours(&mut self) {
+    async fn grant_favours(&mut self) -> Result<()> {
         while let Some(favour) = self.fleet.favour() {
             match favour {
                 Favour::Cancel { thing, job } => {
@@ -175,15 +190,15 @@ impl Watch<'_> {
                 Favour::Herd => self.fleet.cut(),
                 Favour::RestartCloud if !self.has_restarted => {
                     self.has_restarted = true;
-                    match self.cloud.restart().await {
-                        Ok(true) => {}
-                        Ok(false) => warn!("this cloud cannot be restarted: nothing is played"),
-                        Err(error) => warn!(%error, "the cloud cannot be restarted"),
+                    // Without a cloud there is nothing left to wait for.
+                    if !self.cloud.restart().await? {
+                        warn!("this cloud cannot be restarted: nothing is played");
                     }
                 }
                 Favour::RestartCloud => {}
             }
         }
+        Ok(())
     }
 
     /// Adds a moment to the curve. When there are many, every other one goes: a curve
@@ -210,8 +225,16 @@ impl Watch<'_> {
     }
 }
 
+/// How many rollouts follow one another: one, unless a device is to be updated again and
+/// again. All devices are, because a job is for all of them.
+fn rollouts(scenario: &Scenario) -> u64 {
+    let is_repeated = scenario.devices.iter().any(|device| device.fault == Some(Fault::BackToBack));
+    if is_repeated { 3 } else { 1 }
+}
+
 fn facts(
     scenario: &Scenario,
+    version: &str,
     outcome: &FleetOutcome,
     view: Option<&JobView>,
     curve: &[Moment],
@@ -224,7 +247,6 @@ fn facts(
     let ended = |status: JobExecutionStatus| {
         count(&|device| device.updates.last().is_some_and(|update| update.status == status))
     };
-    let version = scenario.firmware.version.as_str();
     let is_updated = |device: &DeviceRecord| {
         device.version.as_deref().is_some_and(|found| compare(found, version).is_eq())
     };

@@ -15,7 +15,7 @@ use iotstack_protocol::jobs::Sha256Digest;
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
 use p256::pkcs8::DecodePrivateKey;
-use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, date_time_ymd};
 
 use crate::trust::Claim;
 use crate::{Error, Result};
@@ -33,6 +33,16 @@ impl Signer {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
             .map_err(|error| Error::invalid("code-signing key", error))?;
         Signer::of(name, &pair)
+    }
+
+    /// Makes a key with a certificate that ran out long ago.
+    pub(crate) fn generate_expired(name: &str) -> Result<Self> {
+        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
+            .map_err(|error| Error::invalid("code-signing key", error))?;
+        let mut params = CertificateParams::default();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+        Signer::certified(name, &pair, params)
     }
 
     /// The signer whose key is in a file; a new one, kept there, if the file is missing.
@@ -72,8 +82,12 @@ impl Signer {
     }
 
     fn of(name: &str, pair: &KeyPair) -> Result<Self> {
+        Signer::certified(name, pair, CertificateParams::default())
+    }
+
+    fn certified(name: &str, pair: &KeyPair, params: CertificateParams) -> Result<Self> {
         let failed = |error: &dyn fmt::Display| Error::invalid("code-signing key", error);
-        let certificate = CertificateParams::default().self_signed(pair).map_err(|e| failed(&e))?;
+        let certificate = params.self_signed(pair).map_err(|e| failed(&e))?;
         let key = SigningKey::from_pkcs8_der(pair.serialized_der()).map_err(|e| failed(&e))?;
         Ok(Signer { name: name.to_owned(), key, certificate: certificate.pem() })
     }

@@ -122,6 +122,9 @@ pub struct Pace {
     pub download: Duration,
     /// How often a device asks for jobs, in case a notification was lost.
     pub poll: Duration,
+    /// How long a device stays away whose execution is to time out meanwhile: longer than
+    /// the shortest step timeout, which is a minute.
+    pub away: Duration,
 }
 
 impl Pace {
@@ -141,6 +144,7 @@ impl Pace {
             minimum_rate: 256,
             download: Duration::from_secs(300),
             poll: Duration::from_secs(120),
+            away: Duration::from_secs(65),
         }
     }
 
@@ -160,6 +164,7 @@ impl Pace {
             minimum_rate: 128,
             download: Duration::from_secs(1800),
             poll: Duration::from_secs(600),
+            away: Duration::from_secs(90),
         }
     }
 }

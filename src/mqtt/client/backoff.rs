@@ -61,4 +61,21 @@ mod tests {
             assert_eq!(backoff.next(chance), waits[0]);
         }
     }
+
+    #[test]
+    fn two_devices_wait_differently_and_never_for_longer_than_the_whole() {
+        let (base, limit) = (Duration::from_millis(100), Duration::from_secs(3));
+        let mut devices = [Backoff::new(base, limit), Backoff::new(base, limit)];
+        for attempt in 0..12 {
+            let whole = (base * 2_u32.pow(attempt)).min(limit);
+            let waits = [devices[0].next(0.25), devices[1].next(0.75)];
+            assert!(waits[0] < waits[1], "{attempt}: {waits:?}");
+            for wait in waits {
+                assert!(whole / 2 <= wait && wait <= whole, "{attempt}: {wait:?} of {whole:?}");
+            }
+        }
+        let at_most = Backoff::new(base, limit).next(1.0);
+        assert_eq!(at_most, base, "chance at its end is the whole, and no more");
+        assert_eq!(Backoff::new(base, limit).next(7.0), base);
+    }
 }

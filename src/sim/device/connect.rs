@@ -4,17 +4,14 @@
 //! the thing that it has become. A clock that has not been set yet makes TLS fail, as it
 //! would on a real device, until it is set.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use iotstack_mqtt::client::{Address, Client, Dial, Options, Stream};
-use iotstack_mqtt::tls::{ClientConfig, Identity};
-use rustls_pki_types::UnixTime;
+use iotstack_mqtt::tls::Identity;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Device, OLD_CLOCK, provision};
+use super::{Device, provision};
 use crate::fault::Fault;
 use crate::observe::{Did, Timed};
 use crate::target::KeyOrigin;
@@ -35,10 +32,11 @@ impl Device {
         if self.identity.is_none() && self.shared.target.claim.is_some() {
             self.provision().await?;
         }
+        self.suffer().await?;
         let shared = self.shared.clone();
+        let way = self.way().await?;
         let began = Instant::now();
-        let stream = self.dial(self.identity.as_ref()).connect().await;
-        let stream = stream.map_err(|source| self.broker_failed(source))?;
+        let stream = way.connect().await.map_err(|source| self.broker_failed(source))?;
         let options = self.options();
         if let Some(deafness) = self.injector.as_mut().and_then(|injector| injector.deafness()) {
             self.session.deafen(deafness);
@@ -47,6 +45,7 @@ impl Device {
         match Client::open(stream, &options, session).await {
             Ok(client) => {
                 shared.stats.time(Timed::Connect, began.elapsed());
+                self.note_session(client.is_resumed());
                 Ok(client)
             }
             Err((error, session)) => {
@@ -114,28 +113,28 @@ impl Device {
         Ok(())
     }
 
-    fn options(&self) -> Options {
+    pub(super) fn options(&self) -> Options {
         let pace = &self.shared.target.pace;
+        let has = |fault| self.injector.as_deref().is_some_and(|injector| injector.is(fault));
+        let keeps_session =
+            self.profile.keeps_session || has(Fault::KeptSession) || has(Fault::LostSession);
         Options {
-            keep_alive: match self.injector.as_deref() {
-                // So that a lost PINGRESP is met within the run.
-                Some(injector) if injector.is(Fault::NoPingresp) => 2,
-                _ => pace.keep_alive,
-            },
+            // So that a lost PINGRESP is met within the run.
+            keep_alive: if has(Fault::NoPingresp) { 2 } else { pace.keep_alive },
             patience: pace.patience,
-            clean_session: !self.profile.keeps_session,
+            clean_session: !keeps_session,
             ..Options::new(self.thing.as_str())
         }
     }
 
-    fn dial(&self, identity: Option<&Identity>) -> Dial {
+    pub(super) fn dial(&self, identity: Option<&Identity>) -> Dial {
         let target = &self.shared.target;
         let tls = self.shared.tls.as_ref().map(|settings| {
             let config = match identity {
                 Some(identity) => settings.with_identity(identity),
                 None => settings.without_identity(),
             };
-            if self.clock_is_wrong { with_old_clock(&config) } else { config }
+            self.clock.applied_to(config)
         });
         Dial {
             address: Address { host: target.broker.host.clone(), port: target.broker.port },
@@ -146,21 +145,7 @@ impl Device {
         }
     }
 
-    fn broker_failed(&self, source: iotstack_mqtt::client::Error) -> Error {
+    pub(super) fn broker_failed(&self, source: iotstack_mqtt::client::Error) -> Error {
         Error::Mqtt { address: self.shared.target.broker.to_string(), source }
     }
-}
-
-/// The same settings, with a clock that stands still long ago.
-fn with_old_clock(config: &ClientConfig) -> Arc<ClientConfig> {
-    #[derive(Debug)]
-    struct Old;
-    impl rustls::time_provider::TimeProvider for Old {
-        fn current_time(&self) -> Option<UnixTime> {
-            Some(UnixTime::since_unix_epoch(Duration::from_secs(OLD_CLOCK)))
-        }
-    }
-    let mut config = config.clone();
-    config.time_provider = Arc::new(Old);
-    Arc::new(config)
 }

@@ -8,15 +8,17 @@
 //! The simulation itself is watched from outside: a device does not know that it is
 //! one of many.
 
+mod clock;
 mod connect;
 mod identity;
+mod ordeal;
 mod provision;
 mod record;
 mod talk;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use iotstack_mqtt::client::{Backoff, Session};
 use iotstack_mqtt::tls::{ClientSettings, Identity};
@@ -25,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use clock::Clock;
 use connect::SigningRequests;
 pub(crate) use identity::{KeyStore, identity};
 pub use record::{DeviceRecord, UpdateRecord};
@@ -33,7 +36,7 @@ use crate::Result;
 use crate::boot::{BootError, Booted, boot};
 use crate::dice::Dice;
 use crate::download::Web;
-use crate::fault::{Fault, Injector};
+use crate::fault::Injector;
 use crate::flash::{Flash, FlashError};
 use crate::image::Behaviour;
 use crate::observe::{Did, Event, Observer, Stats, Timed};
@@ -83,6 +86,8 @@ struct Work {
     began: Option<Instant>,
     download_began: Option<Instant>,
     failed_fetches: u32,
+    /// How often the device was away so that its execution times out.
+    absences: u32,
 }
 
 /// One device.
@@ -101,8 +106,7 @@ pub(crate) struct Device {
     injector: Option<Box<Injector>>,
     /// What it trusts, if that is not what the fleet trusts.
     own_trust: Option<Box<Trust>>,
-    /// Its clock has not been set yet.
-    clock_is_wrong: bool,
+    clock: Clock,
     /// How often it has claimed a certificate in vain.
     refused_claims: u32,
     record: DeviceRecord,
@@ -173,7 +177,7 @@ impl Device {
         let fault = parts.injector.as_ref().map(Injector::fault);
         Ok(Device {
             record: DeviceRecord::new(&thing, &parts.profile, fault),
-            clock_is_wrong: fault == Some(Fault::WrongClock),
+            clock: Clock::at_first(fault),
             shared: parts.shared,
             place: parts.place,
             source: parts.source,
@@ -225,6 +229,7 @@ impl Device {
             }
         }
         self.shared.stats.devices(-1);
+        self.note_unplayed();
         self.flash.power_on();
         self.record.examine(&self.flash, self.own_trust.as_deref().unwrap_or(&self.shared.trust));
         self.record
@@ -316,10 +321,12 @@ impl Device {
                     self.record.losses += 1;
                     self.tell(Did::Disconnect { reason: &reason });
                     // A wrong clock is the usual reason for certificates that are not
-                    // valid yet, so the device sets it before it tries again.
-                    self.clock_is_wrong = false;
+                    // valid, so the device sets it before it tries again.
+                    self.clock = Clock::Right;
                     let chance = self.chance("backoff");
-                    backoff.next(chance)
+                    let time = backoff.next(chance);
+                    self.tell(Did::Wait { time });
+                    time
                 }
             };
             lost_at.get_or_insert_with(Instant::now);
@@ -345,14 +352,6 @@ impl Device {
         } else {
             Behaviour::Healthy
         }
-    }
-
-    /// What the device takes for the time, in seconds since 1970.
-    fn now(&self) -> u64 {
-        if self.clock_is_wrong {
-            return OLD_CLOCK;
-        }
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
     }
 
     /// A number in 0.0..1.0 that is another one each time.
@@ -384,9 +383,6 @@ impl Device {
         self.shared.observer.hear(&Event::Device { thing: &self.thing, did });
     }
 }
-
-/// What a clock says that has just got power: shortly after 1970.
-const OLD_CLOCK: u64 = 100;
 
 /// Sleeps until a moment, or for ever without one.
 async fn until(moment: Option<Instant>) {

@@ -42,6 +42,9 @@ pub struct DeviceRecord {
     pub connects: u32,
     /// How often a connection was lost or refused.
     pub losses: u32,
+    /// What happened while its fault was played and must not, if anything did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mishap: Option<String>,
     /// Why it will not run again, if it will not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub died: Option<String>,
@@ -78,6 +81,7 @@ impl DeviceRecord {
             boots: 0,
             connects: 0,
             losses: 0,
+            mishap: None,
             died: None,
         }
     }
@@ -131,9 +135,25 @@ impl DeviceRecord {
     /// never ended has not shown that it survives it.
     pub fn is_as_expected(&self) -> bool {
         let Some(fault) = self.fault else { return true };
-        match self.updates.iter().find_map(|update| update.reason) {
-            Some(reason) => fault.allows(reason),
-            None => fault.expected() == Expected::AsTheCloudDecides,
+        if self.mishap.is_some() {
+            return false;
+        }
+        let is_good = |update: &UpdateRecord| update.reason.is_none_or(|why| fault.allows(why));
+        match (fault.expected(), self.updates.as_slice()) {
+            (Expected::EndedByTheCloud, [first, rest @ ..]) => {
+                first.reason.is_none() && rest.iter().all(is_good)
+            }
+            (Expected::EndedByTheCloud, []) => false,
+            (Expected::SucceedsThrice, updates) => {
+                updates.len() >= 3
+                    && updates
+                        .iter()
+                        .all(|update| update.reason.is_some_and(|why| fault.allows(why)))
+            }
+            (expected, updates) => match updates.iter().find_map(|update| update.reason) {
+                Some(reason) => fault.allows(reason),
+                None => expected == Expected::AsTheCloudDecides,
+            },
         }
     }
 }
@@ -141,4 +161,47 @@ impl DeviceRecord {
 /// The slot that boots next.
 fn running(record: &BootRecord) -> crate::flash::Slot {
     record.trial.as_ref().filter(|trial| trial.left > 0).map_or(record.active, |trial| trial.slot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(fault: Fault, ends: &[Option<Reason>]) -> bool {
+        let mut record = DeviceRecord::new("lamp-1", &Profile::default(), Some(fault));
+        for (place, end) in ends.iter().enumerate() {
+            let key = JobKey { id: format!("job-{place}").parse().unwrap(), execution: 1 };
+            match end {
+                Some(reason) => record.end(key, &Outcome::new(*reason, ""), 1.0, 1.0),
+                None => record.abandon(key, 1.0, 1.0),
+            }
+        }
+        record.is_as_expected()
+    }
+
+    #[test]
+    fn what_the_cloud_must_end_is_ended_by_the_cloud_and_followed_by_success() {
+        let (good, bad) = (Some(Reason::Accepted), Some(Reason::Timeout));
+        for fault in [Fault::TimedOut, Fault::CancelledInQueue, Fault::CancelledOnTrial] {
+            assert!(ended(fault, &[None]));
+            assert!(ended(fault, &[None, good]));
+            assert!(!ended(fault, &[]));
+            assert!(!ended(fault, &[good]));
+            assert!(!ended(fault, &[None, bad]));
+        }
+        assert!(ended(Fault::BackToBack, &[good, good, good]));
+        assert!(!ended(Fault::BackToBack, &[good, good]));
+        assert!(!ended(Fault::BackToBack, &[good, bad, good]));
+        assert!(!ended(Fault::BackToBack, &[good, good, good, None]));
+    }
+
+    #[test]
+    fn a_mishap_is_never_what_is_expected() {
+        let mut record = DeviceRecord::new("lamp-1", &Profile::default(), Some(Fault::Nothing));
+        let key = JobKey { id: "job".parse().unwrap(), execution: 1 };
+        record.end(key, &Outcome::new(Reason::Accepted, ""), 1.0, 1.0);
+        assert!(record.is_as_expected());
+        record.mishap = Some("a server that must not be trusted was trusted".to_owned());
+        assert!(!record.is_as_expected());
+    }
 }

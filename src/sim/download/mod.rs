@@ -113,10 +113,6 @@ async fn run(web: &Web, request: Request, tell: &mpsc::Sender<Step>) -> Step {
     if let Some(BodyFault::UrlExpired) = request.fault {
         return Step::UrlExpired;
     }
-    if let Some(BodyFault::Redirected) = request.fault {
-        let detail = "the server leads to http://other.invalid/, which is another host";
-        return Step::Fails(Outcome::new(Reason::Tls, detail));
-    }
     match &request.origin {
         Origin::Here(bytes) => {
             let at = request.at.min(bytes.len() as u64);

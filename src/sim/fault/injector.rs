@@ -3,18 +3,23 @@
 //! The injector stands between the wire and the device's own logic. Where a fault needs
 //! an image of its own (an older one, one for another model), it brings one that is
 //! signed by a key which only devices with a fault trust; so the device refuses it for
-//! the reason that is tried, and not for its signature. A fault is spent when the first
-//! update has ended.
+//! the reason that is tried, and not for its signature. Servers of its own are handled
+//! alike. A fault is spent when the first update has ended.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use iotstack_mqtt::client::Deafness;
+use iotstack_mqtt::client::{Deafness, Dial};
+use iotstack_mqtt::tls::ClientConfig;
 use serde_json::{Value, json};
 
 use super::Fault;
+use super::authority::Authority;
+use super::origin::{Habit, Origin};
+use super::relay::{Guise, Relay};
 use crate::Result;
 use crate::dice::Dice;
+use crate::download::Web;
 use crate::flash::{PAGE, Wear};
 use crate::image::{Behaviour, Recipe, digest};
 use crate::signer::Signer;
@@ -40,23 +45,41 @@ pub(crate) enum BodyFault {
         at: u64,
     },
     Endless,
-    Redirected,
     UrlExpired,
     /// The ETag is another one.
     TagChanges,
 }
 
 /// What all injectors of a run share: the keys that devices with a fault know.
-#[derive(Debug)]
 pub(crate) struct FaultKit {
     trusted: Signer,
     revoked: Signer,
+    expired: Signer,
+    pub(super) authority: Authority,
 }
 
 impl FaultKit {
     pub(crate) fn new() -> Result<Self> {
-        Ok(FaultKit { trusted: Signer::generate(TRUSTED)?, revoked: Signer::generate(REVOKED)? })
+        Ok(FaultKit {
+            trusted: Signer::generate(TRUSTED)?,
+            revoked: Signer::generate(REVOKED)?,
+            expired: Signer::generate_expired(EXPIRED)?,
+            authority: Authority::new()?,
+        })
     }
+}
+
+/// A moment at which the power can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// The image is installed, and nobody has been told.
+    Installed,
+    /// The image runs on trial, and is not committed.
+    OnTrial,
+    /// The image is committed, and the cloud does not know it.
+    Committed,
+    /// A report was refused.
+    Refused,
 }
 
 /// The fault of one device.
@@ -66,9 +89,15 @@ pub(crate) struct Injector {
     dice: Dice,
     fetches: u32,
     reports: u32,
+    cuts: u32,
     is_spent: bool,
     has_worn: bool,
     has_deafened: bool,
+    has_played: bool,
+    /// How often something was waited for in vain.
+    waits: u32,
+    relay: Option<Relay>,
+    origin: Option<Origin>,
 }
 
 impl Injector {
@@ -79,9 +108,14 @@ impl Injector {
             dice: dice.on("fault"),
             fetches: 0,
             reports: 0,
+            cuts: 0,
             is_spent: false,
             has_worn: false,
             has_deafened: false,
+            has_played: false,
+            waits: 0,
+            relay: None,
+            origin: None,
         }
     }
 
@@ -98,10 +132,31 @@ impl Injector {
         self.fault == fault && !self.is_spent
     }
 
+    /// The fault, as long as it is not spent.
+    pub(crate) fn active(&self) -> Option<Fault> {
+        (!self.is_spent).then_some(self.fault)
+    }
+
+    /// What the device was to meet has happened.
+    pub(crate) fn note_played(&mut self) {
+        self.has_played = true;
+    }
+
+    pub(crate) fn has_played(&self) -> bool {
+        self.has_played
+    }
+
+    /// Whether something may still be waited for; counts how often it was.
+    pub(crate) fn may_wait(&mut self) -> bool {
+        self.waits += 1;
+        self.waits <= LONGEST_WAIT
+    }
+
     /// Makes a device know the keys of the injector.
     pub(crate) fn extend(&self, trust: &mut Trust) -> Result<()> {
         trust.add(TRUSTED, self.kit.trusted.certificate())?;
         trust.add(REVOKED, self.kit.revoked.certificate())?;
+        trust.add(EXPIRED, self.kit.expired.certificate())?;
         trust.revoke(REVOKED);
         Ok(())
     }
@@ -148,12 +203,20 @@ impl Injector {
                 document["expires"] = now.saturating_sub(1).into();
                 return None;
             }
+            Fault::Replay => {
+                document["sequence"] = (LATEST - 1).into();
+                return None;
+            }
             Fault::ExpiredImage => Recipe { expires: Some(now.saturating_sub(1)), ..healthy },
-            Fault::RevokedSigner => {
+            Fault::RevokedSigner | Fault::ExpiredSigner => {
                 let image = self.bring(document, &healthy, true);
-                let claim = self.kit.revoked.sign(&digest(&image));
-                document["firmware"]["signature"] = json!({
-                    "algorithm": claim.algorithm, "value": claim.value, "certificate": REVOKED});
+                let signer = match self.fault {
+                    Fault::RevokedSigner => &self.kit.revoked,
+                    _ => &self.kit.expired,
+                };
+                let claim = signer.sign(&digest(&image));
+                document["firmware"]["signature"] = json!({"algorithm": claim.algorithm,
+                    "value": claim.value, "certificate": claim.certificate});
                 return Some(image);
             }
             Fault::Downgrade => Recipe { version: "0.0.0-0".to_owned(), ..healthy },
@@ -184,11 +247,23 @@ impl Injector {
             }
             (Fault::Truncated, _) => Some(BodyFault::Truncate { at: size.saturating_sub(1) }),
             (Fault::EndlessData, _) => Some(BodyFault::Endless),
-            (Fault::Redirect, _) => Some(BodyFault::Redirected),
             (Fault::SlowRetrieval, 1) => Some(BodyFault::Drips { bytes_per_second: 16 }),
             (Fault::Stall, 1 | 2) => Some(BodyFault::Stalls { at: middle }),
-            (Fault::NetworkLoss | Fault::OfflineInDownload | Fault::Cancelled, 1)
-            | (Fault::UrlExpired | Fault::MixAndMatch, 1) => Some(BodyFault::Breaks { at: middle }),
+            (Fault::Intermittent, 1..=3) => {
+                let at = (size * u64::from(self.fetches) / 4).max(1);
+                Some(BodyFault::Breaks { at })
+            }
+            (
+                Fault::NetworkLoss
+                | Fault::SecondClient
+                | Fault::KeptSession
+                | Fault::LostSession
+                | Fault::TimedOut
+                | Fault::Cancelled
+                | Fault::UrlExpired
+                | Fault::MixAndMatch,
+                1,
+            ) => Some(BodyFault::Breaks { at: middle }),
             (Fault::UrlExpired, 2) => Some(BodyFault::UrlExpired),
             (Fault::MixAndMatch, 2) => Some(BodyFault::TagChanges),
             _ => None,
@@ -255,6 +330,84 @@ impl Injector {
         self.reports <= 3
     }
 
+    /// Whether the power fails at this moment.
+    pub(crate) fn cuts_power(&mut self, at: Moment) -> bool {
+        let times = match (self.fault, at) {
+            _ if self.is_spent => return false,
+            (Fault::CutAfterInstall, Moment::Installed | Moment::OnTrial) => 2,
+            (Fault::CutBeforeReport, Moment::Committed) => 2,
+            // With one more refusal after the reset.
+            (Fault::ReportRefused, Moment::Refused) if self.reports == 2 => 1,
+            _ => return false,
+        };
+        self.cuts += 1;
+        self.cuts <= times
+    }
+
+    /// The sequence that the device takes for the latest it has installed.
+    pub(crate) fn latest_sequence(&self) -> Option<u64> {
+        self.is(Fault::Replay).then_some(LATEST)
+    }
+
+    /// What the device meets in place of its broker.
+    pub(crate) fn guise(&self) -> Option<Guise> {
+        let guise = match self.fault {
+            _ if self.is_spent => return None,
+            Fault::UnknownBroker => Guise::Unknown,
+            Fault::MisnamedBroker => Guise::OtherName,
+            Fault::ExpiredBroker => Guise::RanOut,
+            Fault::LargeCertificate => Guise::VeryLarge,
+            Fault::CipherSuites => Guise::SuiteBySuite,
+            Fault::LargestFragments => Guise::LargestFragments,
+            _ => return None,
+        };
+        // One that must not be trusted is met once.
+        (!guise.is_impostor() || !self.has_played).then_some(guise)
+    }
+
+    /// The server in place of the broker of this name, and TLS of a device that trusts
+    /// the authority of such servers.
+    pub(crate) async fn relay(
+        &mut self,
+        guise: Guise,
+        name: &str,
+        broker: Dial,
+    ) -> Result<(&Relay, Arc<ClientConfig>)> {
+        let authority = &self.kit.authority;
+        let broker = (!guise.is_impostor()).then_some(broker);
+        let relay = match self.relay.take() {
+            Some(relay) => relay,
+            None => Relay::start(guise, authority, name, broker).await?,
+        };
+        Ok((self.relay.insert(relay), authority.client()))
+    }
+
+    /// The server that the device meets in place of the image's.
+    pub(crate) async fn origin(
+        &mut self,
+        url: &str,
+        web: &Web,
+        size: u64,
+    ) -> Result<Option<&Origin>> {
+        let habit = match self.fault {
+            _ if self.is_spent => return Ok(None),
+            Fault::LengthLie => Habit::SaysMore { size },
+            Fault::Redirect => Habit::LeadsAway,
+            Fault::PlainRedirect => Habit::LeadsToPlain,
+            Fault::MisnamedServer => Habit::OtherName,
+            Fault::UnknownServer => Habit::Unknown,
+            Fault::RangeIgnored => {
+                Habit::IgnoresRanges { url: url.to_owned(), web: Box::new(web.clone()), size }
+            }
+            _ => return Ok(None),
+        };
+        let origin = match self.origin.take() {
+            Some(origin) => origin,
+            None => Origin::start(habit, &self.kit.authority).await?,
+        };
+        Ok(Some(self.origin.insert(origin)))
+    }
+
     /// An image made by a recipe, described by the document.
     fn bring(&self, document: &mut Value, recipe: &Recipe, with_version: bool) -> Bytes {
         let image = recipe.make().unwrap_or_default();
@@ -280,4 +433,12 @@ impl Injector {
 
 const TRUSTED: &str = "fault-injection.pem";
 const REVOKED: &str = "fault-injection-revoked.pem";
+const EXPIRED: &str = "fault-injection-expired.pem";
+
+/// The sequence that is said to be installed already.
+const LATEST: u64 = 2;
+
+/// How often a device looks whether the operator has done what the fault needs.
+const LONGEST_WAIT: u32 = 200;
+
 const SIZE: usize = 16 * 1024;

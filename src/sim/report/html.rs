@@ -170,6 +170,9 @@ fn trouble(device: &DeviceRecord) -> Row {
         })
         .collect();
     let mut what = ends.join("; ");
+    if let Some(mishap) = &device.mishap {
+        what = format!("{what} Against what must be: {mishap}");
+    }
     if let Some(died) = &device.died {
         what = format!("{what} Nothing boots: {died}");
     }

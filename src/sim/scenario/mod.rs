@@ -205,6 +205,18 @@ impl Firmware {
         }
     }
 
+    /// The same firmware in a version that is a little later.
+    pub(crate) fn later(&self) -> Result<Self> {
+        let version: FirmwareVersion = after(self.version.as_str())
+            .parse()
+            .map_err(|error| Error::invalid("version of the next update", error))?;
+        let mut image = self.image.clone();
+        if let FirmwareImage::Made(recipe) = &mut image {
+            recipe.version = version.to_string();
+        }
+        Ok(Firmware { version, image })
+    }
+
     /// The bytes of the image.
     pub fn bytes(&self) -> Result<bytes::Bytes> {
         match &self.image {
@@ -341,6 +353,17 @@ fn profile(index: usize, given: &WrittenProfile) -> Result<Profile> {
         // At most 10,080.
         step_timeout_minutes: given.step_timeout_minutes.map(|minutes| minutes.0 as u32),
     })
+}
+
+/// A version that comes after another one: the number at its end grows, or a number comes
+/// to its end. What names a build is left out.
+fn after(version: &str) -> String {
+    let counted = version.split_once('+').map_or(version, |(counted, _)| counted);
+    let start = counted.rfind(['.', '-', '~', '_', ':']).map_or(0, |mark| mark + 1);
+    match counted[start..].parse::<u64>().ok().and_then(|number| number.checked_add(1)) {
+        Some(number) => format!("{}{number}", &counted[..start]),
+        None => format!("{counted}.1"),
+    }
 }
 
 fn unnamed() -> String {

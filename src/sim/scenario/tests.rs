@@ -176,3 +176,26 @@ fn a_file_that_cannot_be_rolled_out_is_refused_before_the_run() {
         assert!(message.contains("`firmware.file` is `") && message.contains(words), "{message}");
     }
 }
+
+#[test]
+fn firmware_that_follows_is_later_and_says_so() {
+    for (version, later) in [
+        ("1.1.0", "1.1.1"),
+        ("9", "10"),
+        ("2.0.9+build.7", "2.0.10"),
+        ("1.1.0-rc", "1.1.0-rc.1"),
+        ("1.1.0-rc.1", "1.1.0-rc.2"),
+        ("v3", "v3.1"),
+    ] {
+        let text = format!("fleet: {{size: 1}}\nfirmware: {{version: '{version}'}}\n");
+        let firmware = Scenario::from_yaml(&text).unwrap().firmware.later().unwrap();
+        assert_eq!(firmware.version.as_str(), later);
+        assert!(crate::version::compare(later, version).is_gt(), "{version}");
+        let image = firmware.bytes().unwrap();
+        assert_eq!(crate::image::read(&image).unwrap().unwrap().0.version, later);
+    }
+    let longest = "1".repeat(46);
+    let text = format!("fleet: {{size: 1}}\nfirmware: {{version: '{longest}'}}\n");
+    let error = Scenario::from_yaml(&text).unwrap().firmware.later().unwrap_err().to_string();
+    assert!(error.starts_with("version of the next update is not valid: "), "{error}");
+}

@@ -290,14 +290,24 @@ impl Updater {
         }
     }
 
-    /// Forgets an outcome that was found with a wrong clock, so that the order can be
-    /// judged again.
+    /// Forgets an outcome that was found with a wrong clock and that nobody has been told,
+    /// so that the order can be judged again.
     pub fn reconsider(&mut self, flash: &mut Flash) -> Result<(), FlashError> {
-        if !matches!(&self.state, State::Ended(outcome) if outcome.reason == Reason::Clock) {
+        if !matches!(self.state, State::Ended(_)) {
             return Ok(());
         }
         self.journal.work = None;
         self.state = State::Idle;
+        save(flash, Record::Journal, &self.journal)
+    }
+
+    /// Takes this for the sequence of the latest image that was installed, if it is later.
+    pub(crate) fn remember_sequence(
+        &mut self,
+        flash: &mut Flash,
+        sequence: u64,
+    ) -> Result<(), FlashError> {
+        self.journal.sequence = self.journal.sequence.max(sequence);
         save(flash, Record::Journal, &self.journal)
     }
 

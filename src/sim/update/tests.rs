@@ -254,6 +254,17 @@ fn a3_untrusted_signers_are_rejected() {
 }
 
 #[test]
+fn a3_a_signer_whose_certificate_ran_out_is_rejected() {
+    let mut bench = Bench::in_memory();
+    let expired = Signer::generate_expired("expired.pem").unwrap();
+    bench.trust.add("expired.pem", expired.certificate()).unwrap();
+    bench.order.claim = expired.sign(&bench.order.sha256.unwrap());
+    ends(&mut bench, Reason::UntrustedSigner, "1.0.0");
+    assert_eq!(bench.reports[0].status(), JobExecutionStatus::Rejected);
+    assert!(bench.reports[0].detail.contains("`expired.pem` ran out"), "{}", bench.reports[0]);
+}
+
+#[test]
 fn a4_other_algorithms_are_rejected() {
     let mut bench = Bench::in_memory();
     bench.order.claim.algorithm = "SHA1withRSA".to_owned();

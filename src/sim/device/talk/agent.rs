@@ -10,18 +10,17 @@ use std::time::Duration;
 use iotstack_mqtt::client::{Client, Stream};
 use iotstack_mqtt::wire::QoS;
 use iotstack_protocol::JobExecutionStatus;
-use serde_json::json;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::super::{Device, End, Favour, Work};
+use super::super::{Device, End, Work};
 use super::{Talk, lost};
-use crate::fault::Fault;
+use crate::fault::{Fault, Moment};
 use crate::image::Behaviour;
 use crate::jobs::{Answer, Execution, Request, Said, Topics};
 use crate::observe::{Did, Timed};
 use crate::order::Order;
-use crate::outcome::{Outcome, Reason};
+use crate::outcome::Outcome;
 use crate::update::{JobKey, Rules, State, Updater};
 
 impl Device {
@@ -44,6 +43,7 @@ impl Device {
         let describe =
             |with_document| job.clone().map(|job| Request::Describe { job, with_document });
         let request = match updater.state().clone() {
+            State::Idle if self.has_fault(Fault::CancelledInQueue) => self.wait_in_queue(talk),
             State::Idle if talk.has_hint => Some(Request::StartNext),
             State::Idle if talk.must_poll => Some(Request::Pending),
             State::Idle => None,
@@ -54,6 +54,7 @@ impl Device {
                 None
             }
             State::Rebooting => {
+                self.survive(Moment::Installed)?;
                 let progress = talk.version.zip(job).filter(|_| {
                     self.profile.reports_progress
                         && !talk.progress_is_told
@@ -65,23 +66,30 @@ impl Device {
             }
             // The cloud must still want the image before it is committed.
             State::Testing if talk.version.is_none() => describe(false),
+            State::Testing
+                if self.has_fault(Fault::CancelledOnTrial)
+                    && job.as_ref().is_some_and(|job| self.wait_on_trial(&job.id, talk)) =>
+            {
+                None
+            }
             State::Testing => {
+                self.survive(Moment::OnTrial)?;
                 if updater.running().behaviour == Behaviour::FailsSelfTest {
                     updater.revert(&mut self.flash, "the self test of the new image failed")?;
                     return Err(End::Reset);
                 }
                 updater.commit(&mut self.flash)?;
-                if let Some(injector) = &self.injector
-                    && injector.is(Fault::CutBeforeReport)
-                    && self.record.boots < 4
-                {
-                    self.flash.power_off();
-                    return Err(End::Reset);
-                }
+                self.survive(Moment::Committed)?;
                 self.report_shadow(client, updater).await?;
                 return Box::pin(self.advance(client, updater, talk, jobs)).await;
             }
             State::Ended(_) if talk.version.is_none() => describe(false),
+            State::Ended(_) if self.must_conflict() => {
+                if let Some(job) = &job {
+                    self.conflict(client, talk, job, jobs).await?;
+                }
+                None
+            }
             State::Ended(outcome) => talk
                 .version
                 .zip(job)
@@ -102,8 +110,11 @@ impl Device {
     ) -> Result<(), End> {
         self.tokens += 1;
         let token = self.tokens;
-        let (topic, body) =
-            jobs.write(&request, &token.to_string(), self.profile.step_timeout_minutes);
+        let step_timeout = match self.has_fault(Fault::TimedOut) {
+            true => Some(1),
+            false => self.profile.step_timeout_minutes,
+        };
+        let (topic, body) = jobs.write(&request, &token.to_string(), step_timeout);
         let is_report = matches!(request, Request::Report { .. });
         if request == Request::StartNext {
             talk.has_hint = false;
@@ -115,7 +126,7 @@ impl Device {
         talk.asked = Some((request, token, due));
         if is_report && self.injector.as_mut().is_some_and(|injector| injector.refuses_report()) {
             self.refused(talk, "refused on purpose");
-            return Ok(());
+            return self.survive(Moment::Refused);
         }
         client.publish(topic, body, QoS::AtLeastOnce).await.map_err(lost)
     }
@@ -169,7 +180,13 @@ impl Device {
                 self.accept(*execution, updater, talk)
             }
             (Request::StartNext, Answer::Execution(None)) => Ok(()),
-            (Request::Pending, Answer::Pending { any }) => {
+            (Request::Pending, Answer::Pending { queued, .. })
+                if self.has_fault(Fault::CancelledInQueue) =>
+            {
+                self.look_at_queue(queued, talk);
+                Ok(())
+            }
+            (Request::Pending, Answer::Pending { any, .. }) => {
                 talk.has_hint |= any;
                 Ok(())
             }
@@ -178,6 +195,7 @@ impl Device {
             {
                 talk.backoff.reset();
                 talk.version = Some(execution.version_number);
+                self.stay_away()?;
                 match with_document {
                     true => self.accept(*execution, updater, talk),
                     false => Ok(()),
@@ -247,12 +265,16 @@ impl Device {
             talk.must_describe = true;
             return Ok(());
         };
-        let now = self.now();
+        let now = self.clock.now();
         if let Some(injector) = &mut self.injector {
             let running = &updater.running().version;
             talk.brought = injector.document(&mut document, &self.profile.model, running, now);
         }
         let order = Order::read(&document);
+        let latest = self.injector.as_ref().and_then(|injector| injector.latest_sequence());
+        if let Some(latest) = latest {
+            updater.remember_sequence(&mut self.flash, latest)?;
+        }
         if is_new {
             let began = Some(Instant::now());
             self.work = Work { key: Some(key.clone()), began, ..Work::default() };
@@ -271,23 +293,12 @@ impl Device {
         let trust = self.own_trust.as_deref().unwrap_or(&self.shared.trust);
         let rules = Rules {
             model: &self.profile.model,
-            now,
+            now: self.clock.now(),
             trust,
             same_version_is_success: self.profile.same_version_is_success,
         };
         updater.accept(&mut self.flash, key.clone(), order, &rules)?;
-        if let State::Ended(outcome) = updater.state()
-            && outcome.reason == Reason::Clock
-            && self.clock_is_wrong
-        {
-            // Nothing can be judged before the clock is set.
-            self.clock_is_wrong = false;
-            updater.reconsider(&mut self.flash)?;
-            talk.has_hint = true;
-            self.work = Work::default();
-            self.shared.stats.busy(-1);
-        }
-        Ok(())
+        self.judge_again(updater, talk)
     }
 
     /// The cloud knows how the update ended.
@@ -325,7 +336,7 @@ impl Device {
         Ok(())
     }
 
-    fn note_end(&mut self, job: JobKey, outcome: Option<&Outcome>, talk: &mut Talk) {
+    pub(super) fn note_end(&mut self, job: JobKey, outcome: Option<&Outcome>, talk: &mut Talk) {
         let took = self.work.began.take().map_or(Duration::ZERO, |began| began.elapsed());
         let at = self.shared.stats.age().as_secs_f64();
         // One that began in an earlier life of this program was never counted.
@@ -333,6 +344,7 @@ impl Device {
         let is_known = self.record.updates.iter().any(|update| update.job == job);
         talk.version = None;
         talk.brought = None;
+        talk.cancelling = None;
         talk.has_hint = true;
         talk.progress_is_told = false;
         self.work = Work::default();
@@ -362,47 +374,5 @@ impl Device {
                 self.record.end(job, outcome, took.as_secs_f64(), at);
             }
         }
-    }
-
-    /// Asks whoever runs the simulation for a fault that a device cannot play alone.
-    fn ask_outside(&self, job: &JobKey) {
-        let Some(injector) = &self.injector else { return };
-        let favour = if injector.is(Fault::Cancelled) {
-            Favour::Cancel { thing: self.thing.clone(), job: job.id.clone() }
-        } else if injector.is(Fault::Herd) {
-            Favour::Herd
-        } else if injector.is(Fault::CloudKilled) {
-            Favour::RestartCloud
-        } else {
-            return;
-        };
-        // Nobody listens when the simulation ends.
-        let _ = self.shared.favours.send(favour);
-    }
-
-    /// Plays the fault of messages about somebody else's job.
-    pub(super) fn forge(
-        &mut self,
-        talk: &mut Talk,
-        updater: &mut Updater,
-        jobs: Topics<'_>,
-    ) -> Result<(), End> {
-        if !self.injector.as_ref().is_some_and(|injector| injector.is(Fault::ForeignJob)) {
-            return Ok(());
-        }
-        let execution = json!({"jobId": "forged", "status": "QUEUED", "versionNumber": 1,
-            "executionNumber": 1, "jobDocument": {"version": "1.0"}});
-        let forged = [
-            ("notify-next", json!({"timestamp": 1, "execution": execution})),
-            ("forged/get/accepted", json!({"execution": execution, "clientToken": "forged"})),
-            ("forged/update/accepted", json!({"clientToken": "forged"})),
-        ];
-        for (topic, body) in forged {
-            let topic = format!("$aws/things/{}/jobs/{topic}", jobs.thing);
-            if let Some(said) = jobs.read(&topic, body.to_string().as_bytes()) {
-                self.said(said, updater, talk)?;
-            }
-        }
-        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::super::{Device, End};
 use super::{Talk, lost};
-use crate::download::{Fetch, Limits, Origin, Request as Fetching, Step, StreamFetch};
+use crate::download::{Fetch, Limits, Origin, Request as Fetching, Step, StreamFetch, Web};
 use crate::fault::Fault;
 use crate::observe::{Did, Timed};
 use crate::order::Source;
@@ -51,11 +51,15 @@ impl Device {
         let tag = updater.resume_point().1.map(str::to_owned);
         if received == size {
             // Everything was there when the power failed.
-            return self.complete(updater);
+            return self.complete(updater, talk);
         }
         let fault = self.injector.as_mut().and_then(|injector| injector.body(size));
         let mut web = self.shared.web.clone();
         web.source = self.source;
+        let origin = match origin {
+            Origin::Url(url) => Origin::Url(self.detour(url, size, &mut web).await),
+            here => here,
+        };
         let request = Fetching {
             origin,
             at: received,
@@ -67,6 +71,24 @@ impl Device {
         };
         talk.fetch = Some(Box::new(Fetch::start(web, request)));
         Ok(())
+    }
+
+    /// Where the device is led in place of the image's server, if the fault says so.
+    async fn detour(&mut self, url: String, size: u64, web: &mut Web) -> String {
+        let Some(injector) = &mut self.injector else { return url };
+        match injector.origin(&url, web, size).await {
+            Ok(None) => url,
+            Ok(Some(origin)) => {
+                if let Some(tls) = &origin.tls {
+                    web.tls = tls.clone();
+                }
+                origin.url.clone()
+            }
+            Err(error) => {
+                self.note_mishap(&error.to_string());
+                url
+            }
+        }
     }
 
     async fn fetch_stream(
@@ -133,7 +155,7 @@ impl Device {
             }
             Step::Ends => {
                 talk.fetch = None;
-                self.complete(updater)?;
+                self.complete(updater, talk)?;
             }
             Step::UrlExpired => {
                 talk.fetch = None;
@@ -147,16 +169,17 @@ impl Device {
             Step::Lost(reason) => {
                 talk.fetch = None;
                 self.failed_fetch(updater, talk, &reason, Reason::Timeout)?;
-                if let Some(injector) = &self.injector
-                    && self.work.failed_fetches == 1
-                {
-                    let pace = self.shared.target.pace;
-                    if injector.is(Fault::NetworkLoss) {
+                let fault = self.injector.as_ref().and_then(|injector| injector.active());
+                let pace = self.shared.target.pace;
+                match (fault, self.work.failed_fetches) {
+                    (Some(Fault::NetworkLoss | Fault::KeptSession | Fault::LostSession), 1)
+                    | (Some(Fault::Intermittent), 1 | 3) => {
                         return Err(End::Lost("the network is gone".to_owned()));
                     }
-                    if injector.is(Fault::OfflineInDownload) {
-                        return Err(End::Offline(pace.stall));
-                    }
+                    (Some(Fault::Intermittent), 2) => return Err(End::Offline(pace.stall)),
+                    (Some(Fault::TimedOut), 1) => return Err(End::Offline(pace.away)),
+                    (Some(Fault::SecondClient), 1) => talk.is_rivalled = true,
+                    _ => {}
                 }
             }
             Step::Fails(outcome) => {
@@ -192,14 +215,15 @@ impl Device {
     }
 
     /// All bytes have been sent.
-    pub(super) fn complete(&mut self, updater: &mut Updater) -> Result<(), End> {
+    pub(super) fn complete(&mut self, updater: &mut Updater, talk: &mut Talk) -> Result<(), End> {
+        self.let_clock_jump();
         if let Some(began) = self.work.download_began.take() {
             self.shared.stats.time(Timed::Download, began.elapsed());
         }
         let trust = self.own_trust.as_deref().unwrap_or(&self.shared.trust);
         let rules = Rules {
             model: &self.profile.model,
-            now: self.now(),
+            now: self.clock.now(),
             trust,
             same_version_is_success: self.profile.same_version_is_success,
         };
@@ -210,7 +234,7 @@ impl Device {
                 self.flash.tamper(updater.running().slot.other(), 64, b"swapped");
             }
         }
-        Ok(())
+        self.judge_again(updater, talk)
     }
 
     fn note_progress(&self, updater: &Updater, talk: &mut Talk) {

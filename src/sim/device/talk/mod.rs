@@ -7,11 +7,13 @@
 
 mod agent;
 mod fetch;
+mod tricks;
 
 use std::time::Duration;
 
 use iotstack_mqtt::client::{Backoff, Client, Heard, Stream};
 use iotstack_mqtt::wire::{Publish, QoS, ReasonCode};
+use iotstack_protocol::JobId;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -40,6 +42,12 @@ struct Talk {
     /// Nothing is asked before.
     wait_until: Option<Instant>,
     progress_is_told: bool,
+    /// The job that the operator was asked to cancel.
+    cancelling: Option<JobId>,
+    /// A message that others overtake, and until when.
+    held: Option<(Publish, Instant)>,
+    /// Another client with the device's name comes now.
+    is_rivalled: bool,
     /// An image that a fault has brought along.
     brought: Option<bytes::Bytes>,
     fetch: Option<Box<Fetch>>,
@@ -92,6 +100,9 @@ impl Device {
             backoff: Backoff::new(pace.backoff, pace.longest_backoff),
             wait_until: None,
             progress_is_told: false,
+            cancelling: None,
+            held: None,
+            is_rivalled: false,
             brought: None,
             fetch: None,
             stream: None,
@@ -141,8 +152,13 @@ impl Device {
                     let heard = heard.map_err(lost)?;
                     self.hear(heard, client, updater, talk, jobs).await?;
                 }
-                step = fetched(&mut talk.fetch) => self.fetched(step, updater, talk)?,
-                () = until(timer) => self.tick(client, updater, talk).await?,
+                step = fetched(&mut talk.fetch) => {
+                    self.fetched(step, updater, talk)?;
+                    if std::mem::take(&mut talk.is_rivalled) {
+                        self.be_kicked(client).await?;
+                    }
+                }
+                () = until(timer) => self.tick(client, updater, talk, jobs).await?,
             }
         }
     }
@@ -192,6 +208,7 @@ impl Device {
                 if !talk.is_subscribed {
                     talk.is_subscribed = true;
                     self.forge(talk, updater, jobs)?;
+                    self.make_wish(client).await?;
                     self.ready(client, updater).await?;
                 }
                 Ok(())
@@ -202,9 +219,10 @@ impl Device {
             }
             Heard::Acknowledged(_) | Heard::Unsubscribed => Ok(()),
             Heard::Message(message) => {
-                let is_twice =
-                    self.injector.as_ref().is_some_and(|injector| injector.is(Fault::Duplicates));
-                if is_twice {
+                if self.has_fault(Fault::Reordered) {
+                    return self.overtake(message, client, updater, talk, jobs).await;
+                }
+                if self.has_fault(Fault::Duplicates) {
                     self.message(&message, client, updater, talk, jobs).await?;
                 }
                 self.message(&message, client, updater, talk, jobs).await
@@ -242,7 +260,7 @@ impl Device {
                 updater.take(&mut self.flash, &bytes)?;
                 if is_done {
                     talk.stream = None;
-                    self.complete(updater)?;
+                    self.complete(updater, talk)?;
                 }
                 Ok(())
             }
@@ -256,6 +274,7 @@ impl Device {
         // What runs is changed by a job, never by a wish.
         wanted.remove("firmware");
         wanted.remove("model");
+        self.note_wish(&wanted);
         if wanted.is_empty() {
             return Ok(());
         }
@@ -281,6 +300,7 @@ impl Device {
             talk.next_telemetry,
             Some(talk.next_poll),
             talk.offline_at,
+            talk.held.as_ref().map(|(_, due)| *due),
         ]
         .into_iter()
         .flatten()
@@ -292,9 +312,13 @@ impl Device {
         client: &mut Client<Stream>,
         updater: &mut Updater,
         talk: &mut Talk,
+        jobs: Topics<'_>,
     ) -> Result<(), End> {
         let now = Instant::now();
         let pace = self.shared.target.pace;
+        if let Some((message, _)) = talk.held.take_if(|(_, due)| *due <= now) {
+            self.message(&message, client, updater, talk, jobs).await?;
+        }
         if talk.asked.as_ref().is_some_and(|(_, _, due)| *due <= now) {
             self.refused(talk, "no answer in time");
         }

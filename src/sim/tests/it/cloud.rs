@@ -67,6 +67,10 @@ pub struct Mischief {
     pub forgets_sessions: bool,
     /// Updates with a final status that are done, and whose answer is lost.
     pub loses_answers: u32,
+    /// No policy is looked at: every certificate may do everything under every name.
+    pub has_no_policy: bool,
+    /// Two clients with one name are served.
+    pub serves_twins: bool,
 }
 
 #[derive(Default)]
@@ -83,6 +87,12 @@ struct State {
     /// What waits for clients whose session is kept.
     sessions: BTreeMap<String, Vec<Packet>>,
     subscribes: u32,
+    /// Client id, and whether the session is a clean one.
+    greetings: Vec<(String, bool)>,
+    filters: Vec<String>,
+    /// The packet ids of messages to devices: sent, and acknowledged.
+    sent: Vec<PacketId>,
+    acknowledged: Vec<PacketId>,
 }
 
 enum Out {
@@ -135,6 +145,15 @@ impl Cloud {
         server: CertificateParams,
         settings: impl FnOnce(Identity) -> Arc<ServerConfig>,
     ) -> Self {
+        Cloud::with_server_key(server, Generated::generate().unwrap(), settings).await
+    }
+
+    /// The same, with a server that has this key.
+    pub async fn with_server_key(
+        server: CertificateParams,
+        server_key: Generated,
+        settings: impl FnOnce(Identity) -> Arc<ServerConfig>,
+    ) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "test authority");
@@ -142,9 +161,8 @@ impl Cloud {
         let key = Generated::generate().unwrap();
         let claim = CertificateParams::default().signed_by(&key, &issuer).unwrap();
         let claim = KeyPair { certificate: claim.pem(), private_key: key.serialize_pem() };
-        let key = Generated::generate().unwrap();
-        let server = server.signed_by(&key, &issuer).unwrap();
-        let identity = Identity::from_pem(&server.pem(), &key.serialize_pem()).unwrap();
+        let server = server.signed_by(&server_key, &issuer).unwrap();
+        let identity = Identity::from_pem(&server.pem(), &server_key.serialize_pem()).unwrap();
         let settings = settings(identity);
         let authority = Authority { issuer: Arc::new(issuer), claim };
         Cloud::new(Some(TlsAcceptor::from(settings)), Some(authority)).await
@@ -293,6 +311,23 @@ impl Cloud {
         self.lock().subscribes
     }
 
+    /// Who has connected: client id, and whether the session was a clean one.
+    pub fn greetings(&self) -> Vec<(String, bool)> {
+        self.lock().greetings.clone()
+    }
+
+    /// What devices have subscribed to.
+    pub fn filters(&self) -> Vec<String> {
+        self.lock().filters.clone()
+    }
+
+    /// How many messages to devices were sent, and how many of them acknowledged.
+    pub fn acknowledged(&self) -> (usize, usize) {
+        let state = self.lock();
+        let is_known = |id: &&PacketId| state.acknowledged.contains(id);
+        (state.sent.len(), state.sent.iter().filter(is_known).count())
+    }
+
     /// When devices have connected.
     pub fn connects(&self) -> Vec<std::time::Instant> {
         self.lock().connects.clone()
@@ -374,6 +409,7 @@ pub fn pace() -> Pace {
         minimum_rate: 64,
         download: Duration::from_secs(10),
         poll: Duration::from_secs(3),
+        away: Duration::from_millis(400),
         ..Pace::local()
     }
 }
@@ -407,12 +443,17 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let (number, refuses, closes, kept) = {
         let mut state = state.lock().unwrap();
         state.connects.push(std::time::Instant::now());
+        state.greetings.push((client.clone(), connect.clean_start));
         state.connections += 1;
         let number = state.connections;
-        if let Some((_, old)) = state.clients.insert(client.clone(), (number, out.clone())) {
+        let serves_twins = state.mischief.serves_twins;
+        if let Some((_, old)) = state.clients.insert(client.clone(), (number, out.clone()))
+            && !serves_twins
+        {
             let _ = old.send(Out::Close);
         }
-        let refuses = take(&mut state.mischief.refuses);
+        let is_stranger = client.ends_with("-stranger") && !state.mischief.has_no_policy;
+        let refuses = take(&mut state.mischief.refuses) || is_stranger;
         let closes = !refuses && take(&mut state.mischief.closes);
         let mut kept = None;
         if state.mischief.forgets_sessions || connect.clean_start {
@@ -473,12 +514,21 @@ fn hear(
     };
     match packet {
         Packet::Subscribe(ask) => {
-            let reasons = vec![ReasonCode::GRANTED_QOS_1; ask.filters.len()];
             assert!(ask.filters.len() <= 8, "AWS IoT takes 8 filters at a time");
-            state.lock().unwrap().subscribes += 1;
+            let mut state = state.lock().unwrap();
+            state.subscribes += 1;
+            let filters: Vec<String> =
+                ask.filters.iter().map(|wanted| wanted.filter.to_string()).collect();
+            let reason = |filter: &String| match may_hear(client, filter) {
+                false if !state.mischief.has_no_policy => ReasonCode::UNSPECIFIED_ERROR,
+                _ => ReasonCode::GRANTED_QOS_1,
+            };
+            let reasons = filters.iter().map(reason).collect();
+            state.filters.extend(filters);
             say(Packet::SubAck(SubAck { packet_id: ask.packet_id, reasons, properties: None }));
         }
         Packet::PingReq => say(Packet::PingResp),
+        Packet::PubAck(ack) => state.lock().unwrap().acknowledged.push(ack.packet_id),
         Packet::Publish(message) => {
             if let Some(id) = message.packet_id {
                 say(Packet::PubAck(Ack::success(id)));
@@ -504,7 +554,11 @@ fn request(
         return jobs(state, client, topic, &rest, body);
     }
     if topic == format!("$aws/things/{client}/shadow/update") {
-        if let Some(wish) = state.wishes.remove(client) {
+        let wish = match body["state"].get("desired") {
+            Some(wish) => Some(wish.clone()),
+            None => state.wishes.remove(client),
+        };
+        if let Some(wish) = wish {
             let topic = format!("$aws/things/{client}/shadow/update/delta");
             send(state, client, &topic, &json!({"version": 1, "state": wish}));
         }
@@ -573,9 +627,13 @@ fn jobs(state: &mut State, thing: &str, topic: &str, rest: &str, body: &Value) {
         return send(state, thing, &accepted, &answer);
     }
     if rest == "get" {
-        let queued: Vec<Value> =
-            head(state, thing).map(|_| json!({"jobId": "some"})).into_iter().collect();
-        return send(state, thing, &accepted, &json!({"queuedJobs": queued, "clientToken": token}));
+        let with = |status: &str| -> Vec<Value> {
+            let those = state.executions.iter().filter(|e| e.thing == thing && e.status == status);
+            those.map(|e| json!({"jobId": e.job, "executionNumber": e.number})).collect()
+        };
+        let answer = json!({"queuedJobs": with("QUEUED"), "inProgressJobs": with("IN_PROGRESS"),
+                            "clientToken": token});
+        return send(state, thing, &accepted, &answer);
     }
     let Some((job, verb)) = rest.rsplit_once('/') else { return };
     let at = state.executions.iter().rposition(|e| e.thing == thing && e.job == job);
@@ -664,16 +722,25 @@ fn send(state: &mut State, client: &str, topic: &str, body: &Value) {
     let times = if state.mischief.repeats { 2 } else { 1 };
     for _ in 0..times {
         let id = ID.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 60_000 + 1;
-        let message = Publish::new(topic.to_owned(), body.to_string())
-            .at_least_once(PacketId::new(id).unwrap());
+        let id = PacketId::new(id).unwrap();
+        let message = Publish::new(topic.to_owned(), body.to_string()).at_least_once(id);
         let packet = Packet::Publish(message);
         match (state.clients.get(client), state.sessions.get_mut(client)) {
             (Some((_, out)), _) => {
                 let _ = out.send(Out::Packet(Box::new(packet)));
+                state.sent.push(id);
             }
             (None, Some(waiting)) => waiting.push(packet),
             (None, None) => {}
         }
+    }
+}
+
+/// Whether a certificate that is attached to this thing may subscribe to a filter.
+fn may_hear(thing: &str, filter: &str) -> bool {
+    match filter.strip_prefix("$aws/things/") {
+        Some(rest) => rest.strip_prefix(thing).is_some_and(|rest| rest.starts_with('/')),
+        None => filter != "#",
     }
 }
 

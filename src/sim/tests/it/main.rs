@@ -9,7 +9,9 @@
 mod cloud;
 mod web;
 
+mod advisor;
 mod connection;
 mod faults;
+mod table;
 mod updates;
 mod whole;

@@ -74,60 +74,88 @@ async fn otae2e_back_to_back_downloads_over_the_wire() {
     assert_eq!(fleet.stop().await.devices[0].version.as_deref(), Some("1.3.0"));
 }
 
-#[tokio::test]
-async fn otae2e_rollback_if_unable_to_connect_after_update() {
-    for behaviour in [Behaviour::CannotConnect, Behaviour::Crashes, Behaviour::FailsSelfTest] {
-        let cloud = Cloud::start().await;
-        let document = cloud.document(&Recipe { behaviour, ..image("1.1.0") });
-        let device = cloud.update(None, document).await;
-        assert_eq!(reason(&device), Reason::RolledBack, "{behaviour:?}");
-        assert_eq!(device.version.as_deref(), Some("1.0.0"));
-        assert_eq!(device.updates[0].status, JobExecutionStatus::Failed);
-    }
+/// Lets a device update to an image that behaves like this.
+async fn is_rolled_back(behaviour: Behaviour) {
+    let cloud = Cloud::start().await;
+    let document = cloud.document(&Recipe { behaviour, ..image("1.1.0") });
+    let device = cloud.update(None, document).await;
+    assert_eq!(reason(&device), Reason::RolledBack, "{behaviour:?}");
+    assert_eq!(device.version.as_deref(), Some("1.0.0"));
+    assert_eq!(device.updates[0].status, JobExecutionStatus::Failed);
 }
 
-#[tokio::test]
-async fn otae2e_wrong_images_are_rejected_over_the_wire() {
-    let stranger = Signer::generate("stranger.pem").unwrap();
-    for (case, status, expected) in [
-        ("same", "REJECTED", Reason::SameVersion),
-        ("old", "REJECTED", Reason::Rollback),
-        ("unsigned", "FAILED", Reason::Signature),
-        ("stranger", "REJECTED", Reason::UntrustedSigner),
-        ("algorithm", "REJECTED", Reason::Algorithm),
-        ("model", "REJECTED", Reason::WrongDevice),
-        ("expired", "FAILED", Reason::Expired),
-        ("unreadable", "REJECTED", Reason::Document),
-    ] {
-        let cloud = Cloud::start().await;
-        let recipe = match case {
-            "same" => image("1.0.0"),
-            "old" => image("0.9.0"),
-            "model" => Recipe { model: Some("pump".to_owned()), ..image("1.1.0") },
-            _ => image("1.1.0"),
-        };
-        let mut document = cloud.document(&recipe);
-        let signature = &mut document["firmware"]["signature"];
-        match case {
-            "unsigned" => *signature = json!(null),
-            "stranger" => {
-                let claim = stranger.sign(&digest(&recipe.make().unwrap()));
-                *signature = json!({"algorithm": claim.algorithm, "value": claim.value,
-                                    "certificate": claim.certificate});
-            }
-            "algorithm" => signature["algorithm"] = json!("SHA256withRSA"),
-            "expired" => document["expires"] = json!(1_000_000),
-            "unreadable" => document["operation"] = json!("reboot"),
-            _ => {}
+/// What is wrong with an image or its document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrong {
+    Same,
+    Old,
+    Unsigned,
+    Stranger,
+    Algorithm,
+    Model,
+    Expired,
+    Unreadable,
+}
+
+/// Lets a device refuse a wrong image.
+async fn is_refused(wrong: Wrong, status: &str, expected: Reason) {
+    let cloud = Cloud::start().await;
+    let recipe = match wrong {
+        Wrong::Same => image("1.0.0"),
+        Wrong::Old => image("0.9.0"),
+        Wrong::Model => Recipe { model: Some("pump".to_owned()), ..image("1.1.0") },
+        _ => image("1.1.0"),
+    };
+    let mut document = cloud.document(&recipe);
+    let signature = &mut document["firmware"]["signature"];
+    match wrong {
+        Wrong::Unsigned => *signature = json!(null),
+        Wrong::Stranger => {
+            let stranger = Signer::generate("stranger.pem").unwrap();
+            let claim = stranger.sign(&digest(&recipe.make().unwrap()));
+            *signature = json!({"algorithm": claim.algorithm, "value": claim.value,
+                                "certificate": claim.certificate});
         }
-        let device = cloud.update(None, document).await;
-        assert_eq!(reason(&device), expected, "{case}");
-        let word = expected.to_string();
-        assert_eq!(cloud.executions(), [("job-1".into(), status.into(), word)], "{case}");
-        assert_eq!(device.version.as_deref(), Some("1.0.0"), "{case}");
-        // Everything but the model is found out without the image.
-        assert_eq!(cloud.web.asked().is_empty(), case != "model", "{case}");
+        Wrong::Algorithm => signature["algorithm"] = json!("SHA256withRSA"),
+        Wrong::Expired => document["expires"] = json!(1_000_000),
+        Wrong::Unreadable => document["operation"] = json!("reboot"),
+        _ => {}
     }
+    let device = cloud.update(None, document).await;
+    assert_eq!(reason(&device), expected, "{wrong:?}");
+    let word = expected.to_string();
+    assert_eq!(cloud.executions(), [("job-1".into(), status.into(), word)], "{wrong:?}");
+    assert_eq!(device.version.as_deref(), Some("1.0.0"), "{wrong:?}");
+    // Everything but the model is found out without the image.
+    assert_eq!(cloud.web.asked().is_empty(), wrong != Wrong::Model, "{wrong:?}");
+}
+
+/// One test for each case, so that each has a name.
+macro_rules! cases {
+    ($($name:ident = $play:ident($($argument:expr),*);)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                $play($($argument),*).await;
+            }
+        )*
+    };
+}
+
+cases! {
+    otae2e_rollback_if_unable_to_connect_after_update = is_rolled_back(Behaviour::CannotConnect);
+    otae2e_image_crashed = is_rolled_back(Behaviour::Crashes);
+    f3_an_image_that_fails_its_self_test = is_rolled_back(Behaviour::FailsSelfTest);
+    otae2e_same_version = is_refused(Wrong::Same, "REJECTED", Reason::SameVersion);
+    otae2e_previous_version = is_refused(Wrong::Old, "REJECTED", Reason::Rollback);
+    otae2e_unsigned_image = is_refused(Wrong::Unsigned, "FAILED", Reason::Signature);
+    otae2e_untrusted_certificate =
+        is_refused(Wrong::Stranger, "REJECTED", Reason::UntrustedSigner);
+    otae2e_incorrect_signing_algorithm =
+        is_refused(Wrong::Algorithm, "REJECTED", Reason::Algorithm);
+    a9_an_image_for_another_model = is_refused(Wrong::Model, "REJECTED", Reason::WrongDevice);
+    a8_a_document_that_has_expired = is_refused(Wrong::Expired, "FAILED", Reason::Expired);
+    a_document_that_cannot_be_read = is_refused(Wrong::Unreadable, "REJECTED", Reason::Document);
 }
 
 #[tokio::test]
@@ -181,7 +209,7 @@ async fn a_url_that_has_really_expired_is_replaced() {
 }
 
 #[tokio::test]
-async fn otae2e_two_updates_cancel_the_first_one() {
+async fn otae2e_2_updates_cancel_1st() {
     for how in ["CANCELED", "TIMED_OUT", "REMOVED"] {
         let cloud = Cloud::start().await;
         cloud.web.behave(&[Manner::StallsAfter(9000), Manner::Good]);
@@ -213,6 +241,20 @@ async fn otae2e_disconnect_cancel_update_aborts_and_takes_the_next_job() {
     let ends: Vec<_> = cloud.executions().into_iter().map(|(_, status, _)| status).collect();
     assert_eq!(ends, ["CANCELED", "SUCCEEDED"]);
     assert!(fleet.wait(LONG, |c| c.abandoned == 1).await);
+}
+
+#[tokio::test]
+async fn otae2e_cancel_then_update_completes_the_second_one() {
+    let (cloud, fleet, document) = amid_a_download().await;
+    cloud.end(THING, "job-1", "CANCELED");
+    assert!(fleet.wait(LONG, |c| c.abandoned == 1).await);
+    assert!(fleet.counts().busy == 0, "nothing is left of the first one");
+    cloud.queue(THING, "job-2", document);
+    cloud.until(|all| is_terminal(&all[1].1)).await;
+    assert_eq!(cloud.executions()[1].1, "SUCCEEDED");
+    assert!(fleet.wait(LONG, |c| c.succeeded == 1).await);
+    let device = fleet.stop().await.devices.remove(0);
+    assert_eq!((device.version.as_deref(), device.boots), (Some("1.1.0"), 2), "{device:?}");
 }
 
 #[tokio::test]
@@ -376,7 +418,7 @@ async fn f7_an_execution_that_timed_out_is_discarded_and_the_retry_is_taken() {
 }
 
 #[tokio::test]
-async fn f12_reports_that_are_refused_are_tried_again_also_after_a_reset() {
+async fn f12_reports_that_are_refused_are_tried_again() {
     let cloud = Cloud::start().await;
     cloud.misbehave(Mischief {
         rejects_updates: vec!["RequestThrottled", "InternalError", "InvalidRequest"],
@@ -385,6 +427,42 @@ async fn f12_reports_that_are_refused_are_tried_again_also_after_a_reset() {
     let document = cloud.document(&image("1.1.0"));
     let device = cloud.update(None, document).await;
     assert_eq!(reason(&device), Reason::Accepted);
+}
+
+#[tokio::test]
+async fn f12_reports_that_are_refused_are_tried_again_also_after_a_reset() {
+    let folder = tempfile::tempdir().unwrap();
+    let cloud = Cloud::start().await;
+    let target = || {
+        let mut target = cloud.target();
+        target.folder = Some(folder.path().to_owned());
+        target
+    };
+    cloud.misbehave(Mischief {
+        rejects_updates: vec!["RequestThrottled"; 10_000],
+        ..Mischief::default()
+    });
+    let fleet = cloud.device_in(lamp(), None, target());
+    let document = cloud.document(&image("1.1.0"));
+    cloud.queue(THING, "job-1", document);
+    let reports = || cloud.messages().iter().filter(|(_, b)| b["status"] == "SUCCEEDED").count();
+    let refused = async {
+        while reports() < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, refused).await.unwrap();
+    // The device loses everything but what is in its flash.
+    let device = fleet.stop().await.devices.remove(0);
+    assert_eq!((device.updates.len(), device.version.as_deref()), (0, Some("1.1.0")));
+    assert_eq!(cloud.executions()[0].1, "IN_PROGRESS");
+    cloud.misbehave(Mischief::default());
+    let downloads = cloud.web.asked().len();
+    let fleet = cloud.device_in(lamp(), None, target());
+    assert!(fleet.wait(LONG, |c| c.succeeded == 1).await, "{:?}", cloud.executions());
+    assert_eq!(cloud.executions(), [("job-1".into(), "SUCCEEDED".into(), "accepted".into())]);
+    let device = fleet.stop().await.devices.remove(0);
+    assert_eq!((device.boots, cloud.web.asked().len()), (1, downloads), "nothing is done twice");
 }
 
 #[tokio::test]

@@ -13,21 +13,53 @@ use super::cloud::{Cloud as TestCloud, is_terminal};
 /// The operator's side of the tests' cloud.
 struct Operator(TestCloud);
 
+/// One whose cloud does not come back when it is started again.
+struct Unlucky(Operator);
+
+impl iotstack_sim::Cloud for Unlucky {
+    fn roll_out<'a>(&'a self, rollout: &'a Rollout) -> Answer<'a, JobId> {
+        self.0.roll_out(rollout)
+    }
+
+    fn job<'a>(&'a self, job: &'a JobId) -> Answer<'a, JobView> {
+        self.0.job(job)
+    }
+
+    fn cancel_job<'a>(&'a self, job: &'a JobId) -> Answer<'a, ()> {
+        self.0.cancel_job(job)
+    }
+
+    fn cancel_execution<'a>(&'a self, thing: &'a str, job: &'a JobId) -> Answer<'a, ()> {
+        self.0.cancel_execution(thing, job)
+    }
+
+    fn restart(&self) -> Answer<'_, bool> {
+        let action = "start the cloud again".to_owned();
+        let reason = "its port is taken".to_owned();
+        Box::pin(async { Err(iotstack_sim::Error::Cloud { action, reason }) })
+    }
+}
+
 impl iotstack_sim::Cloud for Operator {
     fn roll_out<'a>(&'a self, rollout: &'a Rollout) -> Answer<'a, JobId> {
         Box::pin(async {
             let document = self.0.document_of(rollout.image.clone(), rollout.version.as_str());
+            let made: std::collections::BTreeSet<String> =
+                self.0.executions().into_iter().map(|(job, ..)| job).collect();
+            let job = format!("job-{}", made.len() + 1);
             for thing in &rollout.things {
-                self.0.queue(thing, "job-1", document.clone());
+                self.0.queue(thing, &job, document.clone());
             }
-            Ok("job-1".parse().unwrap())
+            Ok(job.parse().unwrap())
         })
     }
 
-    fn job<'a>(&'a self, _: &'a JobId) -> Answer<'a, JobView> {
+    fn job<'a>(&'a self, job: &'a JobId) -> Answer<'a, JobView> {
         Box::pin(async {
             let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-            for (_, status, _) in self.0.executions() {
+            for (_, status, _) in
+                self.0.executions().into_iter().filter(|(found, ..)| found == job.as_str())
+            {
                 *counts.entry(status).or_default() += 1;
             }
             let count = |status: &str| counts.get(status).copied().unwrap_or_default();
@@ -167,6 +199,56 @@ async fn a_run_whose_time_is_up_does_not_pass() {
     let last = report.verdicts.last().unwrap();
     assert_eq!(last.expectation, "ends within its time of 2 s");
     assert!(last.found.contains("in progress"), "{last:?}");
+}
+
+#[tokio::test]
+async fn f11_a_cloud_that_does_not_come_back_ends_the_run_with_the_reason() {
+    let cloud = TestCloud::start().await;
+    let target = patient(&cloud);
+    let text = "fleet: {size: 1, profiles: [{faults: [F11]}]}\n\
+                firmware: {version: 1.1.0}\ntimeout: 1 h\n";
+    let scenario = Scenario::from_yaml(text).unwrap();
+    let unlucky = Unlucky(Operator(cloud));
+    let error = run(&scenario, target, &unlucky, Arc::new(Silence)).await.unwrap_err();
+    assert_eq!(error.to_string(), "cannot start the cloud again: its port is taken");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn otae2e_back_to_back_downloads_of_a_whole_fleet() {
+    let cloud = TestCloud::start().await;
+    let target = patient(&cloud);
+    let text = "
+fleet: {size: 3, profiles: [{model: lamp, faults: [OTAE2EBackToBackDownloads]}]}
+firmware: {version: 1.1.0, size: 20 KB, model: lamp}
+timeout: 60 s
+expect: [succeeded = 100%, updated = 100%, every fault ends as it must, job completes]
+";
+    let scenario = Scenario::from_yaml(text).unwrap();
+    let report = run(&scenario, target, &Operator(cloud), Arc::new(Silence)).await.unwrap();
+    assert!(report.is_passed(), "{:?} {:#?}", report.verdicts, report.facts);
+    assert_eq!(report.version, "1.1.2");
+    for device in &report.fleet.devices {
+        assert_eq!((device.updates.len(), device.boots), (3, 4), "{device:?}");
+        assert_eq!(device.version.as_deref(), Some("1.1.2"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_cancels_what_devices_ask_for() {
+    let cloud = TestCloud::start().await;
+    let target = patient(&cloud);
+    let text = "
+fleet: {size: 2, profiles: [{model: lamp, faults: [F6.queued, F6.trial]}]}
+firmware: {version: 1.1.0, size: 20 KB, model: lamp}
+timeout: 60 s
+expect: [canceled = 2, every fault ends as it must, no device is bricked, job completes]
+";
+    let scenario = Scenario::from_yaml(text).unwrap();
+    let report = run(&scenario, target, &Operator(cloud), Arc::new(Silence)).await.unwrap();
+    assert!(report.is_passed(), "{:?} {:#?}", report.verdicts, report.facts);
+    for device in &report.fleet.devices {
+        assert_eq!(device.version.as_deref(), Some("1.0.0"), "{device:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,126 @@
+//! An authority of the injector's own, and servers with certificates of every kind.
+//!
+//! A certificate that is wrong in one way must be right in all others, or a device would
+//! refuse it for another reason than the one that is tried. So devices with a fault trust
+//! this authority where one of its servers stands in for the real one. It is made for one
+//! run, its key stays in memory, and no other device knows it.
+
+use std::sync::Arc;
+
+use iotstack_mqtt::tls::{ClientConfig, ClientSettings, ServerConfig, Versions};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
+use rustls::crypto::CryptoProvider;
+use rustls::{ProtocolVersion, SignatureScheme, SupportedCipherSuite};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::{Error, Result};
+
+/// Makes certificates for servers.
+pub(crate) struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    client: ClientSettings,
+}
+
+/// What is remarkable about a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    Nothing,
+    OtherName,
+    RanOut,
+    VeryLarge,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Result<Self> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "iotstack fault injection");
+        let key = KeyPair::generate().map_err(failed)?;
+        let issuer = CertifiedIssuer::self_signed(params, key).map_err(failed)?;
+        let client = ClientSettings::trusting(&issuer.pem(), Versions::Both).map_err(failed)?;
+        Ok(Authority { issuer, client })
+    }
+
+    /// TLS of a client that trusts this authority and no other.
+    pub(crate) fn client(&self) -> Arc<ClientConfig> {
+        self.client.without_identity()
+    }
+
+    /// TLS of a server with this name, all cipher suites in one.
+    pub(crate) fn server(&self, name: &str, flaw: Flaw) -> Result<Arc<ServerConfig>> {
+        let provider = rustls::crypto::ring::default_provider();
+        self.certify(name, flaw)?.server(provider, rustls::ALL_VERSIONS)
+    }
+
+    /// TLS of the server with this name, each time with a single cipher suite.
+    pub(crate) fn servers_by_suite(&self, name: &str) -> Result<Vec<Arc<ServerConfig>>> {
+        let certified = self.certify(name, Flaw::Nothing)?;
+        let all = rustls::crypto::ring::default_provider();
+        let suites = all.cipher_suites.iter().copied().filter(suits_ecdsa);
+        suites
+            .map(|suite| {
+                let provider = CryptoProvider { cipher_suites: vec![suite], ..all.clone() };
+                let version = match suite.version().version {
+                    ProtocolVersion::TLSv1_3 => &rustls::version::TLS13,
+                    _ => &rustls::version::TLS12,
+                };
+                certified.server(provider, &[version])
+            })
+            .collect()
+    }
+
+    fn certify(&self, name: &str, flaw: Flaw) -> Result<Certified> {
+        let mut names = match flaw {
+            Flaw::OtherName => vec!["elsewhere.invalid".to_owned()],
+            _ => vec![name.to_owned()],
+        };
+        if flaw == Flaw::VeryLarge {
+            names.extend((0..400).map(|number| format!("{number}.a-rather-long-name.invalid")));
+        }
+        let mut params = CertificateParams::new(names).map_err(failed)?;
+        if flaw == Flaw::RanOut {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2021, 1, 1);
+        }
+        let key = KeyPair::generate().map_err(failed)?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(failed)?;
+        Ok(Certified { certificate, key })
+    }
+}
+
+struct Certified {
+    certificate: rcgen::Certificate,
+    key: KeyPair,
+}
+
+impl Certified {
+    fn server(
+        &self,
+        provider: CryptoProvider,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Result<Arc<ServerConfig>> {
+        let chain = vec![self.certificate.der().clone()];
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
+        let builder = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(versions)
+            .map_err(failed)?
+            .with_no_client_auth();
+        Ok(Arc::new(builder.with_single_cert(chain, key).map_err(failed)?))
+    }
+}
+
+/// The keys here are of elliptic curves, so suites with RSA cannot be had.
+fn suits_ecdsa(suite: &SupportedCipherSuite) -> bool {
+    match suite {
+        SupportedCipherSuite::Tls13(_) => true,
+        SupportedCipherSuite::Tls12(suite) => {
+            suite.sign.contains(&SignatureScheme::ECDSA_NISTP256_SHA256)
+        }
+    }
+}
+
+fn failed(error: impl ToString) -> Error {
+    Error::invalid("certificate of a server with a fault", error)
+}
