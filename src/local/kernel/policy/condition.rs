@@ -227,15 +227,16 @@ impl Order {
     }
 }
 
-/// ISO 8601, or seconds since 1970.
-fn moment(text: &str) -> Option<i64> {
+/// A moment in ISO 8601, which may be a date alone, or in seconds since 1970.
+pub fn moment(text: &str) -> Option<Timestamp> {
+    let seconds = || text.parse().ok().map(|seconds: i64| Timestamp(seconds.saturating_mul(1000)));
     Timestamp::parse(text)
-        .map(Timestamp::seconds)
-        .or_else(|| text.parse().ok())
-        .or_else(|| Timestamp::parse(&format!("{text}T00:00:00Z")).map(Timestamp::seconds))
+        .or_else(seconds)
+        .or_else(|| Timestamp::parse(&format!("{text}T00:00:00Z")))
 }
 
-fn in_network(address: &str, network: &str) -> bool {
+/// Whether an address lies in a network such as `10.0.0.0/8`, or is the one address.
+pub fn in_network(address: &str, network: &str) -> bool {
     let (base, bits) = match network.split_once('/') {
         Some((base, bits)) => (base, bits.parse::<u32>().ok()),
         None => (network, Some(128)),

@@ -18,7 +18,7 @@ mod tests;
 
 use serde_json::{Map, Value};
 
-pub use condition::Context;
+pub use condition::{Context, in_network, moment};
 pub use pattern::like;
 
 use condition::{Condition, Truth};

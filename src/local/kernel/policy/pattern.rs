@@ -88,15 +88,14 @@ impl Pattern {
     }
 }
 
-/// Whether an ARN fits a pattern of ARNs, part by part: a `*` stays within its part.
+/// Whether an ARN fits a pattern of ARNs, part by part: a `*` stays within its part. The
+/// parts are those of the pattern with its variables filled in: their names hold colons.
 pub(super) fn fits_arn(pattern: &Pattern, arn: &str, context: &Context) -> bool {
-    let patterns: Vec<&str> = pattern.text().splitn(6, ':').collect();
+    let Some(tokens) = pattern.resolved(context) else { return false };
+    let patterns: Vec<&[Token]> = tokens.splitn(6, |each| *each == Token::Exactly(':')).collect();
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     patterns.len() == parts.len()
-        && patterns
-            .iter()
-            .zip(parts)
-            .all(|(pattern, part)| Pattern::new(pattern).fits(part, context))
+        && patterns.iter().zip(parts).all(|(pattern, part)| fits(pattern.iter().copied(), part))
 }
 
 /// Whether a text fits a pattern with `*` and `?`.

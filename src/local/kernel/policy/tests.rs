@@ -66,7 +66,7 @@ fn conditions_hold_fail_or_are_unknown() {
         .with("aws:SourceArn", "arn:aws:iot:us-east-1:123456789012:rule/a")
         .with("aws:SecureTransport", "true")
         .with("aws:SourceIp", "10.1.2.3")
-        .with("aws:CurrentTime", "2026-01-01T00:00:00Z")
+        .with("aws:CurrentTime", "2026-01-01T00:00:00.250Z")
         .with("s3:max-keys", "10")
         .with("aws:TagKeys", "a")
         .with("aws:TagKeys", "b");
@@ -84,6 +84,12 @@ fn conditions_hold_fail_or_are_unknown() {
         (json!({"IpAddress": {"aws:SourceIp": "10.0.0.0/16"}}), Verdict::Silent),
         (json!({"NotIpAddress": {"aws:SourceIp": "10.1.2.3"}}), Verdict::Silent),
         (json!({"DateLessThan": {"aws:CurrentTime": "2026-06-01T00:00:00Z"}}), Verdict::Allow),
+        (json!({"DateLessThan": {"aws:CurrentTime": "2026-01-01T00:00:00.300Z"}}), Verdict::Allow),
+        (json!({"DateLessThan": {"aws:CurrentTime": "2026-01-01T00:00:00.250Z"}}), Verdict::Silent),
+        (json!({"DateGreaterThan": {"aws:CurrentTime": "2026-01-01"}}), Verdict::Allow),
+        (json!({"DateGreaterThan": {"aws:CurrentTime": "2026-01-02"}}), Verdict::Silent),
+        (json!({"DateGreaterThan": {"aws:CurrentTime": "1767225600"}}), Verdict::Allow),
+        (json!({"DateGreaterThan": {"aws:CurrentTime": "1767225601"}}), Verdict::Silent),
         (json!({"NumericLessThanEquals": {"s3:max-keys": "9"}}), Verdict::Silent),
         (json!({"ForAllValues:StringEquals": {"aws:TagKeys": ["a", "b"]}}), Verdict::Allow),
         (json!({"ForAllValues:StringEquals": {"aws:TagKeys": ["a"]}}), Verdict::Silent),
@@ -125,6 +131,31 @@ fn variables_are_filled_in_and_their_values_are_no_wildcards() {
     assert_eq!(ask(&policy, "s3:X", "arn:aws:s3:::fw/bob/1", &user("*")), Verdict::Silent);
     let nobody = Context::default();
     assert_eq!(ask(&policy, "s3:X", "arn:aws:s3:::fw/ann/1", &nobody), Verdict::Silent);
+}
+
+#[test]
+fn the_parts_of_an_arn_are_counted_with_variables_filled_in() {
+    let policy = statement(json!({
+        "Effect": "Allow",
+        "Action": "*",
+        "Resource": "*",
+        "Condition": {"ArnLike": {
+            "aws:SourceArn": "arn:aws:iot:*:${aws:PrincipalAccount}:rule/${aws:PrincipalTag/team}*",
+        }},
+    }));
+    let from = |arn: &str| {
+        let context = Context::default()
+            .with("aws:PrincipalAccount", "123456789012")
+            .with("aws:PrincipalTag/team", "a:b")
+            .with("aws:SourceArn", arn);
+        ask(&policy, "a:B", "*", &context)
+    };
+    assert_eq!(from("arn:aws:iot:us-east-1:123456789012:rule/a:b-1"), Verdict::Allow);
+    assert_eq!(from("arn:aws:iot:us-east-1:999999999999:rule/a:b-1"), Verdict::Silent);
+    assert_eq!(from("arn:aws:iot:us-east-1:123456789012:rule/c"), Verdict::Silent);
+    let nobody =
+        Context::default().with("aws:SourceArn", "arn:aws:iot:us-east-1:123456789012:rule/a:b-1");
+    assert_eq!(ask(&policy, "a:B", "*", &nobody), Verdict::Silent);
 }
 
 #[test]

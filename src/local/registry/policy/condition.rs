@@ -3,9 +3,7 @@
 //! The operators of IAM over the keys that an MQTT connection has. A key without
 //! a value fits negated operators and those with `IfExists`, and no others.
 
-use std::net::IpAddr;
-
-use iotstack_local_kernel::Timestamp;
+use iotstack_local_kernel::policy::{in_network, moment};
 use serde_json::Value;
 
 use super::pattern::Pattern;
@@ -191,36 +189,5 @@ fn text(value: &Value) -> Result<String, String> {
         Value::Bool(value) => Ok(value.to_string()),
         Value::Number(value) => Ok(value.to_string()),
         other => Err(format!("the value of a condition must be a text, not {other}")),
-    }
-}
-
-/// A moment in ISO 8601 or in seconds since 1970.
-fn moment(text: &str) -> Option<Timestamp> {
-    Timestamp::parse(text)
-        .or_else(|| text.parse::<i64>().ok().map(|seconds| Timestamp(seconds.saturating_mul(1000))))
-}
-
-/// Whether an address lies in a network such as `10.0.0.0/8`.
-fn in_network(address: &str, network: &str) -> bool {
-    let (base, length) = match network.split_once('/') {
-        Some((base, length)) => (base, length.parse::<u32>().ok()),
-        None => (network, Some(128)),
-    };
-    let (Ok(address), Ok(base), Some(length)) =
-        (address.parse::<IpAddr>(), base.parse::<IpAddr>(), length)
-    else {
-        return false;
-    };
-    match (address, base) {
-        (IpAddr::V4(address), IpAddr::V4(base)) => {
-            let shift = 32 - length.min(32);
-            (u64::from(u32::from(address)) >> shift) == (u64::from(u32::from(base)) >> shift)
-        }
-        (IpAddr::V6(address), IpAddr::V6(base)) => {
-            let shift = 128 - length.min(128);
-            u128::from(address).checked_shr(shift).unwrap_or(0)
-                == u128::from(base).checked_shr(shift).unwrap_or(0)
-        }
-        _ => false,
     }
 }

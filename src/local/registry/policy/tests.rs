@@ -147,6 +147,7 @@ fn conditions_compare_texts_addresses_and_times() {
         (json!({"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}), false),
         (json!({"DateGreaterThan": {"aws:CurrentTime": "2025-01-01T00:00:00Z"}}), true),
         (json!({"DateLessThan": {"aws:CurrentTime": "2025-01-01T00:00:00Z"}}), false),
+        (json!({"DateGreaterThan": {"aws:CurrentTime": "2025-01-01"}}), true),
         (json!({"NumericGreaterThan": {"aws:EpochTime": "5"}}), true),
         (json!({"Bool": {"iot:Connection.Thing.IsAttached": "false"}}), true),
         (json!({"Bool": {"iot:Connection.Thing.IsAttached": true}}), false),
