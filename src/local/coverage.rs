@@ -9,15 +9,17 @@ use serde_json::{Map, Value, json};
 pub fn as_json(cloud: &Cloud) -> Value {
     let mut services: BTreeMap<&str, Value> = BTreeMap::new();
     for line in cloud.services.coverage() {
-        let refused: Map<String, Value> = line
-            .refused
-            .iter()
-            .map(|(operation, reason)| ((*operation).to_owned(), json!(reason)))
-            .collect();
-        services.insert(line.scope, json!({ "operations": line.operations, "refused": refused }));
+        services.insert(line.scope, service(&line.operations, &line.refused));
     }
     // S3 has a wire format of its own and stands beside the other services.
-    let objects = iotstack_local_s3::OPERATIONS;
-    services.insert("s3", json!({ "operations": objects, "refused": {} }));
+    services.insert("s3", service(iotstack_local_s3::OPERATIONS, iotstack_local_s3::REFUSED));
     json!({ "services": services, "resourceTypes": cloud.resource_types() })
+}
+
+fn service(operations: &[&str], refused: &[(&str, &str)]) -> Value {
+    let refused: Map<String, Value> = refused
+        .iter()
+        .map(|(operation, reason)| ((*operation).to_owned(), json!(reason)))
+        .collect();
+    json!({ "operations": operations, "refused": refused })
 }

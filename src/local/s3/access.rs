@@ -14,6 +14,7 @@ use s3s::path::S3Path;
 use s3s::{S3Error, S3Result, s3_error};
 
 use crate::Error;
+use crate::refused::refusal;
 
 /// Whoever a signature belongs to; travels with the request.
 #[derive(Debug, Clone)]
@@ -56,6 +57,10 @@ impl S3Access for Permissions {
             S3Path::Object { bucket, key } => format!("{bucket}/{key}"),
         };
         let operation = cx.s3_op().name();
+        if let Some(refusal) = refusal(operation) {
+            let signed = cx.extensions_mut().get::<Asker>().is_some();
+            return Err(if signed { refusal } else { anonymous() }.into());
+        }
         // Many keys at once: each is judged where it is deleted.
         if operation == "DeleteObjects" {
             return match cx.extensions_mut().get::<Asker>() {
@@ -120,7 +125,7 @@ fn refused(fault: iotstack_local_kernel::Fault) -> S3Error {
     s3_error!(AccessDenied, "{}", fault.message)
 }
 
-fn anonymous() -> Error {
+pub(crate) fn anonymous() -> Error {
     Error::AccessDenied("the request is not signed".to_owned())
 }
 

@@ -1,7 +1,7 @@
 //! The operations that work, under AWS's names.
 //!
 //! The wire library routes all operations of S3, so the list is written by hand;
-//! what is not on it is refused by name.
+//! what is not on it is refused by name ([`crate::refused`]).
 
 /// All of them, in order.
 pub(crate) const OFFERED: &[&str] = &[

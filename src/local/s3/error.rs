@@ -114,7 +114,7 @@ pub enum Error {
         bucket: String,
     },
     /// Something of AWS that the local cloud does not have.
-    #[error("the local cloud does not offer {0}")]
+    #[error("the local cloud does not offer {0}; `iotstack local --coverage` lists what it does")]
     NotImplemented(String),
     /// No permission.
     #[error("{0}")]

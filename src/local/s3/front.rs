@@ -20,6 +20,7 @@ use s3s::{S3Error, S3Result};
 use crate::access::{Asker, Permissions, Signatures};
 use crate::operations::Backend;
 use crate::presign::Presigner;
+use crate::refused::Younger;
 use crate::store::Buckets;
 
 /// The body of an answer.
@@ -42,6 +43,7 @@ impl Front {
         builder.set_auth(Signatures(cloud.clone()));
         builder.set_access(Permissions(cloud.clone()));
         builder.set_host(Hosts);
+        builder.set_route(Younger);
         Front { service: builder.build(), presigner }
     }
 

@@ -34,6 +34,7 @@ mod operations;
 mod port;
 mod presign;
 mod record;
+mod refused;
 mod resources;
 mod store;
 mod tags;
@@ -68,3 +69,6 @@ pub fn install(cloud: &Arc<Cloud>) -> Result<Front, StoreError> {
 
 /// The operations that work, for the coverage list.
 pub const OPERATIONS: &[&str] = coverage::OFFERED;
+
+/// The operations that are refused, with the reason, for the coverage list.
+pub const REFUSED: &[(&str, &str)] = refused::REFUSED;

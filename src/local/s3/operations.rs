@@ -1,7 +1,7 @@
 //! The operations of S3 as the wire library calls them: typed input in, the
 //! matching function of this crate, typed output out.
 //!
-//! What is not here is refused by the library with `NotImplemented`.
+//! What is not here is refused by its name, before it is read ([`crate::refused`]).
 
 use std::sync::Arc;
 

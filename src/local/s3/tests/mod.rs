@@ -8,6 +8,7 @@ mod notifications;
 mod objects;
 mod odd;
 mod presigned;
+mod refused;
 mod signatures;
 mod state;
 
