@@ -3,7 +3,7 @@
 //! The newest events are kept, whoever they are about; a large fleet has a short
 //! memory here. Documents of shadows are not kept, as a page asks for them anew.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use iotstack_local_kernel::{Cloud, CloudEvent, Timestamp};
@@ -13,14 +13,16 @@ use tokio::sync::broadcast;
 /// What happened lately.
 pub struct History {
     events: Mutex<VecDeque<(Timestamp, CloudEvent)>>,
+    /// Who was connected and is not any more, since when and why. The broker forgets
+    /// clients that leave no session behind.
+    gone: Mutex<BTreeMap<Arc<str>, (Timestamp, &'static str)>>,
     live: broadcast::Sender<Arc<str>>,
 }
 
 impl History {
     /// Hears everything that happens in the cloud from now on.
     pub fn of(cloud: &Arc<Cloud>) -> Arc<Self> {
-        let history =
-            Arc::new(History { events: Mutex::default(), live: broadcast::channel(LIVE).0 });
+        let history = Arc::new(History::new(LIVE));
         let (heard, clock) = (Arc::downgrade(&history), cloud.clock.clone());
         cloud.bus.hear(move |event| {
             if let Some(history) = heard.upgrade() {
@@ -28,6 +30,11 @@ impl History {
             }
         });
         history
+    }
+
+    fn new(behind: usize) -> Self {
+        let live = broadcast::channel(behind).0;
+        History { events: Mutex::default(), gone: Mutex::default(), live }
     }
 
     /// Hears events as JSON texts from now on.
@@ -42,6 +49,25 @@ impl History {
         mine.take(TIMELINE).filter_map(|(at, event)| as_json(*at, event)).collect()
     }
 
+    /// Since when and why a thing is not connected any more, if it once was.
+    pub fn gone(&self, thing: &str) -> Option<(Timestamp, &'static str)> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).get(thing).copied()
+    }
+
+    /// How many things each job has told since a moment, which is not long ago.
+    pub fn told_since(&self, from: Timestamp) -> BTreeMap<Arc<str>, usize> {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = events.iter().rev().take_while(|(at, _)| at.millis() >= from.millis());
+        // A thing that is told again, as it is to try again, is one thing.
+        let mut told: BTreeMap<&Arc<str>, BTreeSet<&str>> = BTreeMap::new();
+        for (_, event) in lately {
+            if let CloudEvent::ExecutionChanged { job_id, thing, status: "QUEUED", .. } = event {
+                told.entry(job_id).or_default().insert(thing);
+            }
+        }
+        told.into_iter().map(|(job, things)| (job.clone(), things.len())).collect()
+    }
+
     fn keep(&self, at: Timestamp, event: &CloudEvent) {
         if self.live.receiver_count() > 0
             && let Some(event) = as_json(at, event)
@@ -52,6 +78,7 @@ impl History {
         if subject(event).is_none() {
             return;
         }
+        self.keep_connection(at, event);
         let mut event = event.clone();
         if let CloudEvent::ShadowChanged { document, .. } = &mut event {
             *document = None;
@@ -61,6 +88,26 @@ impl History {
             events.pop_front();
         }
         events.push_back((at, event));
+    }
+}
+
+impl History {
+    fn keep_connection(&self, at: Timestamp, event: &CloudEvent) {
+        let gone = || self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            CloudEvent::ClientConnected { client_id: thing, .. }
+            | CloudEvent::ThingChanged { thing, exists: false } => {
+                gone().remove(thing);
+            }
+            CloudEvent::ClientDisconnected { client_id, reason, .. } => {
+                let mut gone = gone();
+                // Clients may have any number of names.
+                if gone.len() < KEPT || gone.contains_key(client_id) {
+                    gone.insert(client_id.clone(), (at, *reason));
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -118,3 +165,55 @@ const KEPT: usize = 200_000;
 const TIMELINE: usize = 200;
 /// How many a slow page may be behind.
 const LIVE: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_the_things_that_each_job_has_told_lately() {
+        let history = History::new(1);
+        let happens = |at, job: &str, thing: &str, status| {
+            let event = CloudEvent::ExecutionChanged {
+                job_id: job.into(),
+                thing: thing.into(),
+                status,
+                at: Timestamp(at),
+            };
+            history.keep(Timestamp(at), &event);
+        };
+        happens(10, "a", "one", "QUEUED");
+        happens(20, "a", "two", "QUEUED");
+        happens(20, "b", "two", "QUEUED");
+        happens(30, "a", "two", "FAILED");
+        happens(30, "a", "two", "QUEUED");
+        happens(30, "a", "three", "QUEUED");
+        let told = |from| -> Vec<String> {
+            let told = history.told_since(Timestamp(from));
+            told.iter().map(|(job, things)| format!("{job}: {things}")).collect()
+        };
+        assert_eq!(told(10), ["a: 3", "b: 1"]);
+        assert_eq!(told(20), ["a: 2", "b: 1"]);
+        assert!(told(31).is_empty());
+    }
+
+    #[test]
+    fn knows_who_was_connected_until_it_is_again_or_deleted() {
+        let history = History::new(1);
+        let (at, pump): (_, Arc<str>) = (Timestamp(5), "pump".into());
+        let leaves = CloudEvent::ClientDisconnected {
+            client_id: pump.clone(),
+            reason: "CONNECTION_LOST",
+            at,
+        };
+        assert_eq!(history.gone("pump"), None);
+        history.keep(at, &leaves);
+        assert_eq!(history.gone("pump"), Some((at, "CONNECTION_LOST")));
+        assert_eq!(history.gone("lamp"), None);
+        history.keep(at, &CloudEvent::ClientConnected { client_id: pump.clone(), at });
+        assert_eq!(history.gone("pump"), None);
+        history.keep(at, &leaves);
+        history.keep(at, &CloudEvent::ThingChanged { thing: pump, exists: false });
+        assert_eq!(history.gone("pump"), None);
+    }
+}

@@ -10,6 +10,7 @@
 
 mod history;
 mod view;
+mod widget;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,13 +1,18 @@
 //! What the pages show, gathered from the services through their own operations.
 //!
-//! Nothing is computed here that a service knows, so that the console cannot
-//! disagree with the APIs. Only searching is not asked of an operation, as SearchIndex
+//! Nothing is computed here that an operation of a service tells, so that the console
+//! cannot disagree with the APIs; how fast a rollout goes is counted from what happened
+//! ([`super::history`]), as no operation tells it. Only searching is not asked of an operation, as SearchIndex
 //! refuses where the account does not index its fleet.
 
-use bytes::Bytes;
-use iotstack_local_kernel::Fault;
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use bytes::Bytes;
+use iotstack_local_kernel::{Fault, Timestamp};
+use serde_json::{Value, json};
+
+use super::widget::{alarms, series};
 use crate::gateway::Gateway;
 
 /// Counts and stacks for the first page.
@@ -99,16 +104,17 @@ pub async fn jobs(gateway: &Gateway, token: Option<String>) -> Result<Value, Fau
         input["nextToken"] = json!(token);
     }
     let found = ask(gateway, "iot", "ListJobs", input).await?;
+    let told = told(gateway);
     let mut jobs = Vec::new();
     for job in list(&found, "jobs") {
-        jobs.push(described(gateway, job["jobId"].as_str().unwrap_or_default()).await?);
+        jobs.push(described(gateway, job["jobId"].as_str().unwrap_or_default(), &told).await?);
     }
     Ok(json!({ "jobs": jobs, "next": found["nextToken"] }))
 }
 
 /// One job with its newest executions.
 pub async fn job(gateway: &Gateway, id: &str) -> Result<Value, Fault> {
-    let mut job = described(gateway, id).await?;
+    let mut job = described(gateway, id, &told(gateway)).await?;
     let input = json!({ "jobId": id, "maxResults": 250 });
     let executions = ask(gateway, "iot", "ListJobExecutionsForJob", input).await?;
     job["executions"] = json!(list(&executions, "executionSummaries"));
@@ -154,30 +160,51 @@ pub async fn logs(gateway: &Gateway) -> Result<Value, Fault> {
 /// The newest lines of a log group, oldest first.
 pub async fn log(gateway: &Gateway, group: &str, query: Option<String>) -> Result<Value, Fault> {
     let now = gateway.cloud.clock.now().millis();
+    let query = query.filter(|query| !query.is_empty());
     let mut newest: Vec<Value> = Vec::new();
     // Lines come oldest first, so a longer time is asked for only where a short one is
     // not enough.
-    for minutes in [5, 60, i64::MAX] {
+    for minutes in [5, 60, 24 * 60, i64::MAX] {
         let from = now.saturating_sub(minutes.saturating_mul(60_000)).max(0);
-        let mut input = json!({ "logGroupName": group, "limit": 10_000, "startTime": from });
-        if let Some(query) = query.as_ref().filter(|query| !query.is_empty()) {
-            input["filterPattern"] = json!(query);
-        }
-        newest.clear();
-        for _ in 0..PARTS_OF_A_LOG {
-            let found = ask(gateway, "logs", "FilterLogEvents", input.clone()).await?;
-            newest.extend_from_slice(list(&found, "events"));
-            newest.drain(..newest.len().saturating_sub(LINES));
-            match &found["nextToken"] {
-                Value::Null => break,
-                token => input["nextToken"] = token.clone(),
-            }
-        }
-        if newest.len() == LINES {
+        let (found, ended) = lines(gateway, group, query.as_deref(), from).await?;
+        if !goes_on(&mut newest, found, ended) {
             break;
         }
     }
     Ok(json!({ "events": newest }))
+}
+
+/// The last lines of a log since a moment that can be had, and whether its end was reached.
+async fn lines(
+    gateway: &Gateway,
+    group: &str,
+    query: Option<&str>,
+    from: i64,
+) -> Result<(Vec<Value>, bool), Fault> {
+    let mut input = json!({ "logGroupName": group, "limit": 10_000, "startTime": from });
+    if let Some(query) = query {
+        input["filterPattern"] = json!(query);
+    }
+    let mut lines: Vec<Value> = Vec::new();
+    for _ in 0..PARTS_OF_A_LOG {
+        let found = ask(gateway, "logs", "FilterLogEvents", input.clone()).await?;
+        lines.extend_from_slice(list(&found, "events"));
+        lines.drain(..lines.len().saturating_sub(LINES));
+        match &found["nextToken"] {
+            Value::Null => return Ok((lines, true)),
+            token => input["nextToken"] = token.clone(),
+        }
+    }
+    Ok((lines, false))
+}
+
+/// Takes what a longer time has brought, and says whether a still longer one may bring more.
+/// What was not read to its end lacks the newest lines, and is better than none alone.
+fn goes_on(newest: &mut Vec<Value>, found: Vec<Value>, ended: bool) -> bool {
+    if ended || newest.is_empty() {
+        *newest = found;
+    }
+    ended && newest.len() < LINES
 }
 
 /// What a line of the fleet shows.
@@ -188,120 +215,42 @@ fn summary(gateway: &Gateway, name: &str) -> Value {
         .as_deref()
         .map_or(Value::Null, |shadow| shadow["state"]["reported"]["firmware"]["version"].clone());
     let connection = ports.messages().ok().and_then(|messages| messages.connection(name));
+    // Of a client without a session the broker knows nothing once it has gone.
+    let (connected, since, reason) = match connection {
+        Some(known) => (Some(known.connected), Some(known.since), known.disconnect_reason),
+        None => {
+            let gone = gateway.history.gone(name);
+            (gone.map(|_| false), gone.map(|(since, _)| since), gone.map(|(_, reason)| reason))
+        }
+    };
     json!({
         "name": name,
         "version": version,
-        "connected": connection.as_ref().map(|connection| connection.connected),
-        "since": connection.as_ref().map(|connection| connection.since.millis()),
-        "reason": connection.as_ref().and_then(|connection| connection.disconnect_reason),
+        "connected": connected,
+        "since": since.map(Timestamp::millis),
+        "reason": reason,
     })
 }
 
-async fn described(gateway: &Gateway, id: &str) -> Result<Value, Fault> {
-    let found = ask(gateway, "iot", "DescribeJob", json!({ "jobId": id })).await?;
-    Ok(found["job"].clone())
+/// How many things each job has told within the last minute of the cloud's time: the rate
+/// that it has, beside the one that it may have.
+fn told(gateway: &Gateway) -> BTreeMap<Arc<str>, usize> {
+    gateway.history.told_since(Timestamp(gateway.cloud.clock.now().millis() - 60_000))
 }
 
-/// The states of the alarms that a widget names, in its order.
-async fn alarms(gateway: &Gateway, properties: &Value) -> Result<Value, Fault> {
-    let names = list(properties, "alarms").iter().filter_map(Value::as_str);
-    let names: Vec<&str> =
-        names.map(|arn| arn.rsplit_once(":alarm:").map_or(arn, |(_, name)| name)).collect();
-    let input = json!({ "AlarmNames": names, "MaxRecords": 100 });
-    let found = ask(gateway, "monitoring", "DescribeAlarms", input).await?;
-    let known = list(&found, "MetricAlarms").iter().chain(list(&found, "CompositeAlarms"));
-    let known: Vec<&Value> = known.collect();
-    let states = names.iter().map(|name| {
-        let alarm = known.iter().find(|alarm| alarm["AlarmName"] == *name);
-        json!({ "name": name, "state": alarm.map(|alarm| &alarm["StateValue"]) })
-    });
-    Ok(states.collect())
+async fn described(
+    gateway: &Gateway,
+    id: &str,
+    told: &BTreeMap<Arc<str>, usize>,
+) -> Result<Value, Fault> {
+    let mut found = ask(gateway, "iot", "DescribeJob", json!({ "jobId": id })).await?;
+    let mut job = found["job"].take();
+    job["toldWithinAMinute"] = json!(told.get(id).copied().unwrap_or(0));
+    Ok(job)
 }
 
-/// The values of a widget's metrics, one list for each line of it.
-async fn series(gateway: &Gateway, properties: &Value, minutes: i64) -> Result<Value, Fault> {
-    let mut queries = Vec::new();
-    let mut labels = Vec::new();
-    let usual = properties["stat"].as_str().unwrap_or("Average");
-    let mut above: Vec<Value> = Vec::new();
-    let mut longest = 60;
-    let lines = list(properties, "metrics");
-    for (at, line) in lines.iter().enumerate() {
-        let mut parts: Vec<Value> = line.as_array().cloned().unwrap_or_default();
-        let options = match parts.last() {
-            Some(Value::Object(options)) => {
-                let options = options.clone();
-                parts.pop();
-                options
-            }
-            _ => Map::new(),
-        };
-        if let Some(expression) = options.get("expression") {
-            let id = options.get("id").cloned().unwrap_or_else(|| json!(format!("e{at}")));
-            labels.push(options.get("label").cloned().unwrap_or_else(|| expression.clone()));
-            queries.push(json!({ "Id": id, "Expression": expression, "ReturnData": true }));
-            continue;
-        }
-        // A dot repeats what stands above.
-        for (place, part) in parts.iter_mut().enumerate() {
-            if part == "." {
-                *part = above.get(place).cloned().unwrap_or_default();
-            }
-        }
-        above.clone_from(&parts);
-        let dimensions: Vec<Value> = parts
-            .get(2..)
-            .unwrap_or_default()
-            .chunks_exact(2)
-            .map(|pair| json!({ "Name": pair[0], "Value": pair[1] }))
-            .collect();
-        let (Some(namespace), Some(name)) = (parts.first(), parts.get(1)) else { continue };
-        let id = options.get("id").cloned().unwrap_or_else(|| json!(format!("m{at}")));
-        let period = options.get("period").or_else(|| properties.get("period"));
-        let period = period.and_then(Value::as_i64).unwrap_or(60).clamp(1, 86_400);
-        longest = longest.max(period);
-        // Two metrics of one name are told apart by what not all lines are about.
-        let has = |line: &Value, part: &Value| line.as_array().is_some_and(|l| l.contains(part));
-        let own = if lines.iter().filter(|line| has(line, name)).count() > 1 {
-            let values = dimensions.iter().map(|dimension| &dimension["Value"]);
-            let telling = values.filter(|value| !lines.iter().all(|line| has(line, value)));
-            let telling = telling.chain([name]).filter_map(Value::as_str);
-            json!(telling.collect::<Vec<_>>().join(" "))
-        } else {
-            name.clone()
-        };
-        labels.push(options.get("label").cloned().unwrap_or(own));
-        queries.push(json!({
-            "Id": id,
-            "ReturnData": options.get("visible") != Some(&json!(false)),
-            "MetricStat": {
-                "Metric": { "Namespace": namespace, "MetricName": name, "Dimensions": dimensions },
-                "Period": period,
-                "Stat": options.get("stat").and_then(Value::as_str).unwrap_or(usual),
-            },
-        }));
-    }
-    if queries.is_empty() {
-        return Ok(json!([]));
-    }
-    let now = gateway.cloud.clock.now().seconds();
-    let input = json!({
-        "MetricDataQueries": queries,
-        // Periods begin at whole multiples, and the one that runs is shown as well.
-        "StartTime": (now - minutes * 60).div_euclid(longest) * longest,
-        "EndTime": now + 60,
-        "ScanBy": "TimestampAscending",
-    });
-    let found = ask(gateway, "monitoring", "GetMetricData", input).await?;
-    let results = list(&found, "MetricDataResults");
-    let found = queries.iter().zip(labels).filter_map(|(query, label)| {
-        let result = results.iter().find(|result| result["Id"] == query["Id"])?;
-        Some(json!({ "label": label, "times": result["Timestamps"], "values": result["Values"] }))
-    });
-    Ok(found.collect())
-}
-
-async fn ask(
+/// Calls an operation of a service.
+pub(super) async fn ask(
     gateway: &Gateway,
     scope: &str,
     operation: &str,
@@ -312,7 +261,8 @@ async fn ask(
     Ok(reply.members().cloned().unwrap_or_default())
 }
 
-fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+/// A list in an answer; nothing if there is none.
+pub(super) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     value[name].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
@@ -320,3 +270,27 @@ fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
 const LINES: usize = 500;
 /// How many answers are asked for until the end of a log is believed to be far away.
 const PARTS_OF_A_LOG: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_read_further_back_only_as_long_as_its_newest_lines_stay() {
+        let of = |name: &str, count: usize| vec![json!(name); count];
+        let mut newest = Vec::new();
+        assert!(goes_on(&mut newest, of("five minutes", 2), true));
+        assert!(goes_on(&mut newest, of("hour", 7), true));
+        assert_eq!(newest, of("hour", 7));
+        // The day was cut off before its end, so the hour stays.
+        assert!(!goes_on(&mut newest, of("day", LINES), false));
+        assert_eq!(newest, of("hour", 7));
+        // Enough is enough.
+        assert!(!goes_on(&mut newest, of("day", LINES), true));
+        assert_eq!(newest, of("day", LINES));
+        // Where there is nothing else, what was cut off is shown.
+        let mut newest = Vec::new();
+        assert!(!goes_on(&mut newest, of("day", 9), false));
+        assert_eq!(newest, of("day", 9));
+    }
+}

@@ -144,15 +144,21 @@ function rollout(job) {
     ["canceled or removed", "idle", count("Canceled") + count("Removed")],
   ];
   const total = parts.reduce((sum, [, , value]) => sum + value, 0);
+  const running = job.status === "IN_PROGRESS";
   const ended = parts[0][2] + parts[1][2] + parts[4][2];
-  const margins = (job.status === "IN_PROGRESS" ? job.abortConfig?.criteriaList ?? [] : []).map((rule) => {
+  const margins = (running ? job.abortConfig?.criteriaList ?? [] : []).map((rule) => {
     const bad = rule.failureType === "ALL" ? parts[1][2] : count({ FAILED: "Failed", REJECTED: "Rejected", TIMED_OUT: "TimedOut" }[rule.failureType]);
     const rate = ended ? (100 * bad) / ended : 0;
     const what = rule.failureType === "ALL" ? "failed, rejected or timed out" : words(rule.failureType);
-    return `canceled if ${rule.thresholdPercentage} % ${what} once ${rule.minNumberOfExecutedThings} ended; now ${rate.toFixed(1)} % of ${ended}`;
+    return `canceled if ${rule.thresholdPercentage} % ${what} once ${rule.minNumberOfExecutedThings} ended; now ${rate.toFixed(1)} % of ${ended}, ${margin(rule, bad, ended)}`;
   });
   const { maximumPerMinute: most, exponentialRate: grows } = job.jobExecutionsRolloutConfig ?? {};
-  const pace = [most && `at most ${most} things a minute`, grows && `beginning with ${grows.baseRatePerMinute}`].filter(Boolean).join(", ");
+  const told = job.toldWithinAMinute ?? 0;
+  const pace = [
+    running && `${told} thing${told === 1 ? "" : "s"} told in the last minute`,
+    most && `at most ${most} things a minute`,
+    grows && `beginning with ${grows.baseRatePerMinute}`,
+  ].filter(Boolean).join(", ");
   return h("div", { class: "card" },
     h("div", {}, link(`jobs/${encodeURIComponent(job.jobId)}`, job.jobId), " ", state(job.status)),
     h("div", { class: "bar", role: "img", "aria-label": parts.map(([label, , value]) => `${value} ${label}`).join(", ") },
@@ -160,6 +166,17 @@ function rollout(job) {
     h("div", { class: "legend" }, total ? parts.filter(([, , value]) => value > 0).map(([label, colours, value]) => h("span", { class: colours }, `${value} ${label}`)) : h("span", { class: "quiet" }, "no executions yet")),
     pace ? h("div", { class: "quiet" }, pace) : null,
     margins.map((margin) => h("div", { class: "quiet" }, margin)));
+}
+
+// How far a job is from being aborted: how many things would have to fail next, one after
+// the other.
+function margin({ thresholdPercentage: percent, minNumberOfExecutedThings: least }, bad, ended) {
+  const share = percent / 100;
+  if (share >= 1 && bad < ended) return "which cannot become true";
+  // A tiny bit less, so that binary fractions do not make one failure more of it.
+  const rise = share < 1 ? Math.ceil((share * ended - bad) / (1 - share) - 1e-9) : 0;
+  const more = Math.max(rise, least - ended, bad ? 0 : 1);
+  return more > 0 ? `${more} more would be enough` : "which is enough";
 }
 
 async function jobs() {
@@ -188,7 +205,7 @@ async function dashboards(name, range) {
   const { dashboards: names } = await get("dashboards");
   if (names.length === 0) return [h("h1", {}, "Dashboards"), h("p", { class: "quiet" }, "No stack has a dashboard.")];
   const chosen = name || names[0];
-  const minutes = range in RANGES ? Number(range) : 15;
+  const minutes = Object.hasOwn(RANGES, range) ? Number(range) : 15;
   const found = await get(`dashboards/${encodeURIComponent(chosen)}?minutes=${minutes}`);
   const choice = (label, options, now, address) => h("select", { "aria-label": label, onchange: (event) => go(address(event.target.value)) },
     options.map(([value, text]) => h("option", { value, selected: String(value) === String(now) ? "" : null }, text)));
@@ -249,10 +266,19 @@ async function logs(group, query) {
 
 // --- Which page, and when it is drawn ------------------------------------------
 
+// A part of an address as it was meant; one that was typed may have a `%` of its own.
+function plain(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 async function draw() {
-  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
-  const [section, name] = path.split("/").map(decodeURIComponent);
-  const wanted = query === undefined ? undefined : decodeURIComponent(query);
+  const [path, ...query] = location.hash.replace(/^#\/?/, "").split("?");
+  const [section, name] = path.split("/").map(plain);
+  const wanted = query.length ? plain(query.join("?")) : undefined;
   for (const anchor of document.querySelectorAll("nav a")) {
     if (anchor.getAttribute("href") === `#/${section}`) anchor.setAttribute("aria-current", "page");
     else anchor.removeAttribute("aria-current");
@@ -265,15 +291,19 @@ async function draw() {
     logs: () => logs(name, wanted),
   };
   const here = location.hash;
+  const turn = ++turns;
+  // Whoever began later knows better.
+  const isLate = () => turn !== turns || here !== location.hash;
   try {
-    const nodes = (await (pages[section] ?? overview)()).flat().filter(Boolean);
-    if (here === location.hash) show(nodes, wanted);
+    const nodes = (await (Object.hasOwn(pages, section) ? pages[section] : overview)()).flat().filter(Boolean);
+    if (!isLate()) show(nodes, wanted);
   } catch (error) {
     // While the cloud does not answer, what it said last stays, and the corner tells.
-    if (here !== location.hash || (error instanceof TypeError && page.querySelector("h1"))) return;
+    if (isLate() || (error instanceof TypeError && page.querySelector("h1"))) return;
     page.replaceChildren(h("h1", {}, "That did not work"), h("p", { class: "bad", role: "alert" }, error.message), link("", "Back to the overview"));
   }
-  document.title = `${page.querySelector("h1").textContent.trim()} · iotstack local cloud`;
+  const heading = page.querySelector("h1");
+  if (heading) document.title = `${heading.textContent.trim()} · iotstack local cloud`;
 }
 
 // Puts nodes on the page, without taking anything from somebody who types, chooses,
@@ -302,11 +332,29 @@ function go(path) {
 }
 
 let parts = 1;
+let turns = 0;
 let waiting = false;
+let drawing = false;
+
+// Draws once for all that happens in a moment, and again for what happens while it draws.
 function soon() {
   if (waiting || document.hidden) return;
   waiting = true;
-  setTimeout(async () => { await draw(); waiting = false; }, 400);
+  setTimeout(redraw, 400);
+}
+
+async function redraw() {
+  if (drawing) {
+    setTimeout(redraw, 400);
+    return;
+  }
+  waiting = false;
+  drawing = true;
+  try {
+    await draw();
+  } finally {
+    drawing = false;
+  }
 }
 
 const events = new EventSource("events");
