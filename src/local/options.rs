@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::{Account, Clock, RootKey};
 
@@ -29,6 +30,14 @@ pub struct Options {
     pub clock: Clock,
     /// Follows the MQTT standard where AWS IoT departs from it.
     pub standard_mqtt: bool,
+    /// Refuses what exceeds AWS IoT's limits per second and client.
+    pub aws_limits: bool,
+    /// Refuses devices that do not name the server they want in the TLS handshake, which
+    /// those that connect to an IP address cannot.
+    pub needs_server_name: bool,
+    /// How long it takes, on the clock of the services, until a change of a policy of AWS
+    /// IoT holds for devices. AWS needs six to eight minutes.
+    pub policy_delay: Duration,
     /// How to start further processes that take devices in; without, those of this
     /// process must do.
     pub door: Option<Door>,
@@ -58,6 +67,9 @@ impl Default for Options {
             state: None,
             clock: Clock::real(),
             standard_mqtt: false,
+            aws_limits: false,
+            needs_server_name: false,
+            policy_delay: Duration::ZERO,
             door: None,
             connections_per_process: None,
         }

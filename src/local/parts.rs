@@ -36,16 +36,24 @@ impl Parts {
         iotstack_local_messaging::install(cloud)?;
         iotstack_local_monitoring::install(cloud)?;
         iotstack_local_dynamodb::install(cloud)?;
-        let (ca, search) = iotstack_local_registry::start(cloud)?;
+        let (ca, search) = iotstack_local_registry::start_with_delay(cloud, options.policy_delay)?;
         iotstack_local_data_plane::install(cloud)?;
         iotstack_local_jobs::install(cloud)?;
         iotstack_local_rules::install(cloud)?;
-        let settings = Settings { standard_mqtt: options.standard_mqtt, ..Settings::default() };
-        let broker = iotstack_local_broker::install(cloud, settings)?;
+        let broker = iotstack_local_broker::install(cloud, broker_settings(options))?;
         iotstack_local_cloudformation::install(cloud)?;
         match cloud.doubled_resources() {
             doubled if doubled.is_empty() => Ok(Parts { objects, functions, broker, ca, search }),
             doubled => Err(Error::DoubledResources(doubled)),
         }
     }
+}
+
+fn broker_settings(options: &Options) -> Settings {
+    let settings = Settings {
+        standard_mqtt: options.standard_mqtt,
+        needs_server_name: options.needs_server_name,
+        ..Settings::default()
+    };
+    if options.aws_limits { settings.with_aws_limits() } else { settings }
 }

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use iotstack_local::{Account, Clock, Door, LocalCloud, Options, RootKey};
 use serde_json::{Value, json};
@@ -49,6 +50,21 @@ pub struct Arguments {
     #[arg(long)]
     standard_mqtt: bool,
 
+    /// Refuses what exceeds AWS IoT's limits for one device: 100 messages per second, one
+    /// connection attempt per second, and one retained message per second and topic
+    #[arg(long)]
+    aws_limits: bool,
+
+    /// Refuses devices that do not name the server in the TLS handshake (SNI), as AWS IoT does;
+    /// those that connect to an IP address cannot name it
+    #[arg(long)]
+    require_server_name: bool,
+
+    /// The minutes until a changed IoT policy holds for devices, on the clock of the services;
+    /// 0 is at once, AWS IoT takes six to eight
+    #[arg(long, value_name = "MINUTES", default_value_t = 0)]
+    policy_delay: u32,
+
     /// The most devices that one process takes in; further processes start as more devices
     /// come [default: three quarters of the files that a process may open]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -91,6 +107,9 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
         state: arguments.state,
         clock: Clock::time_lapse(arguments.time_lapse),
         standard_mqtt: arguments.standard_mqtt,
+        aws_limits: arguments.aws_limits,
+        needs_server_name: arguments.require_server_name,
+        policy_delay: Duration::from_secs(60 * u64::from(arguments.policy_delay)),
         door: Some(door()?),
         connections_per_process: arguments.connections_per_process.map(|each| each as usize),
     };

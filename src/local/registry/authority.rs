@@ -6,6 +6,11 @@
 //! per connection and again when something changes that they depend on: a
 //! connection compares two numbers before it trusts what it knows.
 //!
+//! AWS IoT keeps copies of policies, so that a changed one holds for devices minutes later.
+//! Here it does at once, unless the cloud is started with a delay. What is attached to whom
+//! and which certificates are active holds at once in any case, and so does everything
+//! after a restart.
+//!
 //! WebSocket clients have no certificate; IAM judges them, and the last few
 //! decisions are remembered until rights change.
 
@@ -15,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use iotstack_local_kernel::{
-    Admission, Authority, Caller, ConnectAttempt, Publisher, Refused, Rights,
+    Admission, Authority, Caller, ConnectAttempt, Publisher, Refused, Rights, Timestamp,
 };
 
 use crate::core::Registry;
@@ -141,7 +146,8 @@ impl Registry {
                 now,
                 ..Env::default()
             };
-            let judge = Judge::new(documents(state, &principal, None, &prefix).into_iter(), &env);
+            let documents = documents(state, &principal, None, &prefix, now);
+            let judge = Judge::new(documents.into_iter(), &env);
             judge.judge(Request::Named(action, &arn), &prefix, now).allows()
         })
     }
@@ -157,7 +163,7 @@ impl Registry {
             };
             let principal = self.certificate_arn(&certificate.id);
             let thing = state.thing_of_client(&principal, &client.client_id);
-            let documents = documents(state, &principal, thing, &prefix);
+            let documents = documents(state, &principal, thing, &prefix, now);
             let env = Env {
                 client_id: Some(&client.client_id),
                 source: Some(client.source),
@@ -186,15 +192,16 @@ impl Registry {
 
 /// The documents that apply to a principal: its own, and those of the groups of
 /// the thing that it stands for.
-pub fn documents<'s>(
+fn documents<'s>(
     state: &'s State,
     principal: &str,
     thing: Option<&Thing>,
     prefix: &str,
+    now: Timestamp,
 ) -> Vec<&'s Document> {
     policies(state, principal, thing, prefix)
         .into_iter()
-        .filter_map(|name| state.policies.get(name).map(|policy| &*policy.compiled))
+        .filter_map(|name| state.policies.get(name).map(|policy| policy.in_force(now)))
         .collect()
 }
 
@@ -305,7 +312,7 @@ impl CertificateRights {
             }
             let client_id = &*self.publisher.client_id;
             let thing = state.thing_of_client(&self.principal, client_id);
-            let documents = documents(state, &self.principal, thing, &self.prefix);
+            let documents = documents(state, &self.principal, thing, &self.prefix, now);
             let env = Env {
                 client_id: Some(client_id),
                 source: Some(self.publisher.source),

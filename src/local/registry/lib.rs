@@ -35,6 +35,7 @@ mod x509;
 pub mod fuzz;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use iotstack_local_kernel::{Cloud, StoreError};
 
@@ -55,7 +56,18 @@ pub fn install(cloud: &Arc<Cloud>) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError`] if stored records cannot be read.
 pub fn start(cloud: &Arc<Cloud>) -> Result<(Arc<LocalCa>, FleetSearch), StoreError> {
-    let registry = core::Registry::restore(cloud)?;
+    start_with_delay(cloud, Duration::ZERO)
+}
+
+/// As [`start`], with a delay until a policy that has changed holds for devices.
+///
+/// # Errors
+/// [`StoreError`] if stored records cannot be read.
+pub fn start_with_delay(
+    cloud: &Arc<Cloud>,
+    policy_delay: Duration,
+) -> Result<(Arc<LocalCa>, FleetSearch), StoreError> {
+    let registry = core::Registry::restore(cloud, policy_delay)?;
     let ca = registry.ca.clone();
     cloud.services.add(registry.clone());
     cloud.ports.serve_registry(registry.clone());

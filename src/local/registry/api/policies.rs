@@ -291,6 +291,7 @@ impl Tx<'_> {
             next: 2,
             targets: BTreeSet::new(),
             compiled: Arc::new(compiled),
+            spreading: None,
         });
         Ok(())
     }

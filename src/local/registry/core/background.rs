@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use iotstack_local_kernel::{Cloud, CloudEvent, Timestamp};
 
-use super::{Registry, Tx};
+use super::{Effects, Registry, Tx};
 use crate::api::fleet_metrics;
 use crate::api::membership::MOST_GROUPS;
 use crate::index::{Connectivity, Document};
@@ -29,6 +29,17 @@ pub fn start(cloud: &Cloud, registry: &Arc<Registry>) {
     if registry.read(crate::state::State::any_dynamic) {
         runtime.spawn(judge_restored(Arc::downgrade(registry)));
     }
+}
+
+/// Has the rights of all connections judged at a moment: a changed policy holds from then.
+pub fn judge_at(registry: &Registry, moment: Timestamp) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    let (clock, registry) = (registry.clock.clone(), registry.this.clone());
+    runtime.spawn(async move {
+        clock.sleep_until(moment).await;
+        let Some(registry) = registry.upgrade() else { return };
+        registry.settle(Effects { rights: true, ..Effects::default() });
+    });
 }
 
 /// Judges the members of restored dynamic groups anew: shadows may have changed

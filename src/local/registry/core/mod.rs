@@ -43,6 +43,8 @@ pub struct Registry {
     pub shadows_known: AtomicBool,
     /// Provisioning roles that IoT could take.
     pub roles: Roles,
+    /// How long it takes until a change of a policy holds for devices.
+    pub policy_delay: Duration,
     cloud: Weak<Cloud>,
     this: Weak<Registry>,
     state: RwLock<State>,
@@ -83,6 +85,8 @@ pub struct Effects {
     pub timers: bool,
     /// Whether rights of every connection must be judged again.
     pub rights: bool,
+    /// When they must be judged once more.
+    pub rights_at: Option<Timestamp>,
     /// Principals whose rights must be judged again if they are connected.
     pub principals: Vec<Arc<str>>,
 }
@@ -96,7 +100,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`StoreError`] if stored records cannot be read.
-    pub fn restore(cloud: &Arc<Cloud>) -> Result<Arc<Self>, StoreError> {
+    pub fn restore(cloud: &Arc<Cloud>, policy_delay: Duration) -> Result<Arc<Self>, StoreError> {
         let state = State::restore(&cloud.store)?;
         let ca = Arc::new(LocalCa::restore(&cloud.store, cloud.clock.now())?);
         // Nothing needs to be loaded for a registry that begins empty.
@@ -111,6 +115,7 @@ impl Registry {
             timers: Arc::default(),
             shadows_known,
             roles: Roles::default(),
+            policy_delay,
             cloud: Arc::downgrade(cloud),
             this: this.clone(),
             state: RwLock::new(state),
@@ -146,7 +151,7 @@ impl Registry {
         change: impl FnOnce(&mut Tx<'_>) -> Result<T, Fault>,
     ) -> Result<(T, Commit), Fault> {
         let mut state = self.state.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut tx = Tx::new(&mut state, &self.account, self.store.batch(), self.clock.now());
+        let mut tx = Tx::new(&mut state, self);
         let value = change(&mut tx)?;
         let (batch, effects) = tx.finish();
         let commit = self.store.commit(batch);
@@ -195,6 +200,9 @@ impl Registry {
     fn settle(&self, effects: Effects) {
         if effects.timers {
             self.timers.notify_one();
+        }
+        if let Some(at) = effects.rights_at {
+            background::judge_at(self, at);
         }
         let mut rights = effects.rights;
         if effects.rights {

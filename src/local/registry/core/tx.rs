@@ -4,10 +4,11 @@
 //! can be forgotten.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use iotstack_local_kernel::{Account, Batch, Fault, Message, Timestamp};
 
-use super::Effects;
+use super::{Effects, Registry};
 use crate::fault;
 use crate::state::{
     BillingGroup, Ca, Certificate, FleetMetric, Group, Policy, Principal, RoleAlias, State,
@@ -21,6 +22,7 @@ pub struct Tx<'a> {
     pub now: Timestamp,
     pub effects: Effects,
     batch: Batch,
+    policy_delay: Duration,
 }
 
 /// Puts a record into its map and into the batch, and takes it out again.
@@ -44,8 +46,15 @@ macro_rules! records {
 }
 
 impl<'a> Tx<'a> {
-    pub fn new(state: &'a mut State, account: &'a Account, batch: Batch, now: Timestamp) -> Self {
-        Tx { state, account, now, effects: Effects::default(), batch }
+    pub fn new(state: &'a mut State, registry: &'a Registry) -> Self {
+        Tx {
+            state,
+            account: &registry.account,
+            now: registry.clock.now(),
+            effects: Effects::default(),
+            batch: registry.store.batch(),
+            policy_delay: registry.policy_delay,
+        }
     }
 
     pub fn finish(self) -> (Batch, Effects) {
@@ -92,8 +101,14 @@ impl<'a> Tx<'a> {
     /// Changes a policy that exists, stores it and makes it ready to judge.
     pub fn edit_policy(&mut self, name: &str, edit: impl FnOnce(&mut Policy)) {
         if let Some(policy) = self.state.policies.get_mut(name) {
+            let (default, earlier) = (policy.default, policy.compiled.clone());
             edit(policy);
             policy.compile();
+            if policy.default != default
+                && let Some(until) = policy.spread(earlier, self.policy_delay, self.now)
+            {
+                self.effects.rights_at = Some(until);
+            }
             self.batch.put(table::POLICIES, name, policy);
         }
     }

@@ -149,6 +149,49 @@ async fn rights_follow_changes_and_only_those_who_are_connected_are_told() {
 }
 
 #[tokio::test]
+async fn a_changed_policy_holds_for_devices_after_the_delay_that_was_asked_for() {
+    let cloud = testing::cloud();
+    crate::start_with_delay(&cloud, Duration::from_secs(7 * 60)).unwrap();
+    let told = Arc::new(Mutex::new(0));
+    cloud.bus.hear({
+        let told = told.clone();
+        move |event| *told.lock().unwrap() += usize::from(*event == CloudEvent::RightsChanged)
+    });
+    let authority = cloud.ports.authority().unwrap();
+    let all = json!([allow("iot:Connect", "*"), allow("iot:Publish", "*")]);
+    let (_, der) = device(&cloud, "a", all).await;
+    let early = authority.connect(&attempt("a", &der)).unwrap();
+    let version = |statements| {
+        let (policy, text) = ("policy-of-a", document(statements));
+        json!({"policyName": policy, "policyDocument": text, "setAsDefault": true})
+    };
+    iot(&cloud, "CreatePolicyVersion", version(json!([allow("iot:Connect", "*")]))).await;
+    cloud.clock.step(Duration::from_secs(3 * 60));
+    iot(&cloud, "CreatePolicyVersion", version(json!([allow("iot:Receive", "*")]))).await;
+    cloud.clock.step(Duration::from_secs(4 * 60 - 1));
+    // For those who connect now as well: the copy is not theirs alone.
+    let late = authority.connect(&attempt("a", &der)).unwrap();
+    for rights in [&early, &late] {
+        assert!(rights.holds() && rights.may_publish("x", false) && !rights.may_receive("x"));
+    }
+    let question = json!({
+        "principal": iot(&cloud, "ListThingPrincipals", json!({"thingName": "a"})).await
+            ["principals"][0],
+        "authInfos": [{"actionType": "PUBLISH", "resources": [format!("{PREFIX}topic/x")]}],
+    });
+    let tested = iot(&cloud, "TestAuthorization", question).await;
+    assert_eq!(tested["authResults"][0]["authDecision"], "IMPLICIT_DENY");
+    let before = *told.lock().unwrap();
+
+    cloud.clock.step(Duration::from_secs(1));
+    until(async || *told.lock().unwrap() > before).await;
+    for rights in [&early, &late] {
+        assert!(!rights.holds() && !rights.may_publish("x", false) && rights.may_receive("x"));
+    }
+    assert_eq!(authority.connect(&attempt("a", &der)).err(), Some(Refused::NotAuthorized));
+}
+
+#[tokio::test]
 async fn policies_of_groups_count_for_connections_that_stand_for_a_thing() {
     let cloud = cloud();
     let authority = cloud.ports.authority().unwrap();
