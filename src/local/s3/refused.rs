@@ -171,4 +171,4 @@ const NO_TAG_RIGHTS: &str = "tags of buckets give no rights";
 const NO_WEBSITES: &str = "buckets are not served as websites";
 const ONE_CLASS: &str = "there is one storage class, and nothing is archived";
 const ONE_REGION: &str = "there is one region, on this machine";
-const OWNER_ONLY: &str = "access control lists are the owner's alone; use policies";
+const OWNER_ONLY: &str = "access control lists name the owner alone; use policies";
