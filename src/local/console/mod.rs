@@ -1,8 +1,8 @@
 //! The console: the cloud in a browser, under `/_iotstack/console`.
 //!
 //! Pages are three files that are part of the program (`page`), with no build step
-//! and nothing from elsewhere. They read JSON from here ([`mod@view`]) and hear of
-//! changes as server-sent events ([`mod@history`]).
+//! and nothing from elsewhere. They read JSON from here ([`mod@view`],
+//! [`mod@widget`]) and hear of changes as server-sent events ([`mod@history`]).
 //!
 //! The console only looks. Whoever wants to change something uses the AWS APIs or
 //! the program, which ask for a signature; this asks for none, and the gateway

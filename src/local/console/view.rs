@@ -1,9 +1,10 @@
 //! What the pages show, gathered from the services through their own operations.
 //!
 //! Nothing is computed here that an operation of a service tells, so that the console
-//! cannot disagree with the APIs; how fast a rollout goes is counted from what happened
-//! ([`super::history`]), as no operation tells it. Only searching is not asked of an operation, as SearchIndex
-//! refuses where the account does not index its fleet.
+//! cannot disagree with the APIs; how fast a rollout goes, and who has gone, is known
+//! from what happened ([`super::history`]), as no operation tells it. Only searching is
+//! not asked of an operation, as SearchIndex refuses where the account does not index
+//! its fleet.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
