@@ -1,5 +1,8 @@
 //! The rules of the service, one test each, and a model to compare with.
 //!
+//! Which test holds which rule is listed in `local/jobs/tests/rules.rs`, together with the
+//! tests of the wires.
+//!
 //! Tests speak to the engine through [`World`], which keeps a little registry, a
 //! stepped clock and the effects of the last input.
 

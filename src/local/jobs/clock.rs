@@ -133,8 +133,12 @@ impl Jobs {
         }
     }
 
-    /// Counts a request about a job that was refused.
+    /// Counts a request about a job that was refused, if there is such a job.
     pub(crate) fn count_error(&self, job: &str, by_client: bool) {
+        // Devices may name what they like, but must not fill the metrics with it.
+        if self.read(|engine, _| engine.document_source(job).map(drop)).is_err() {
+            return;
+        }
         let Ok(cloud) = self.cloud() else { return };
         let Ok(metrics) = cloud.ports.metrics() else { return };
         let name = if by_client { "ClientErrorCount" } else { "ServerErrorCount" };

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::device::{self, LISTED};
 use crate::error;
 use crate::outbox::Document;
-use crate::service::Jobs;
+use crate::service::{Jobs, Refusal};
 
 /// The data plane.
 pub(crate) struct DataPlane {
@@ -60,11 +60,16 @@ impl Service for DataPlane {
                 "/things/{thingName}/jobs/{jobId}",
                 Self::update,
             )
+            // It has a route only so that the refusal can name it.
+            .rest(COMMANDS.0, Method::POST, "/command-executions", |_, _| {
+                let (name, reason) = COMMANDS;
+                Err(Fault::not_implemented(format_args!("iot-jobs-data:{name}: {reason}")))
+            })
             .list()
     }
 
     fn refused(&self) -> &'static [(&'static str, &'static str)] {
-        &[("StartCommandExecution", "commands are not part of the local cloud")]
+        &[COMMANDS]
     }
 }
 
@@ -112,7 +117,7 @@ impl DataPlane {
                 (device::execution(&view, turn.now), document.filter(|_| wants_document))
             }))
         });
-        self.execution(described.await.map_err(error::data)?)
+        self.execution(self.counted(&job, described.await)?)
     }
 
     async fn update(self: Arc<Self>, call: Call) -> Result<Reply, Fault> {
@@ -131,7 +136,7 @@ impl DataPlane {
             let document = Document::of(&view, turn.engine, None);
             Ok((body, document.filter(|_| report.wants_document)))
         });
-        let (mut body, document) = updated.await.map_err(error::data)?;
+        let (mut body, document) = self.counted(&job, updated.await)?;
         if let Some(document) = document {
             body.insert("jobDocument".to_owned(), self.document(&document)?);
         }
@@ -158,7 +163,7 @@ impl DataPlane {
         }
         if cloud.ports.registry()?.thing(thing).is_none() {
             let missing = Error::ResourceNotFound(format!("there is no thing `{thing}`"));
-            return Err(error::data(crate::service::Refusal::Engine(missing)));
+            return Err(error::data(Refusal::Engine(missing)));
         }
         Ok(thing.to_owned())
     }
@@ -179,6 +184,26 @@ impl DataPlane {
 
     fn document(&self, document: &Document) -> Result<Value, Fault> {
         let cloud = self.jobs.cloud()?;
-        Ok(document.finish(&cloud)?.to_string().into())
+        match document.finish(&cloud) {
+            Ok(finished) => Ok(finished.to_string().into()),
+            Err(fault) => {
+                tracing::warn!(job = %document.job, %fault, "a job document cannot be handed out");
+                self.jobs.count_error(&document.job, false);
+                Err(error::document(&fault))
+            }
+        }
+    }
+
+    /// Counts the refusal of a request about a job.
+    fn counted<T>(&self, job: &str, answer: Result<T, Refusal>) -> Result<T, Fault> {
+        answer.map_err(|refusal| {
+            let fault = error::data(refusal);
+            self.jobs.count_error(job, fault.status < 500);
+            fault
+        })
     }
 }
+
+/// What this service does not do, and why.
+const COMMANDS: (&str, &str) =
+    ("StartCommandExecution", "commands are not part of the local cloud");

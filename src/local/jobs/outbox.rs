@@ -157,10 +157,14 @@ fn send(out: Out, jobs: &Jobs, cloud: &Cloud) {
     let at = cloud.clock.now();
     match out {
         Out::Answer { client, topic, body, document } => {
+            let job = document.as_ref().map(|document| document.job.clone());
             let (topic, body) = match finish(body, document, cloud) {
                 Ok(body) => (topic, body),
                 Err(fault) => {
                     tracing::warn!(%topic, %fault, "a job document cannot be handed out");
+                    if let Some(job) = job {
+                        jobs.count_error(&job, false);
+                    }
                     let rejected = topic.replace("/accepted", "/rejected");
                     (rejected, device::internal_error(&fault.message, at))
                 }

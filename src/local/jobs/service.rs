@@ -92,7 +92,7 @@ impl Jobs {
     }
 
     pub(crate) fn cloud(&self) -> Result<Arc<Cloud>, Fault> {
-        self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is ended"))
+        Cloud::held(&self.cloud)
     }
 
     /// Takes a turn and waits until its change is stored and its messages are sent.

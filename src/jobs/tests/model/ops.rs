@@ -290,7 +290,7 @@ impl Plan {
     }
 }
 
-pub(super) const THINGS: usize = 6;
+pub(super) const THINGS: usize = 8;
 pub(super) const GROUPS: usize = 2;
 
 /// How long a window stays open.
@@ -311,7 +311,7 @@ fn rate() -> impl Strategy<Value = Rate> {
     let growth = (1_u32..3, tenths, criteria).prop_map(|(base, tenths, (notified, succeeded))| {
         Growth { base, tenths, notified, succeeded }
     });
-    (1_u32..4, prop::option::weighted(0.4, growth)).prop_map(|(most, growth)| Rate { most, growth })
+    (1_u32..5, prop::option::weighted(0.6, growth)).prop_map(|(most, growth)| Rate { most, growth })
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
@@ -328,10 +328,10 @@ fn plan() -> impl Strategy<Value = Plan> {
         EndBehavior::ForceCancel,
     ]);
     let minutes = |weight, first| {
-        prop::option::weighted(weight, prop::sample::select(vec![first, first + 15, first + 50]))
+        prop::option::weighted(weight, prop::sample::select(vec![first, first + 5, first + 40]))
     };
     // Most jobs have no schedule, so that the others have time to work.
-    (minutes(0.15, 30_u64), minutes(0.2, 30_u64), prop::option::of(behavior), 0_u32..5).prop_map(
+    (minutes(0.15, 30_u64), minutes(0.3, 30_u64), prop::option::of(behavior), 0_u32..5).prop_map(
         |(start, length, behavior, hourly)| Plan {
             start,
             length,
@@ -360,19 +360,19 @@ fn some_things() -> impl Strategy<Value = Vec<usize>> {
 }
 
 pub(super) fn op() -> impl Strategy<Value = Op> {
-    let (job, thing, group) = (0..4_usize, 0..THINGS, 0..GROUPS);
+    let (job, thing, group) = (0..3_usize, 0..THINGS, 0..GROUPS);
     let status = prop::sample::select(JobExecutionStatus::ALL.to_vec());
     let report = prop::sample::select(vec![InProgress, Succeeded, Failed, Rejected, Failed]);
     let status = prop_oneof![6 => report, 1 => status];
     let step = prop::option::weighted(0.3, prop_oneof![Just(-1_i64), 1_i64..4]);
     let version = prop::option::weighted(0.2, 1_i64..4);
     let millis =
-        prop::sample::select(vec![1_u64, 1000, 30_000, 60_000, 90_000, 600_000, 1_500_000]);
+        prop::sample::select(vec![1_u64, 1000, 30_000, 59_000, 60_000, 90_000, 600_000, 1_900_000]);
     prop_oneof![
         2 => (job.clone(), config()).prop_map(|(job, config)| Op::Create { job, config }),
-        2 => (job.clone(), prop::option::of(rate()), settings())
+        3 => (job.clone(), prop::option::weighted(0.7, rate()), settings())
             .prop_map(|(job, rate, settings)| Op::Change { job, rate, settings }),
-        2 => (job.clone(), prop::sample::subsequence(vec![0, 1], 0..=GROUPS), some_things())
+        3 => (job.clone(), prop::sample::subsequence(vec![0, 1], 0..=GROUPS), some_things())
             .prop_map(|(job, groups, things)| Op::Associate { job, groups, things }),
         4 => (thing.clone(), step.clone()).prop_map(|(thing, step)| Op::Start { thing, step }),
         8 => (job.clone(), thing.clone(), status, version, step).prop_map(

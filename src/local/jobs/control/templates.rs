@@ -35,14 +35,14 @@ impl Control {
             request.document = Some(self.fetch(url).await?);
         }
         let created = self.jobs.act(|turn| turn.engine.create_template(id, request, turn.now));
-        created.await.map_err(error::control)
+        created.await.map_err(error::template)
     }
 
     pub(super) fn describe_template(&self, call: Call) -> Result<Reply, Fault> {
         let id = call.text("jobTemplateId")?;
         self.check(&call, &format!("jobtemplate/{id}"))?;
         let template = self.jobs.read(|engine, _| engine.template(id));
-        Reply::of(&template.map_err(error::control)?)
+        Reply::of(&template.map_err(error::template)?)
     }
 
     pub(super) async fn delete_template(self: Arc<Self>, call: Call) -> Result<Reply, Fault> {
@@ -55,14 +55,14 @@ impl Control {
     /// Deletes a template, whoever asks for it.
     pub(crate) async fn remove_template(&self, id: &str) -> Result<(), Fault> {
         let deleted = self.jobs.act(|turn| turn.engine.delete_template(id));
-        deleted.await.map_err(error::control)
+        deleted.await.map_err(error::template)
     }
 
     pub(super) fn list_templates(&self, call: Call) -> Result<Reply, Fault> {
         self.check(&call, "*")?;
         let page = page(&call)?;
         let listed = self.jobs.read(|engine, _| engine.list_templates(&page));
-        let (templates, next) = listed.map_err(error::control)?;
+        let (templates, next) = listed.map_err(error::template)?;
         let summaries: Vec<Value> = templates
             .iter()
             .map(|template| {

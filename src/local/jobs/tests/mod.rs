@@ -5,9 +5,12 @@
 
 mod control;
 mod data;
+mod events;
 mod life;
+mod operations;
 mod ota;
 mod resources;
+mod rules;
 mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -122,6 +125,13 @@ impl World {
     pub(crate) fn published(&self, topic: &str) -> Vec<Value> {
         let sent = self.broker.lock();
         sent.published.iter().filter(|(t, _)| t == topic).map(|(_, body)| body.clone()).collect()
+    }
+
+    /// What was put under the name of a metric for a job, in order.
+    pub(crate) fn values(&self, name: &str, job: &str) -> Vec<f64> {
+        let values = self.metrics.0.lock().unwrap();
+        let found = values.iter().filter(|(n, j, _)| n == name && j == job);
+        found.map(|(_, _, value)| *value).collect()
     }
 
     pub(crate) fn topics(&self) -> Vec<String> {

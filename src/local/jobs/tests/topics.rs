@@ -90,6 +90,11 @@ async fn refusals_have_the_codes_of_the_service() {
     world.ask(&format!("{JOBS}/j2/update"), r#"{"status":"REJECTED"}"#).await;
     let many: Vec<String> = (0..11).map(|n| format!("\"k{n}\":\"v\"")).collect();
     let many = format!(r#"{{"status":"IN_PROGRESS","statusDetails":{{{}}}}}"#, many.join(","));
+    let details = |key: String, value: String| {
+        json!({"status": "IN_PROGRESS", "statusDetails": {key: value}}).to_string()
+    };
+    let long_key = details("k".repeat(129), "v".to_owned());
+    let long_value = details("k".to_owned(), "v".repeat(1025));
     for (topic, payload, code) in [
         ("notify", "{}", "InvalidTopic"),
         ("get/accepted", "{}", "InvalidTopic"),
@@ -102,6 +107,10 @@ async fn refusals_have_the_codes_of_the_service() {
         ("j1/update", r#"{"status":"FAILED","statusDetails":{"a":1}}"#, "InvalidRequest"),
         ("j1/update", r#"{"status":"FAILED","expectedVersion":"one"}"#, "InvalidRequest"),
         ("j1/update", &many, "InvalidRequest"),
+        ("j1/update", &long_key, "InvalidRequest"),
+        ("j1/update", &long_value, "InvalidRequest"),
+        ("j1/update", r#"{"status":"FAILED","statusDetails":{"a":"b\u0007"}}"#, "InvalidRequest"),
+        ("start-next", r#"{"statusDetails":{"a":"b\u200b"}}"#, "InvalidRequest"),
         ("start-next", r#"{"stepTimeoutInMinutes":0}"#, "InvalidRequest"),
         ("j9/update", r#"{"status":"FAILED"}"#, "ResourceNotFound"),
         ("j9/get", "{}", "ResourceNotFound"),
@@ -126,6 +135,69 @@ async fn refusals_have_the_codes_of_the_service() {
     assert_eq!(body["executionState"], state);
     let errors = world.metrics.0.lock().unwrap();
     assert!(errors.iter().any(|(name, job, _)| name == "ClientErrorCount" && job == "j2"));
+}
+
+#[tokio::test]
+async fn a_notification_lists_at_most_ten_executions() {
+    let world = World::new();
+    for number in 1..=12 {
+        world.create(&format!("j{number}"), &["lamp-1"], json!({})).await.unwrap();
+    }
+    let ids = |list: &Value| -> Vec<String> {
+        let list = list.as_array().unwrap();
+        list.iter().map(|each| each["jobId"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = |count: usize| -> Vec<String> { (1..=count).map(|n| format!("j{n}")).collect() };
+    let notify = format!("{JOBS}/notify");
+    let told = world.published(&notify);
+    assert_eq!(told.len(), 12);
+    assert_eq!(ids(&told[11]["jobs"]["QUEUED"]), first(10));
+    // What is in progress comes first and counts too.
+    world.ask(&format!("{JOBS}/j12/update"), r#"{"status":"IN_PROGRESS"}"#).await;
+    world.create("j13", &["lamp-1"], json!({})).await.unwrap();
+    let told = world.published(&notify);
+    assert_eq!(told.len(), 13);
+    assert_eq!(ids(&told[12]["jobs"]["IN_PROGRESS"]), ["j12"]);
+    assert_eq!(ids(&told[12]["jobs"]["QUEUED"]), first(9));
+    let (_, body) = world.ask(&format!("{JOBS}/get"), "{}").await;
+    assert_eq!((ids(&body["inProgressJobs"]).len(), ids(&body["queuedJobs"]).len()), (1, 12));
+}
+
+#[tokio::test]
+async fn a_device_sees_how_much_time_is_left() {
+    let world = World::new();
+    let more = json!({"timeoutConfig": {"inProgressTimeoutInMinutes": 2}});
+    world.create("j1", &["lamp-1"], more).await.unwrap();
+    let left = |body: &Value| body["execution"]["approximateSecondsBeforeTimedOut"].clone();
+    let (_, body) = world.ask(&format!("{JOBS}/j1/get"), "{}").await;
+    assert_eq!(left(&body), Value::Null);
+    let (_, body) = world.ask(&format!("{JOBS}/start-next"), "{}").await;
+    assert_eq!(left(&body), 120);
+    world.cloud.clock.step(Duration::from_secs(30));
+    let (_, body) = world.ask(&format!("{JOBS}/j1/get"), "{}").await;
+    assert_eq!(left(&body), 90);
+    let step = r#"{"status":"IN_PROGRESS","stepTimeoutInMinutes":1}"#;
+    world.ask(&format!("{JOBS}/j1/update"), step).await;
+    let input = json!({"jobId": "j1", "thingName": "lamp-1"});
+    assert_eq!(left(&world.call("DescribeJobExecution", input).await.unwrap()), 60);
+}
+
+#[tokio::test]
+async fn a_job_with_a_namespace_is_told_on_a_topic_of_its_own() {
+    let world = World::new();
+    world.create("n1", &["lamp-1"], json!({"namespaceId": "space"})).await.unwrap();
+    assert_eq!(world.topics(), [format!("{JOBS}/notify-namespace-space")]);
+    let told = &world.published(&format!("{JOBS}/notify-namespace-space"))[0];
+    assert_eq!(told["jobs"]["QUEUED"][0]["jobId"], "n1");
+    let (_, body) = world.ask(&format!("{JOBS}/get"), "{}").await;
+    assert_eq!((&body["inProgressJobs"], &body["queuedJobs"]), (&json!([]), &json!([])));
+    let (_, body) = world.ask(&format!("{JOBS}/start-next"), "{}").await;
+    assert_eq!(body.get("execution"), None);
+    let (_, body) = world.ask(&format!("{JOBS}/n1/get"), "{}").await;
+    assert_eq!(body["execution"]["jobId"], "n1");
+    let report = r#"{"status":"SUCCEEDED"}"#;
+    let (topic, _) = world.ask(&format!("{JOBS}/n1/update"), report).await;
+    assert_eq!(topic, format!("{JOBS}/n1/update/accepted"));
 }
 
 #[tokio::test]
