@@ -86,7 +86,7 @@ impl Device {
             self.reach_for_topics_of_others().await
         } else if injector.is(Fault::LostSession) && self.work.failed_fetches > 0 {
             // A session that is taken over and ended has expired for good.
-            self.come_twice(true).await.map(|client| drop(client))
+            self.come_twice(true).await.map(drop)
         } else {
             Ok(())
         }

@@ -138,3 +138,56 @@ async fn carry(
 
 /// The most bytes that a record of TLS holds.
 const LARGEST_FRAGMENT: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use iotstack_mqtt::client::{Address, Stream};
+
+    use super::*;
+
+    async fn start(guise: Guise) -> (Relay, Dial) {
+        let authority = Authority::new().unwrap();
+        let relay = Relay::start(guise, &authority, "broker.example", None).await.unwrap();
+        let (host, port) = (relay.address.ip().to_string(), relay.address.port());
+        let dial = Dial {
+            address: Address { host, port },
+            tls: Some(authority.client()),
+            server_name: Some("broker.example".to_owned()),
+            source: None,
+            patience: Duration::from_secs(20),
+        };
+        (relay, dial)
+    }
+
+    #[tokio::test]
+    async fn impostors_are_wrong_in_one_way_and_relays_in_none() {
+        for (guise, words) in [
+            (Guise::Unknown, Some("UnknownIssuer")),
+            (Guise::OtherName, Some("not valid for name")),
+            (Guise::RanOut, Some("expired")),
+            (Guise::VeryLarge, None),
+            (Guise::LargestFragments, None),
+        ] {
+            let (_relay, dial) = start(guise).await;
+            let met = dial.connect().await.err().map(|error| error.to_string());
+            assert_eq!(met.is_some(), guise.is_impostor(), "{guise:?}: {met:?}");
+            let is_named = met.iter().zip(words).all(|(met, words)| met.contains(words));
+            assert!(is_named, "{guise:?}: {met:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_relay_shows_every_suite_in_turn() {
+        let (relay, dial) = start(Guise::SuiteBySuite).await;
+        let mut suites = BTreeSet::new();
+        for _ in 0..relay.faces {
+            let Stream::Tls(stream) = dial.connect().await.unwrap() else { panic!("no TLS") };
+            let suite = stream.get_ref().1.negotiated_cipher_suite().unwrap();
+            suites.insert(format!("{:?}", suite.suite()));
+        }
+        assert_eq!((suites.len(), relay.faces), (6, 6), "{suites:?}");
+    }
+}

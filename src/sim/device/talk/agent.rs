@@ -86,7 +86,7 @@ impl Device {
             State::Ended(_) if talk.version.is_none() => describe(false),
             State::Ended(_) if self.must_conflict() => {
                 if let Some(job) = &job {
-                    self.conflict(client, talk, job, jobs).await?;
+                    Box::pin(self.conflict(client, talk, job, jobs)).await?;
                 }
                 None
             }

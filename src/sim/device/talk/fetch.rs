@@ -57,7 +57,7 @@ impl Device {
         let mut web = self.shared.web.clone();
         web.source = self.source;
         let origin = match origin {
-            Origin::Url(url) => Origin::Url(self.detour(url, size, &mut web).await),
+            Origin::Url(url) => Origin::Url(Box::pin(self.detour(url, size, &mut web)).await),
             here => here,
         };
         let request = Fetching {

@@ -45,7 +45,7 @@ struct Talk {
     /// The job that the operator was asked to cancel.
     cancelling: Option<JobId>,
     /// A message that others overtake, and until when.
-    held: Option<(Publish, Instant)>,
+    held: Option<Box<(Publish, Instant)>>,
     /// Another client with the device's name comes now.
     is_rivalled: bool,
     /// An image that a fault has brought along.
@@ -155,7 +155,7 @@ impl Device {
                 step = fetched(&mut talk.fetch) => {
                     self.fetched(step, updater, talk)?;
                     if std::mem::take(&mut talk.is_rivalled) {
-                        self.be_kicked(client).await?;
+                        Box::pin(self.be_kicked(client)).await?;
                     }
                 }
                 () = until(timer) => self.tick(client, updater, talk, jobs).await?,
@@ -220,7 +220,7 @@ impl Device {
             Heard::Acknowledged(_) | Heard::Unsubscribed => Ok(()),
             Heard::Message(message) => {
                 if self.has_fault(Fault::Reordered) {
-                    return self.overtake(message, client, updater, talk, jobs).await;
+                    return Box::pin(self.overtake(message, client, updater, talk, jobs)).await;
                 }
                 if self.has_fault(Fault::Duplicates) {
                     self.message(&message, client, updater, talk, jobs).await?;
@@ -300,7 +300,7 @@ impl Device {
             talk.next_telemetry,
             Some(talk.next_poll),
             talk.offline_at,
-            talk.held.as_ref().map(|(_, due)| *due),
+            talk.held.as_ref().map(|held| held.1),
         ]
         .into_iter()
         .flatten()
@@ -316,8 +316,9 @@ impl Device {
     ) -> Result<(), End> {
         let now = Instant::now();
         let pace = self.shared.target.pace;
-        if let Some((message, _)) = talk.held.take_if(|(_, due)| *due <= now) {
-            self.message(&message, client, updater, talk, jobs).await?;
+        if let Some(held) = talk.held.take_if(|held| held.1 <= now) {
+            // Boxed, as all that happens rarely: an idle device keeps no room for it.
+            Box::pin(self.message(&held.0, client, updater, talk, jobs)).await?;
         }
         if talk.asked.as_ref().is_some_and(|(_, _, due)| *due <= now) {
             self.refused(talk, "no answer in time");

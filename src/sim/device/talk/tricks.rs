@@ -75,12 +75,12 @@ impl Device {
     ) -> Result<(), End> {
         match talk.held.take() {
             None => {
-                talk.held = Some((message, Instant::now() + self.late()));
+                talk.held = Some(Box::new((message, Instant::now() + self.late())));
                 Ok(())
             }
-            Some((earlier, _)) => {
+            Some(earlier) => {
                 self.message(&message, client, updater, talk, jobs).await?;
-                self.message(&earlier, client, updater, talk, jobs).await
+                self.message(&earlier.0, client, updater, talk, jobs).await
             }
         }
     }

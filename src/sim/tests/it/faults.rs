@@ -23,6 +23,10 @@ async fn end_as_asked(fault: Fault, cloud: &Cloud, fleet: &Fleet, document: &Val
         Fault::TimedOut => {
             let is_away = |c: &Counts| c.started == 1 && c.connected == 0;
             assert!(fleet.wait(LONG, is_away).await);
+            let begun = |(topic, body): &(String, Value)| {
+                topic.ends_with("/start-next") && body["stepTimeoutInMinutes"] == 1
+            };
+            assert!(cloud.messages().iter().any(begun), "{:?}", cloud.messages());
             cloud.end(THING, "job-1", "TIMED_OUT");
             return cloud.queue(THING, "job-1", document.clone());
         }
@@ -179,12 +183,62 @@ faults! {
 
 /// The update of a device with a fault, on a cloud that does this wrong.
 async fn play_with(fault: Fault, mischief: Mischief) -> DeviceRecord {
+    watch(fault, mischief).await.1
+}
+
+/// The same, with the cloud as a witness.
+async fn watch(fault: Fault, mischief: Mischief) -> (Cloud, DeviceRecord) {
     let cloud = Cloud::start().await;
     cloud.misbehave(mischief);
     let document = cloud.document(&image("1.1.0"));
     let device = cloud.update(Some(fault), document).await;
     assert_eq!(cloud.executions()[0].1, "SUCCEEDED");
-    device
+    (cloud, device)
+}
+
+#[tokio::test]
+async fn f2_the_power_fails_before_anybody_hears_of_the_install_and_on_trial() {
+    let (cloud, device) = watch(Fault::CutAfterInstall, Mischief::default()).await;
+    // The first boot, the one into the new image, and the one after the cut on trial.
+    assert_eq!(device.boots, 3, "{device:?}");
+    let told: Vec<Value> =
+        cloud.messages().into_iter().map(|(_, body)| body["status"].clone()).collect();
+    assert!(!told.contains(&"IN_PROGRESS".into()), "nobody heard of the install");
+    assert_eq!(told.iter().filter(|status| **status == "SUCCEEDED").count(), 1);
+    let (_, device) = watch(Fault::CutBeforeReport, Mischief::default()).await;
+    assert_eq!(device.boots, 3, "{device:?}");
+}
+
+#[tokio::test]
+async fn f5_a_report_that_conflicts_is_made_again_with_the_new_version() {
+    let (cloud, device) = watch(Fault::Conflict, Mischief::default()).await;
+    assert!(device.is_as_expected(), "{device:?}");
+    let versions: Vec<Option<i64>> = cloud
+        .messages()
+        .iter()
+        .filter(|(_, body)| body["status"] == "SUCCEEDED")
+        .map(|(_, body)| body["expectedVersion"].as_i64())
+        .collect();
+    let [Some(stale), Some(fresh)] = versions[..] else { panic!("{versions:?}") };
+    assert_eq!(fresh, stale + 1);
+}
+
+#[tokio::test]
+async fn f12_the_power_fails_between_refusals_and_the_report_is_kept() {
+    let (cloud, device) = watch(Fault::ReportRefused, Mischief::default()).await;
+    assert_eq!(device.boots, 3, "{device:?}");
+    assert_eq!(cloud.web.asked().len(), 1, "nothing is fetched again");
+    assert_eq!(cloud.executions(), [("job-1".into(), "SUCCEEDED".into(), "accepted".into())]);
+}
+
+#[tokio::test]
+async fn otae2e_disconnect_resume_goes_on_with_what_is_there() {
+    let (cloud, device) = watch(Fault::SecondClient, Mischief::default()).await;
+    assert!(device.is_as_expected() && device.losses >= 1, "{device:?}");
+    let greetings = cloud.greetings().len();
+    assert!(greetings >= 4, "two clients before the reset and one after it: {greetings}");
+    let asked = cloud.web.asked();
+    assert_eq!((asked.len(), asked[0].as_str(), asked[1].as_str()), (2, "", "bytes=8192-"));
 }
 
 #[tokio::test]
