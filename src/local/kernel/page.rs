@@ -21,7 +21,7 @@ pub fn page<T>(
     token: Option<&str>,
     limit: usize,
 ) -> Result<(Vec<T>, Option<String>), Fault> {
-    let after = token.map(decode).transpose()?;
+    let after = after(token)?;
     let mut found = Vec::new();
     for item in items {
         if after.as_ref().is_some_and(|after| key(&item) <= *after) {
@@ -34,6 +34,14 @@ pub fn page<T>(
         found.push(item);
     }
     Ok((found, None))
+}
+
+/// The key behind which a page begins, for those who need not look at what is before.
+///
+/// # Errors
+/// [`Fault::invalid_input`] for a token that no page gave.
+pub fn after(token: Option<&str>) -> Result<Option<String>, Fault> {
+    token.map(decode).transpose()
 }
 
 /// How an operation is asked for a page.

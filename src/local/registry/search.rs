@@ -6,7 +6,7 @@
 //! classic shadow and their connectivity, and with the named shadows that the
 //! account indexes.
 
-use std::collections::HashMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use iotstack_local_kernel::{Fault, page};
@@ -38,31 +38,32 @@ impl FleetSearch {
         let query = parse(query)?;
         let registry = &self.registry;
         registry.know_shadows();
+        let after = page::after(token)?;
+        let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let (names, configuration) = registry.read(|state| {
-            let names: Vec<Arc<str>> = state.things.keys().cloned().collect();
+            let rest = state.things.range::<str, _>((from, Bound::Unbounded));
+            let names: Vec<Arc<str>> = rest.map(|(name, _)| name.clone()).collect();
             (names, all_of(&state.settings.indexing))
         });
-        // Asked for with no lock held, as another service keeps them.
         let cloud = registry.cloud()?;
         let shadows = cloud.ports.shadows()?;
-        let classic: HashMap<Arc<str>, _> = names
-            .into_iter()
-            .filter_map(|name| shadows.shadow(&name, None).map(|document| (name, document)))
-            .collect();
-        registry.read(|state| {
-            let found = state.things.values().filter(|thing| {
-                let known = state.indexed.get(&thing.name);
+        let fits = |name: &Arc<str>| {
+            // Asked for with no lock held, as another service keeps it, and one by one: what
+            // is behind the page is never looked at.
+            let classic = shadows.shadow(name, None);
+            registry.read(|state| {
+                let Some(thing) = state.things.get(name) else { return false };
+                let known = state.indexed.get(name);
                 let indexed = Indexed {
                     connectivity: known.and_then(|known| known.connectivity),
-                    classic: classic.get(&thing.name).cloned(),
+                    classic,
                     named: known.map(|known| known.named.clone()).unwrap_or_default(),
                 };
                 let configuration = &configuration;
                 query.fits(&Document { thing, indexed: Some(&indexed), configuration })
-            });
-            let (found, next) = page::page(found, |thing| thing.name.to_string(), token, limit)?;
-            Ok((found.into_iter().map(|thing| thing.name.clone()).collect(), next))
-        })
+            })
+        };
+        page::page(names.into_iter().filter(fits), |name| name.to_string(), token, limit)
     }
 }
 

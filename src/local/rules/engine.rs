@@ -101,12 +101,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Missing`], and what `change` refuses.
-    pub fn replace(
+    pub fn replace<E: From<Error>>(
         &self,
         store: &Store,
         name: &str,
-        change: impl FnOnce(&Rule) -> Result<Rule, Error>,
-    ) -> Result<Commit, Error> {
+        change: impl FnOnce(&Rule) -> Result<Rule, E>,
+    ) -> Result<Commit, E> {
         self.write(|rules| {
             let rule = rules.by_name.get(name).ok_or_else(|| Error::Missing(name.to_owned()))?;
             let rule = change(rule)?;

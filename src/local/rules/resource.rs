@@ -38,7 +38,7 @@ impl ResourceHandler for TopicRuleResource {
             let record = Record {
                 payload: payload(request)?,
                 created_at: cloud.clock.now().millis(),
-                tags: tags(request),
+                tags: request.tags()?,
             };
             let rule = Rule::read(&name, record).map_err(Fault::from)?;
             stored(self.engine.create(&cloud.store, rule)).await?;
@@ -58,7 +58,7 @@ impl ResourceHandler for TopicRuleResource {
                 return Err(ResourceFault::Replace);
             }
             let payload = payload(request)?;
-            let tags = tags(request);
+            let tags = request.tags()?;
             stored(self.engine.replace(&cloud.store, name, |rule| {
                 let created_at = rule.record.created_at;
                 Rule::read(name, Record { payload, created_at, tags })
@@ -83,7 +83,7 @@ impl ResourceHandler for TopicRuleResource {
 
 impl TopicRuleResource {
     fn cloud(&self) -> Result<Arc<Cloud>, ResourceFault> {
-        self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is shutting down").into())
+        Ok(Cloud::held(&self.cloud)?)
     }
 }
 
@@ -101,17 +101,6 @@ fn payload(request: &ResourceRequest) -> Result<Payload, ResourceFault> {
     let payload = request.properties.get("TopicRulePayload").cloned().unwrap_or_default();
     serde_json::from_value(lower(payload))
         .map_err(|error| ResourceFault::failed("InvalidRequest", error.to_string()))
-}
-
-fn tags(request: &ResourceRequest) -> Vec<(String, String)> {
-    let own = request.properties.get("Tags").and_then(Value::as_array).into_iter().flatten();
-    let own = own.filter_map(|tag| {
-        let text = |name: &str| tag.get(name).and_then(Value::as_str).map(str::to_owned);
-        Some((text("Key")?, text("Value")?))
-    });
-    let mut tags = request.stack_tags.clone();
-    tags.extend(own);
-    tags.into_iter().collect()
 }
 
 /// The members of the API: small first letters, and flags that are no text.

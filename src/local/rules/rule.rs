@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use iotstack_local_kernel::tags::Tags;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -41,9 +42,9 @@ pub struct Record {
     pub payload: Payload,
     /// Milliseconds since 1970.
     pub created_at: i64,
-    /// Its tags.
-    #[serde(default)]
-    pub tags: Vec<(String, String)>,
+    /// Its tags, pairs on disk.
+    #[serde(default, with = "iotstack_local_kernel::tags::pairs")]
+    pub tags: Tags,
 }
 
 /// A rule, ready to run.

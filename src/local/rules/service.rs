@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::Method;
 use iotstack_local_kernel::page::page;
-use iotstack_local_kernel::tags::{ChangeTags, Tagged, Tags};
+use iotstack_local_kernel::tags::{self, ChangeTags, Tagged, Tags};
 use iotstack_local_kernel::{
     BoxFuture, Call, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply, Service,
 };
@@ -81,11 +81,9 @@ impl Service for RulesService {
 impl RulesService {
     fn create(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let cloud = self.cloud()?;
-        let record = Record {
-            payload: payload(&call)?,
-            created_at: call.at.millis(),
-            tags: tags(call.optional_text("tags")?)?,
-        };
+        let tags = header(call.optional_text("tags")?)?;
+        tags::check(&tags)?;
+        let record = Record { payload: payload(&call)?, created_at: call.at.millis(), tags };
         let rule = Rule::read(call.text("ruleName")?, record)?;
         Ok((Reply::empty(), self.engine.create(&cloud.store, rule)?))
     }
@@ -186,7 +184,7 @@ impl RulesService {
     }
 
     fn cloud(&self) -> Result<Arc<Cloud>, Fault> {
-        self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is shutting down"))
+        Cloud::held(&self.cloud)
     }
 }
 
@@ -196,7 +194,7 @@ impl Tagged for RulesService {
     }
 
     fn tags(&self, _: &str, name: &str) -> Option<Tags> {
-        Some(self.engine.rule(name)?.record.tags.iter().cloned().collect())
+        Some(self.engine.rule(name)?.record.tags.clone())
     }
 
     fn change_tags<'a>(
@@ -206,17 +204,12 @@ impl Tagged for RulesService {
         change: ChangeTags,
     ) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
-            let mut refused = None;
-            let changed = self.engine.replace(&self.cloud()?.store, name, |rule| {
+            let commit = self.engine.replace(&self.cloud()?.store, name, |rule| {
                 let mut record = rule.record.clone();
-                let mut tags: Tags = record.tags.drain(..).collect();
-                refused = change(&mut tags).err();
-                record.tags = tags.into_iter().collect();
-                Rule::read(name, record)
-            });
-            let commit = changed?;
-            commit.stored().await?;
-            refused.map_or(Ok(()), Err)
+                change(&mut record.tags)?;
+                Rule::read(name, record).map_err(Fault::from)
+            })?;
+            Ok(commit.stored().await?)
         })
     }
 }
@@ -231,7 +224,7 @@ fn payload(call: &Call) -> Result<Payload, Fault> {
 }
 
 /// Tags as the header writes them: `key=value&key=value`, percent-encoded.
-fn tags(text: Option<&str>) -> Result<Vec<(String, String)>, Fault> {
+fn header(text: Option<&str>) -> Result<Tags, Fault> {
     let decode = |text: &str| {
         percent_decode_str(&text.replace('+', " "))
             .decode_utf8()

@@ -877,7 +877,10 @@ async fn tags_of_a_rule_are_read_and_changed_without_the_rule() {
     });
     keeper.change_tags("rule", "r", put).await.unwrap();
     assert_eq!(keeper.tags("rule", "r").unwrap()["team"], "a");
-    let refusing = Box::new(|_: &mut _| Err(Fault::invalid_input("no")));
+    let refusing = Box::new(|tags: &mut iotstack_local_kernel::tags::Tags| {
+        tags.clear();
+        Err(Fault::invalid_input("no"))
+    });
     assert!(keeper.change_tags("rule", "r", refusing).await.is_err());
     assert_eq!(keeper.tags("rule", "r").unwrap().len(), 1);
     let nothing = Box::new(|_: &mut _| Ok(()));
@@ -903,6 +906,9 @@ async fn the_routes_are_those_of_aws() {
     };
     let body = r#"{"sql":"SELECT * FROM 'a'","actions":[],"awsIotSqlVersion":"2016-03-23"}"#;
     assert_eq!(send("POST", "/rules/r_1", Some("team=a%20b&x=y"), body).await.0, 200);
+    let (status, code) = send("POST", "/rules/r_2", Some("aws%3Ax=y"), body).await;
+    assert_eq!(status, 400);
+    assert!(code.starts_with("InvalidRequestException"), "{code}");
     assert_eq!(send("GET", "/rules/r_1", None, "").await.0, 200);
     assert_eq!(
         send("GET", "/rules?topic=a&maxResults=5&ruleDisabled=false", None, "").await.0,

@@ -44,7 +44,7 @@ pub struct Stream {
     /// When it was changed last.
     pub updated_at: Timestamp,
     /// Its tags, pairs on disk.
-    #[serde(default, with = "tags")]
+    #[serde(default, with = "iotstack_local_kernel::tags::pairs")]
     pub tags: Tags,
     /// The entity tags of the files, as far as the objects were there.
     #[serde(default)]
@@ -84,6 +84,8 @@ pub struct Wish {
     pub files: Option<Vec<File>>,
     /// A new role.
     pub role_arn: Option<String>,
+    /// Other tags.
+    pub tags: Option<Tags>,
 }
 
 impl Streams {
@@ -108,13 +110,7 @@ impl Streams {
     }
 
     /// Makes a stream.
-    pub async fn create(
-        &self,
-        cloud: &Cloud,
-        id: &str,
-        wish: Wish,
-        tags: Tags,
-    ) -> Result<Arc<Stream>, Fault> {
+    pub async fn create(&self, cloud: &Cloud, id: &str, wish: Wish) -> Result<Arc<Stream>, Fault> {
         let good = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if !((1..=128).contains(&id.len()) && id.chars().all(good)) {
             return Err(invalid(format!(
@@ -134,7 +130,7 @@ impl Streams {
             role_arn,
             created_at: now,
             updated_at: now,
-            tags,
+            tags: wish.tags.unwrap_or_default(),
             etags,
         });
         let commit = {
@@ -178,8 +174,9 @@ impl Streams {
                 files,
                 role_arn,
                 updated_at: cloud.clock.now(),
+                tags: wish.tags.unwrap_or_else(|| old.tags.clone()),
                 etags,
-                ..(*old).clone()
+                created_at: old.created_at,
             });
             let commit = keep(cloud, &mut all, id, stream.clone());
             (stream, commit)

@@ -5,7 +5,6 @@
 
 use std::sync::{Arc, Weak};
 
-use iotstack_local_kernel::tags::Tags;
 use iotstack_local_kernel::{
     BoxFuture, Cloud, Fault, ResourceFault, ResourceHandler, ResourceRequest, ResourceState, loose,
 };
@@ -31,8 +30,7 @@ impl ResourceHandler for StreamResource {
         Box::pin(async move {
             let cloud = self.cloud()?;
             let id = stream_id(request)?;
-            let tags = request.tags()?;
-            let stream = self.streams.create(&cloud, &id, wish(request)?, tags).await?;
+            let stream = self.streams.create(&cloud, &id, wish(request)?).await?;
             Ok(state(&cloud, &id, &stream))
         })
     }
@@ -47,13 +45,7 @@ impl ResourceHandler for StreamResource {
             if request.physical_id()? != arn(&cloud, &id) {
                 return Err(ResourceFault::Replace);
             }
-            let tags = request.tags()?;
             let stream = self.streams.update(&cloud, &id, wish(request)?).await?;
-            let retag = Box::new(move |known: &mut Tags| {
-                *known = tags;
-                Ok(())
-            });
-            self.streams.retag(&cloud, &id, retag)?.stored().await.map_err(Fault::from)?;
             Ok(state(&cloud, &id, &stream))
         })
     }
@@ -95,6 +87,7 @@ fn wish(request: &ResourceRequest) -> Result<Wish, ResourceFault> {
         description: loose::text(&properties, "Description")?,
         files: Some(files),
         role_arn: Some(loose::required(&properties, "RoleArn")?),
+        tags: Some(request.tags()?),
     })
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use http::Method;
 use iotstack_local_kernel::page::page;
-use iotstack_local_kernel::tags::Tags;
+use iotstack_local_kernel::tags::{self, Tags};
 use iotstack_local_kernel::{
     Call, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply, Service,
 };
@@ -58,37 +58,27 @@ struct Input {
     description: Option<String>,
     files: Option<Vec<File>>,
     role_arn: Option<String>,
-    #[serde(default)]
-    tags: Vec<Tag>,
-}
-
-#[derive(Deserialize)]
-struct Tag {
-    #[serde(rename = "Key")]
-    key: String,
-    #[serde(rename = "Value", default)]
-    value: String,
 }
 
 impl Input {
-    fn wish(self) -> (String, Wish, Tags) {
-        let Input { stream_id, description, files, role_arn, tags } = self;
-        let tags = tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
-        (stream_id, Wish { description, files, role_arn }, tags)
+    fn wish(self, tags: Option<Tags>) -> (String, Wish) {
+        let Input { stream_id, description, files, role_arn } = self;
+        (stream_id, Wish { description, files, role_arn, tags })
     }
 }
 
 impl StreamService {
     async fn create(self: Arc<Self>, call: Call) -> Result<Reply, Fault> {
         let cloud = self.cloud()?;
-        let (id, wish, tags) = call.parse::<Input>()?.wish();
-        let stream = self.streams.create(&cloud, &id, wish, tags).await?;
+        let tags = tags::read(&call.input)?;
+        let (id, wish) = call.parse::<Input>()?.wish(Some(tags));
+        let stream = self.streams.create(&cloud, &id, wish).await?;
         Ok(Value::Object(summary(&cloud, &id, &stream)).into())
     }
 
     async fn update(self: Arc<Self>, call: Call) -> Result<Reply, Fault> {
         let cloud = self.cloud()?;
-        let (id, wish, _) = call.parse::<Input>()?.wish();
+        let (id, wish) = call.parse::<Input>()?.wish(None);
         let stream = self.streams.update(&cloud, &id, wish).await?;
         Ok(Value::Object(summary(&cloud, &id, &stream)).into())
     }

@@ -1,10 +1,10 @@
 //! Tags of streams, for the operations on tags of all IoT resources.
 //!
-//! On disk they are a list of pairs, as the first version of this service wrote them.
+//! They are kept with the stream; changing them is no change of the stream, whose version
+//! stays.
 
 use iotstack_local_kernel::tags::{ChangeTags, Tagged, Tags};
 use iotstack_local_kernel::{BoxFuture, Fault};
-use serde::{Deserialize, Deserializer, Serializer};
 
 use super::service::StreamService;
 
@@ -28,12 +28,4 @@ impl Tagged for StreamService {
             Ok(commit.stored().await?)
         })
     }
-}
-
-pub(super) fn serialize<S: Serializer>(tags: &Tags, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(tags)
-}
-
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tags, D::Error> {
-    Ok(Vec::<(String, String)>::deserialize(deserializer)?.into_iter().collect())
 }

@@ -326,6 +326,9 @@ async fn tags_of_a_stream_change_and_outlive_the_cloud() {
     {
         let (cloud, _) = world_in(Store::open(folder.path()).unwrap());
         let mut wish = wish();
+        wish["tags"] = json!([{"Key": "aws:team", "Value": "pumps"}]);
+        let refused = call(&cloud, "iot", "CreateStream", wish.clone()).await.unwrap_err();
+        assert_eq!(refused.code, "InvalidRequestException");
         wish["tags"] = json!([{"Key": "team", "Value": "pumps"}]);
         call(&cloud, "iot", "CreateStream", wish).await.unwrap();
         let keeper = cloud.ports.tagged("stream").unwrap();

@@ -20,10 +20,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use http::Method;
 use iotstack_jobs::{Force, Page};
 use iotstack_local_kernel::page::page as cut;
-use iotstack_local_kernel::tags::Tags;
+use iotstack_local_kernel::tags::{Tags, read as read_tags};
 use iotstack_local_kernel::{
     Call, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply, Service, Store, StoreError,
-    Timestamp, loose,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -125,7 +125,7 @@ impl Updates {
             modified: call.at,
             stream: None,
             error: None,
-            tags: loose::pairs(&call.input, "tags", ("Key", "Value"))?.into_iter().collect(),
+            tags: read_tags(&call.input)?,
         };
         let commit = {
             let mut records = self.lock();

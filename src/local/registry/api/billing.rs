@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use iotstack_local_kernel::{Call, Fault, id};
+use iotstack_local_kernel::{Call, Fault, id, tags};
 use serde_json::{Map, Value, json};
 
 use super::input::{
-    self, billing_group_name, description, expect_version, listed, name_or_arn, object, text_of,
+    billing_group_name, description, expect_version, listed, name_or_arn, object, text_of,
 };
 use crate::core::{Changed, Registry, Tx};
 use crate::fault;
@@ -18,7 +18,7 @@ use crate::state::{BillingGroup, Thing};
 pub fn create(registry: &Registry, call: &Call) -> Changed {
     let name = call.text("billingGroupName")?;
     let properties = object(&call.input, "billingGroupProperties")?;
-    let tags = input::tags(&call.input)?;
+    let tags = tags::read(&call.input)?;
     registry.change(|tx| {
         let group = tx.create_billing_group(name, &properties)?;
         let arn = tx.arn(format_args!("billinggroup/{name}"));

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use iotstack_local_kernel::{Call, Fault, id};
+use iotstack_local_kernel::{Call, Fault, id, tags};
 use serde_json::{Map, Value, json};
 
 use super::certificates::{generation, mode};
-use super::input::{self, marked, text_of};
+use super::input::{marked, text_of};
 use crate::core::{Changed, Registry, Tx};
 use crate::state::{Ca, RegistrationConfig};
 use crate::{fault, provisioning, x509};
@@ -43,7 +43,7 @@ pub fn register(registry: &Registry, call: &Call) -> Changed {
             }
         },
     };
-    let tags = input::tags(&call.input)?;
+    let tags = tags::read(&call.input)?;
     registry.change(|tx| {
         let ca = tx.register_ca(new)?;
         let arn = tx.arn(format_args!("cacert/{}", ca.id));

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use iotstack_local_kernel::{Call, Fault};
+use iotstack_local_kernel::{Call, Fault, tags};
 use serde_json::{Map, Value, json};
 
 use super::indexing::{check_index, check_numeric, collect};
@@ -17,7 +17,7 @@ use crate::state::{FleetMetric, State};
 
 pub fn create(registry: &Registry, call: &Call) -> Changed {
     let name = call.text("metricName")?;
-    let tags = input::tags(&call.input)?;
+    let tags = tags::read(&call.input)?;
     registry.change(|tx| {
         tx.create_fleet_metric(name, &call.input)?;
         let arn = tx.arn(format_args!("fleetmetric/{name}"));

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use iotstack_local_kernel::{Call, CloudEvent, Fault, id};
+use iotstack_local_kernel::{Call, CloudEvent, Fault, id, tags};
 use serde_json::{Map, Value, json};
 
 use super::input::{
-    self, attribute_payload, description, expect_version, group_name, listed, object, text_of,
+    attribute_payload, description, expect_version, group_name, listed, object, text_of,
 };
 use crate::core::{Changed, Registry, Tx};
 use crate::index::{self, THINGS_INDEX};
@@ -30,7 +30,7 @@ pub struct NewGroup {
 pub fn create(registry: &Registry, call: &Call) -> Changed {
     let mut new = read_new(call)?;
     new.parent = call.optional_text("parentGroupName")?.map(str::to_owned);
-    let tags = input::tags(&call.input)?;
+    let tags = tags::read(&call.input)?;
     registry.change(|tx| {
         let group = tx.create_group(new)?;
         let arn = tx.arn(format_args!("thinggroup/{}", group.name));
@@ -43,7 +43,7 @@ pub fn create_dynamic(registry: &Registry, call: &Call) -> Changed {
     let mut new = read_new(call)?;
     new.query = Some(call.text("queryString")?.to_owned());
     check_index(call)?;
-    let tags = input::tags(&call.input)?;
+    let tags = tags::read(&call.input)?;
     registry.know_shadows();
     registry.change(|tx| {
         let group = tx.create_group(new)?;

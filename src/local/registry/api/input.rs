@@ -1,4 +1,4 @@
-//! Reading inputs: names, attributes, pages, tags.
+//! Reading inputs: names, attributes, pages.
 //!
 //! What breaks a rule of AWS is refused with the value received and what would be
 //! accepted. Whether something exists is not asked here.
@@ -152,35 +152,6 @@ pub fn expect_version(
     }
 }
 
-/// The tags of an input.
-pub fn tags(members: &Map<String, Value>) -> Result<BTreeMap<String, String>, Fault> {
-    let mut found = BTreeMap::new();
-    let items = match members.get("tags") {
-        None | Some(Value::Null) => return Ok(found),
-        Some(Value::Array(items)) => items,
-        Some(other) => return Err(fault::invalid(format!("tags must be a list, not {other}"))),
-    };
-    for item in items {
-        let key = item.get("Key").and_then(Value::as_str).unwrap_or_default();
-        let value = item.get("Value").and_then(Value::as_str).unwrap_or_default();
-        if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
-            return Err(fault::invalid(format!(
-                "tag {item} must have a Key of 1 to 128 characters and a Value of at most 256"
-            )));
-        }
-        if key.to_ascii_lowercase().starts_with("aws:") {
-            return Err(fault::invalid(format!(
-                "tag `{key}` begins with `aws:`, which is reserved"
-            )));
-        }
-        found.insert(key.to_owned(), value.to_owned());
-    }
-    if found.len() > MOST_TAGS {
-        return Err(fault::limit(format!("{} tags; {MOST_TAGS} are the most", found.len())));
-    }
-    Ok(found)
-}
-
 /// One page of a list by `maxResults` and `nextToken`: the answer under `name`.
 pub fn listed<T>(
     call: &Call,
@@ -275,4 +246,3 @@ pub fn check_attribute(key: &str, value: &str) -> Result<(), Fault> {
 }
 
 const LONGEST_DESCRIPTION: usize = 2028;
-const MOST_TAGS: usize = 50;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use iotstack_local_kernel::{Call, Fault, id};
+use iotstack_local_kernel::{Call, Fault, id, tags};
 use serde_json::{Value, json};
 
 use super::input::{self, marked, name_in_arn};
@@ -19,7 +19,7 @@ use crate::state::{Policy, PolicyVersion, State};
 pub fn create(registry: &Registry, call: &Call) -> Changed {
     let name = call.text("policyName")?;
     let document = call.text("policyDocument")?;
-    let tags = input::tags(&call.input)?;
+    let tags = tags::read(&call.input)?;
     registry.change(|tx| {
         tx.create_policy(name, document)?;
         let arn = tx.arn(format_args!("policy/{name}"));

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use iotstack_local_kernel::{Call, Fault};
+use iotstack_local_kernel::{Call, Fault, tags};
 use serde_json::{Value, json};
 
 use super::input::{self, marked};
@@ -18,7 +18,7 @@ pub fn create(registry: &Registry, call: &Call) -> Changed {
     let name = call.text("roleAlias")?;
     let role = call.text("roleArn")?;
     let duration = call.optional_integer("credentialDurationSeconds")?;
-    let tags = input::tags(&call.input)?;
+    let tags = tags::read(&call.input)?;
     registry.change(|tx| {
         tx.create_role_alias(name, role, duration)?;
         let arn = tx.arn(format_args!("rolealias/{name}"));

@@ -1,4 +1,4 @@
-//! Settings of the account: events, endpoints, logging; and tags.
+//! Settings of the account: events, endpoints, logging.
 //!
 //! Logging options are kept and shown, and nothing is logged by them.
 

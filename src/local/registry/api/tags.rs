@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use iotstack_local_kernel::tags::{ChangeTags, Tagged, Tags};
+use iotstack_local_kernel::tags::{self, ChangeTags, MOST, Tagged, Tags};
 use iotstack_local_kernel::{Call, Fault, Reply};
 use serde_json::{Value, json};
 
@@ -36,14 +36,14 @@ pub fn list(registry: &Registry, call: &Call) -> Result<Value, Fault> {
 
 pub async fn tag(registry: Arc<Registry>, call: Call) -> Result<Reply, Fault> {
     let arn = call.text("resourceArn")?.to_owned();
-    let new = input::tags(&call.input)?;
+    let new = tags::read(&call.input)?;
     let named = arn.clone();
     let change = Box::new(move |tags: &mut Tags| {
         let mut all = tags.clone();
         all.extend(new);
-        if all.len() > 50 {
+        if all.len() > MOST {
             return Err(fault::limit(format!(
-                "`{named}` would have {} tags; 50 are the most",
+                "`{named}` would have {} tags; {MOST} are the most",
                 all.len()
             )));
         }
@@ -95,8 +95,10 @@ fn keeper(registry: &Registry, arn: &str) -> Result<Option<Keeper>, Fault> {
         )));
     };
     // An ARN of another account or region names nothing here.
-    let is_ours = arn == registry.account.arn("iot", format_args!("{kind}/{name}"));
-    let service = registry.cloud()?.ports.tagged(kind).filter(|_| is_ours);
+    if arn != registry.account.arn("iot", format_args!("{kind}/{name}")) {
+        return Err(fault::not_found("resource", arn));
+    }
+    let service = registry.cloud()?.ports.tagged(kind);
     Ok(service.map(|service| Keeper { service, kind: kind.to_owned(), name: name.to_owned() }))
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use iotstack_local_kernel::{Call, Fault};
+use iotstack_local_kernel::{Call, Fault, tags};
 use serde_json::{Map, Value, json};
 
 use super::input::{self, listed, object, text_of};
@@ -49,7 +49,7 @@ pub fn create(registry: &Registry, call: &Call) -> Changed {
         just_in_time: kind(call.optional_text("type")?)?,
     };
     let name = new.name.clone();
-    let tags = input::tags(&call.input)?;
+    let tags = tags::read(&call.input)?;
     registry.change(|tx| {
         tx.create_template(new)?;
         let arn = tx.arn(format_args!("provisioningtemplate/{name}"));

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use iotstack_local_kernel::{Call, Fault, id};
+use iotstack_local_kernel::{Call, Fault, id, tags};
 use serde_json::{Map, Value, json};
 
-use super::input::{self, description, listed, object, text_of, texts, type_name};
+use super::input::{description, listed, object, text_of, texts, type_name};
 use crate::core::{Changed, Registry, Tx};
 use crate::state::ThingType;
 use crate::{events, fault};
@@ -17,7 +17,7 @@ use crate::{events, fault};
 pub fn create(registry: &Registry, call: &Call) -> Changed {
     let name = call.text("thingTypeName")?;
     let properties = object(&call.input, "thingTypeProperties")?;
-    let tags = input::tags(&call.input)?;
+    let tags = tags::read(&call.input)?;
     registry.change(|tx| {
         let made = tx.create_type(name, &properties)?;
         let arn = tx.arn(format_args!("thingtype/{name}"));

@@ -174,13 +174,14 @@ impl Registry {
         let Ok(cloud) = self.cloud() else { return };
         let Ok(shadows) = cloud.ports.shadows().cloned() else { return };
         self.shadows_known.store(true, Ordering::Release);
-        let (things, named) = self.read(|state| {
+        let (things, classic, named) = self.read(|state| {
             let things: Vec<_> = state.things.keys().cloned().collect();
-            (things, state.settings.indexing.named_shadows())
+            let indexing = &state.settings.indexing;
+            (things, indexing.classic_indexed(), indexing.named_shadows())
         });
         let mut found = Vec::new();
         for thing in things {
-            if let Some(document) = shadows.shadow(&thing, None) {
+            if classic && let Some(document) = shadows.shadow(&thing, None) {
                 found.push((thing.clone(), None, document));
             }
             for name in &named {

@@ -110,7 +110,7 @@ impl<'t> Parser<'t> {
 
     fn primary(&mut self, field: Option<&str>) -> Result<Query, Fault> {
         self.skip_space();
-        if ["AND", "OR"].iter().any(|operator| self.sees(operator)) {
+        if ["AND", "OR", "&&", "||"].iter().any(|operator| self.sees(operator)) {
             return Err(self.refuse("a field or a value is expected here, not an operator"));
         }
         if self.eat('(') {

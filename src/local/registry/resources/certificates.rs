@@ -8,8 +8,7 @@ use iotstack_local_kernel::{Fault, ResourceFault, ResourceRequest, ResourceState
 use serde_json::{Map, Value};
 
 use super::{
-    Kind, Outcome, changed, flag, gone, name_or_made, nested, properties, required, tags, text,
-    unchanged,
+    Kind, Outcome, changed, flag, gone, name_or_made, nested, properties, required, text, unchanged,
 };
 use crate::api::cas::NewCa;
 use crate::api::certificates::read_status;
@@ -135,7 +134,7 @@ fn create_ca(registry: &Registry, request: &ResourceRequest) -> Outcome<Resource
         registration: registration(&all),
         sni_only: text(&all, "CertificateMode").as_deref() == Some("SNI_ONLY"),
     };
-    let tags = tags(request);
+    let tags = request.tags()?;
     changed(registry.change(|tx| {
         let ca = tx.register_ca(new)?;
         let arn = tx.arn(format_args!("cacert/{}", ca.id));
@@ -150,7 +149,7 @@ fn update_ca(registry: &Registry, request: &ResourceRequest) -> Outcome<Resource
     let all = properties(request);
     let (active, auto, registration) = (active(&all)?, auto(&all), registration(&all));
     let remove = flag(&all, "RemoveAutoRegistration");
-    let tags = tags(request);
+    let tags = request.tags()?;
     changed(registry.change(|tx| {
         tx.update_ca(id, Some(active), Some(auto), registration, remove)?;
         let arn = tx.arn(format_args!("cacert/{id}"));
@@ -194,7 +193,7 @@ fn registration(all: &Map<String, Value>) -> Option<RegistrationConfig> {
 fn create_policy(registry: &Registry, request: &ResourceRequest) -> Outcome<ResourceState> {
     let name = name_or_made(request, "PolicyName", 128);
     let document = document(request)?;
-    let tags = tags(request);
+    let tags = request.tags()?;
     changed(registry.change(|tx| {
         tx.create_policy(&name, &document)?;
         let arn = tx.arn(format_args!("policy/{name}"));
@@ -207,7 +206,7 @@ fn update_policy(registry: &Registry, request: &ResourceRequest) -> Outcome<Reso
     unchanged(request, &["PolicyName"])?;
     let name = request.physical_id()?;
     let document = document(request)?;
-    let tags = tags(request);
+    let tags = request.tags()?;
     changed(registry.change(|tx| {
         let policy = tx.policy(name)?;
         if policy.document() != document {

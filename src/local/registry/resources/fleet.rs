@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Kind, Outcome, changed, flag, gone, integer, name_or_made, nested, properties, required, small,
-    tags, text, unchanged,
+    text, unchanged,
 };
 use crate::api::templates::{NewTemplate, TemplateChange, kind};
 use crate::core::{Registry, Tx};
@@ -48,7 +48,7 @@ fn create_template(registry: &Registry, request: &ResourceRequest) -> Outcome<Re
         just_in_time: kind(text(&all, "TemplateType").as_deref())?,
     };
     let name = new.name.clone();
-    let tags = tags(request);
+    let tags = request.tags()?;
     changed(registry.change(|tx| {
         tx.create_template(new)?;
         let arn = tx.arn(format_args!("provisioningtemplate/{name}"));
@@ -71,7 +71,7 @@ fn update_template(registry: &Registry, request: &ResourceRequest) -> Outcome<Re
         hook,
         default: None,
     };
-    let tags = tags(request);
+    let tags = request.tags()?;
     changed(registry.change(|tx| {
         let found = tx.state.templates.get(name);
         let found =
@@ -124,7 +124,7 @@ fn create_alias(registry: &Registry, request: &ResourceRequest) -> Outcome<Resou
     let all = properties(request);
     let name = name_or_made(request, "RoleAlias", 128);
     let role = required(&all, "RoleArn")?;
-    let tags = tags(request);
+    let tags = request.tags()?;
     changed(registry.change(|tx| {
         tx.create_role_alias(&name, &role, integer(&all, "CredentialDurationSeconds"))?;
         let arn = tx.arn(format_args!("rolealias/{name}"));
@@ -138,7 +138,7 @@ fn update_alias(registry: &Registry, request: &ResourceRequest) -> Outcome<Resou
     let name = request.physical_id()?;
     let all = properties(request);
     let role = required(&all, "RoleArn")?;
-    let tags = tags(request);
+    let tags = request.tags()?;
     changed(registry.change(|tx| {
         let duration = integer(&all, "CredentialDurationSeconds").unwrap_or(3600);
         tx.update_role_alias(name, Some(&role), Some(duration))?;
@@ -157,7 +157,7 @@ fn create_metric(registry: &Registry, request: &ResourceRequest) -> Outcome<Reso
     let all = properties(request);
     let name = required(&all, "MetricName")?;
     let members = metric(&all);
-    let tags = tags(request);
+    let tags = request.tags()?;
     changed(registry.change(|tx| {
         tx.create_fleet_metric(&name, &members)?;
         let arn = tx.arn(format_args!("fleetmetric/{name}"));
@@ -170,7 +170,7 @@ fn update_metric(registry: &Registry, request: &ResourceRequest) -> Outcome<Reso
     unchanged(request, &["MetricName"])?;
     let name = request.physical_id()?;
     let members = metric(&properties(request));
-    let tags = tags(request);
+    let tags = request.tags()?;
     changed(registry.change(|tx| {
         tx.update_fleet_metric(name, &members)?;
         let arn = tx.arn(format_args!("fleetmetric/{name}"));

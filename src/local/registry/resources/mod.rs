@@ -130,21 +130,6 @@ fn name_or_made(request: &ResourceRequest, property: &str, longest: usize) -> St
     text(&properties(request), property).unwrap_or_else(|| request.generated_name(longest))
 }
 
-/// The tags of the resource over those of the stack.
-fn tags(request: &ResourceRequest) -> std::collections::BTreeMap<String, String> {
-    let mut tags = request.stack_tags.clone();
-    if let Some(Value::Array(items)) = request.properties.get("Tags") {
-        for item in items {
-            if let (Some(key), Some(value)) =
-                (item.get("Key").and_then(Value::as_str), item.get("Value").and_then(Value::as_str))
-            {
-                tags.insert(key.to_owned(), value.to_owned());
-            }
-        }
-    }
-    tags
-}
-
 /// Refuses a property that cannot change in place.
 fn unchanged(request: &ResourceRequest, names: &[&str]) -> Result<(), ResourceFault> {
     let Some(previous) = &request.previous else { return Ok(()) };

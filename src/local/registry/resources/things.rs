@@ -10,8 +10,7 @@ use iotstack_local_kernel::{Fault, ResourceRequest, ResourceState};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Kind, Outcome, changed, flag, gone, name_or_made, nested, properties, small, tags, text,
-    unchanged,
+    Kind, Outcome, changed, flag, gone, name_or_made, nested, properties, small, text, unchanged,
 };
 use crate::api::groups::NewGroup;
 use crate::api::input;
@@ -87,7 +86,7 @@ fn create_type(registry: &Registry, request: &ResourceRequest) -> Outcome<Resour
     let name = name_or_made(request, "ThingTypeName", 128);
     let all = properties(request);
     let wanted = type_properties(&all);
-    let (deprecated, tags) = (flag(&all, "DeprecateThingType"), tags(request));
+    let (deprecated, tags) = (flag(&all, "DeprecateThingType"), request.tags()?);
     changed(registry.change(|tx| {
         if tx.state.types.contains_key(&*name) {
             return Err(taken(tx, "thing type", &name, "thingtype"));
@@ -105,7 +104,7 @@ fn update_type(registry: &Registry, request: &ResourceRequest) -> Outcome<Resour
     let name = request.physical_id()?;
     let all = properties(request);
     let wanted = type_properties(&all);
-    let (deprecated, tags) = (flag(&all, "DeprecateThingType"), tags(request));
+    let (deprecated, tags) = (flag(&all, "DeprecateThingType"), request.tags()?);
     changed(registry.change(|tx| {
         let id = tx.thing_type(name)?.id.clone();
         tx.update_type(name, &wanted)?;
@@ -140,7 +139,7 @@ fn create_group(registry: &Registry, request: &ResourceRequest) -> Outcome<Resou
         attributes: attributes(&wanted)?,
         query: text(&all, "QueryString"),
     };
-    let tags = tags(request);
+    let tags = request.tags()?;
     if new.query.is_some() {
         registry.know_shadows();
     }
@@ -168,7 +167,7 @@ fn update_group(registry: &Registry, request: &ResourceRequest) -> Outcome<Resou
         ("thingGroupDescription".to_owned(), json!(text(&wanted, "ThingGroupDescription"))),
         ("attributePayload".to_owned(), json!({"attributes": attributes(&wanted)?})),
     ]);
-    let tags = tags(request);
+    let tags = request.tags()?;
     changed(registry.change(|tx| {
         let group = tx.group(name)?;
         if group.dynamic.is_some() != query.is_some() {
@@ -192,7 +191,7 @@ fn delete_group(registry: &Registry, request: &ResourceRequest) -> Outcome<()> {
 fn create_billing_group(registry: &Registry, request: &ResourceRequest) -> Outcome<ResourceState> {
     let name = name_or_made(request, "BillingGroupName", 128);
     let wanted = small(nested(&properties(request), "BillingGroupProperties"));
-    let tags = tags(request);
+    let tags = request.tags()?;
     changed(registry.change(|tx| {
         if tx.state.billing_groups.contains_key(&*name) {
             return Err(taken(tx, "billing group", &name, "billinggroup"));
@@ -208,7 +207,7 @@ fn update_billing_group(registry: &Registry, request: &ResourceRequest) -> Outco
     unchanged(request, &["BillingGroupName"])?;
     let name = request.physical_id()?;
     let wanted = small(nested(&properties(request), "BillingGroupProperties"));
-    let tags = tags(request);
+    let tags = request.tags()?;
     changed(registry.change(|tx| {
         tx.update_billing_group(name, &wanted, None)?;
         let id = tx.state.billing_groups.get(name).map(|group| group.id.clone());

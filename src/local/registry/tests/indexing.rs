@@ -49,15 +49,18 @@ fn shadow(cloud: &Cloud, thing: &str, name: Option<&str>, document: Value) {
 
 #[tokio::test]
 async fn the_console_finds_things_by_what_the_account_does_not_index() {
-    struct Fixed;
+    #[derive(Default)]
+    struct Fixed(Mutex<Vec<String>>);
     impl iotstack_local_kernel::ports::Shadows for Fixed {
         fn shadow(&self, thing: &str, name: Option<&str>) -> Option<Arc<Value>> {
+            self.0.lock().unwrap().push(thing.to_owned());
             let reported = json!({"state": {"reported": {"firmware": {"version": "2.0.0"}}}});
             (thing == "pump-2" && name.is_none()).then(|| Arc::new(reported))
         }
     }
     let cloud = testing::cloud();
-    cloud.ports.serve_shadows(Arc::new(Fixed));
+    let fixed = Arc::new(Fixed::default());
+    cloud.ports.serve_shadows(fixed.clone());
     let (_, search) = crate::start(&cloud).unwrap();
     for (name, floor) in [("pump-1", 1), ("pump-2", 2), ("pump-3", 3)] {
         pump(&cloud, name, floor).await;
@@ -74,10 +77,15 @@ async fn the_console_finds_things_by_what_the_account_does_not_index() {
     assert_eq!(names("connectivity.connected:false"), ["pump-1", "pump-2"]);
     assert_eq!(names("shadow.reported.firmware.version:2.0.0"), ["pump-2"]);
     assert_eq!(names("attributes.floor:1 OR thingName:pump-3"), ["pump-1", "pump-3"]);
+    pump(&cloud, "pump-4", 4).await;
+    fixed.0.lock().unwrap().clear();
     let (first, next) = search.things("thingName:pump*", None, 2).unwrap();
     assert_eq!(first.len(), 2);
+    let asked = || std::mem::take(&mut *fixed.0.lock().unwrap());
+    assert_eq!(asked(), ["pump-1", "pump-2", "pump-3"], "one more than the page, to know the next");
     let (rest, none) = search.things("thingName:pump*", next.as_deref(), 2).unwrap();
-    assert_eq!((&*rest[0], rest.len(), none), ("pump-3", 1, None));
+    assert_eq!((&*rest[0], rest.len(), none), ("pump-3", 2, None));
+    assert_eq!(asked(), ["pump-3", "pump-4"]);
     assert_eq!(search.things("a:(", None, 10).unwrap_err().status, 400);
     // What AWS answers stays what AWS answers.
     let refused = refusal(&cloud, "SearchIndex", json!({"queryString": "*"})).await;

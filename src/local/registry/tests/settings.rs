@@ -108,6 +108,14 @@ async fn tags_go_with_the_resource() {
     assert_eq!(tags["tags"], json!([{"Key": "b", "Value": "2"}]));
     let reserved = json!({"resourceArn": arn, "tags": [{"Key": "aws:x", "Value": "2"}]});
     assert_eq!(refusal(&cloud, "TagResource", reserved).await.1, 400);
+    let own = arn.as_str().unwrap();
+    for (part, other) in [("us-east-1", "eu-west-1"), ("123456789012", "210987654321")] {
+        let arn = own.replace(part, other);
+        let tag = json!({"resourceArn": arn, "tags": [{"Key": "c", "Value": "3"}]});
+        assert_eq!(refusal(&cloud, "TagResource", tag).await.1, 404, "{arn}");
+        let list = json!({ "resourceArn": arn });
+        assert_eq!(refusal(&cloud, "ListTagsForResource", list).await.1, 404, "{arn}");
+    }
     iot(&cloud, "DeleteThingGroup", json!({"thingGroupName": "g"})).await;
     assert_eq!(refusal(&cloud, "ListTagsForResource", json!({"resourceArn": arn})).await.1, 404);
 }
