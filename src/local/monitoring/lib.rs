@@ -1,12 +1,12 @@
 //! CloudWatch and CloudWatch Logs of the local cloud.
 //!
-//! Does: log groups, streams, events, filters and metric filters; metrics per
-//! minute with statistics, percentiles, metric math and searches; alarms that are
+//! Does: log groups, streams, events, metric filters, subscription filters that send
+//! lines to functions; metrics per minute with statistics, percentiles, metric math and searches; alarms that are
 //! evaluated every minute of the cloud's clock and tell topics, functions and
 //! the event bus; composite alarms; dashboards.
 //!
 //! Does not: anomaly detection, periods below a minute, insights queries, live
-//! tails, subscription filters, metric streams; these are refused by name.
+//! tails, metric streams; these are refused by name.
 //! Groups, alarms and dashboards outlive the process; metrics, log lines and the
 //! history of alarms live in memory, bounded, and are lost with it.
 //!

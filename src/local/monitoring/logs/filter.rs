@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::group::Group;
-use super::pattern::{Pattern, path, select};
+use super::pattern::{Pattern, member, path, select};
 
 /// A metric filter, as it is kept and shown.
 #[derive(Clone, Serialize, Deserialize)]
@@ -52,12 +52,8 @@ impl MetricFilter {
         name: &str,
         now: Timestamp,
     ) -> Result<Self, Fault> {
-        let member = |name: &str| {
-            if capitals { name[..1].to_uppercase() + &name[1..] } else { name.to_owned() }
-        };
-        let pattern = loose::text(input, &member("filterPattern"))?
-            .ok_or_else(|| Fault::invalid_input("filterPattern is required"))?;
-        let parsed = Pattern::parse(&pattern)?;
+        let member = |name: &str| member(name, capitals);
+        let (pattern, parsed) = Pattern::required(input, capitals)?;
         let transformations = loose::list(input, &member("metricTransformations"))?;
         let [Value::Object(transformation)] = transformations.as_slice() else {
             return Err(Fault::invalid_input("metricTransformations must have exactly one item"));
@@ -119,9 +115,9 @@ impl MetricFilter {
     }
 
     /// What a line is worth; nothing if it does not fit and there is no default.
-    fn measure(&self, line: &str) -> Option<Measured> {
+    fn measure(&mut self, line: &str) -> Option<Measured> {
+        let parsed = Pattern::kept(&mut self.parsed, &self.pattern)?;
         let made = &self.transformation;
-        let parsed = self.parsed.as_ref()?;
         let (value, dimensions) = if parsed.fits(line) {
             let fields: Value = serde_json::from_str(line).unwrap_or(Value::Null);
             let field = |text: &str| {
@@ -164,10 +160,6 @@ impl MetricFilter {
 /// What a line is worth to all filters of its group.
 pub(super) fn measure(group: &mut Group, line: &str, into: &mut Vec<Measured>) {
     for filter in group.filters.values_mut() {
-        if filter.parsed.is_none() {
-            // A filter that was restored is read when it is first needed.
-            filter.parsed = Pattern::parse(&filter.pattern).ok();
-        }
         into.extend(filter.measure(line));
     }
 }

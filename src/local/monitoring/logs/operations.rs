@@ -144,7 +144,15 @@ impl Logs {
     pub(super) fn describe_streams(&self, call: Call) -> Result<Reply, Fault> {
         let name = group_of(&call)?;
         let prefix = call.optional_text("logStreamNamePrefix")?.unwrap_or_default();
-        let by_time = call.optional_text("orderBy")? == Some("LastEventTime");
+        let by_time = match call.optional_text("orderBy")? {
+            None | Some("LogStreamName") => false,
+            Some("LastEventTime") => true,
+            Some(other) => {
+                return Err(Fault::invalid_input(format!(
+                    "orderBy is `{other}`: expected LogStreamName or LastEventTime"
+                )));
+            }
+        };
         if by_time && !prefix.is_empty() {
             let message = "orderBy LastEventTime and logStreamNamePrefix exclude each other";
             return Err(Fault::invalid_input(message));

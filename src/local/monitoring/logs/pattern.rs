@@ -4,8 +4,8 @@
 //! `{ ($.level = "error" || $.code >= 500) && $.user EXISTS }`. Patterns with
 //! columns (`[a, b]`) and regular expressions (`%…%`) are refused by name.
 
-use iotstack_local_kernel::Fault;
-use serde_json::Value;
+use iotstack_local_kernel::{Fault, loose};
+use serde_json::{Map, Value};
 
 /// A pattern that was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,11 @@ pub(super) enum Condition {
     Compare { path: Vec<Step>, operator: Operator, value: Literal },
     Is { path: Vec<Step>, value: Value },
     Exists { path: Vec<Step>, wanted: bool },
+}
+
+/// The name of a member: requests begin it with a small letter, templates with a capital.
+pub(super) fn member(name: &str, capitals: bool) -> String {
+    if capitals { name[..1].to_uppercase() + &name[1..] } else { name.to_owned() }
 }
 
 /// One step into JSON.
@@ -75,6 +80,26 @@ impl Pattern {
             Some('[') => Err(invalid(text, "patterns with columns are not offered here")),
             Some(_) => words(text),
         }
+    }
+
+    /// The pattern that a filter must have, as it was written and as it was read.
+    pub(super) fn required(
+        input: &Map<String, Value>,
+        capitals: bool,
+    ) -> Result<(String, Self), Fault> {
+        let text = loose::text(input, &member("filterPattern", capitals))?
+            .ok_or_else(|| Fault::invalid_input("filterPattern is required"))?;
+        let parsed = Pattern::parse(&text)?;
+        Ok((text, parsed))
+    }
+
+    /// The pattern of a filter that is kept as text: one that was restored is read when it
+    /// is first needed.
+    pub(super) fn kept<'a>(parsed: &'a mut Option<Self>, text: &str) -> Option<&'a Self> {
+        if parsed.is_none() {
+            *parsed = Pattern::parse(text).ok();
+        }
+        parsed.as_ref()
     }
 
     /// Whether a line fits.

@@ -90,8 +90,7 @@ fn configure(
     if let Some(class) = loose::text(input, "LogGroupClass")? {
         group.class = class;
     }
-    group.tags = request.stack_tags.clone();
-    group.tags.extend(loose::pairs(input, "Tags", ("Key", "Value"))?);
+    group.tags = request.tags()?;
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 //! A filter looks at every line as it comes. What fits goes to its function as AWS
 //! packs it: JSON, compressed with gzip, in base64, under `awslogs.data`. Only functions
 //! are destinations here; streams of Kinesis are refused by name. A function may not
-//! subscribe to its own lines, which would call it for ever.
+//! subscribe to the group that bears its name, as its own lines would call it for ever; a
+//! circle over several groups or functions is not looked for.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use super::group::Line;
 use super::operations::limit;
-use super::pattern::Pattern;
+use super::pattern::{Pattern, member};
 use super::{Logs, no_group};
 
 /// A subscription filter, as it is kept.
@@ -154,17 +155,14 @@ impl Subscription {
         name: &str,
         now: Timestamp,
     ) -> Result<Self, Fault> {
-        let member = |name: &str| {
-            if capitals { name[..1].to_uppercase() + &name[1..] } else { name.to_owned() }
-        };
+        let member = |name: &str| member(name, capitals);
         let is_fit = |c: char| !c.is_control() && c != ':' && c != '*';
         if !(1..=512).contains(&name.len()) || !name.chars().all(is_fit) {
             return Err(Fault::invalid_input(format!(
                 "filterName `{name}` must be 1 to 512 characters without `:` and `*`"
             )));
         }
-        let pattern = loose::text(input, &member("filterPattern"))?
-            .ok_or_else(|| Fault::invalid_input("filterPattern is required"))?;
+        let (pattern, parsed) = Pattern::required(input, capitals)?;
         let distribution = loose::text(input, &member("distribution"))?;
         let distribution = distribution.unwrap_or_else(|| "ByLogStream".to_owned());
         if distribution != "ByLogStream" && distribution != "Random" {
@@ -174,7 +172,7 @@ impl Subscription {
         }
         Ok(Subscription {
             name: name.to_owned(),
-            parsed: Some(Pattern::parse(&pattern)?),
+            parsed: Some(parsed),
             pattern,
             destination: loose::required(input, &member("destinationArn"))?,
             distribution,
@@ -202,11 +200,8 @@ pub(super) fn collect(
     into: &mut Vec<Batch>,
 ) {
     for one in subscriptions.values_mut() {
-        if one.parsed.is_none() {
-            // A filter that was restored is read when it is first needed.
-            one.parsed = Pattern::parse(&one.pattern).ok();
-        }
-        if !one.parsed.as_ref().is_some_and(|pattern| pattern.fits(&line.text)) {
+        let pattern = Pattern::kept(&mut one.parsed, &one.pattern);
+        if !pattern.is_some_and(|pattern| pattern.fits(&line.text)) {
             continue;
         }
         let size = line.size();
@@ -270,5 +265,6 @@ fn packed(data: &Value) -> std::io::Result<String> {
 const MOST: usize = 2;
 
 /// The bytes of lines for one call; in base64 they still fit into an event of 256 KiB,
-/// even where they cannot be compressed.
+/// even where they cannot be compressed. A single line that is longer goes alone, and
+/// fits only if it compresses well.
 const LARGEST_BATCH: usize = 128 * 1024;

@@ -222,6 +222,10 @@ async fn the_newest_streams_come_first_if_wanted() {
     next["nextToken"] = shown["nextToken"].clone();
     let shown = on(&cloud, "DescribeLogStreams", next).await.unwrap();
     assert_eq!(shown["logStreams"][0]["logStreamName"], "b");
+    let wrong = json!({"logGroupName": "g", "orderBy": "LastEvent"});
+    let refused = on(&cloud, "DescribeLogStreams", wrong).await.unwrap_err();
+    assert_eq!(refused.code, "InvalidParameterException");
+    assert!(refused.message.contains("`LastEvent`"), "{}", refused.message);
 }
 
 /// Functions that remember what they were sent; `denied` may not be called.

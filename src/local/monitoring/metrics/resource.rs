@@ -56,10 +56,7 @@ fn put_alarm(watch: &CloudWatch, request: &ResourceRequest, composite: bool) -> 
         (None, None) => request.generated_name(255),
     };
     input.insert("AlarmName".to_owned(), json!(name));
-    let mut tags: Vec<_> =
-        request.stack_tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
-    tags.extend(loose::list(&input, "Tags")?);
-    input.insert("Tags".to_owned(), json!(tags));
+    input.insert("Tags".to_owned(), json!(request.tags()?));
     let commit = watch.put_alarm(&input, composite)?;
     let arn = watch.alarm_arn(&name);
     Ok((ResourceState::new(name).with("Arn", arn), commit))
