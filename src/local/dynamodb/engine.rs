@@ -8,6 +8,7 @@ use std::sync::Arc;
 use dynoxide::Database;
 use dynoxide::errors::DynoxideError;
 use dynoxide::storage_backend::Clock as EngineClock;
+use iotstack_local_kernel::store::close_to_others;
 use iotstack_local_kernel::{Clock, Fault, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +29,8 @@ impl Engine {
         let opened = match folder {
             None => Database::memory_with_clock(Arc::new(CloudClock(clock.clone()))),
             Some(folder) => {
+                // Items may be secret, and whoever copies the folder copies the file as it is.
+                // The engine's other files get the mode of this one.
                 let file = folder.join(FILE);
                 close_to_others(&file).map_err(|error| refuse(error.to_string()))?;
                 Database::new(&file.to_string_lossy())
@@ -89,22 +92,6 @@ impl Engine {
             Err(error) => tracing::warn!(%error, "expired items are not removed"),
         }
     }
-}
-
-/// Makes the file of the tables if it is missing, readable by its owner alone: items may
-/// be secret, and whoever copies the folder copies the file as it is. The engine's other
-/// files get the mode of this one.
-fn close_to_others(file: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::File::options();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-        let file = options.mode(0o600).open(file)?;
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))
-    }
-    #[cfg(not(unix))]
-    options.open(file).map(drop)
 }
 
 /// The cloud's clock, as the engine asks for the time.

@@ -24,7 +24,7 @@ impl TableType {
         };
         let mut input = table_input(&properties)?;
         input.insert("TableName".to_owned(), json!(name));
-        let tags = tags(request, &properties)?;
+        let tags = tags(request)?;
         if !tags.is_empty() {
             input.insert("Tags".to_owned(), json!(tags));
         }
@@ -77,7 +77,7 @@ impl TableType {
             self.0.run("UpdateTable", update).await?;
         }
         self.set_time_to_live(name, Some(&previous), &properties).await?;
-        let tags = tags(request, &properties)?;
+        let tags = tags(request)?;
         if !tags.is_empty() {
             let arn = self.0.arns.table(name);
             let input = Map::from_iter([
@@ -270,10 +270,9 @@ fn index_changes(before: &Map<String, Value>, wanted: &Map<String, Value>) -> Ve
     changes
 }
 
-fn tags(request: &ResourceRequest, properties: &Map<String, Value>) -> Result<Vec<Value>, Fault> {
-    let mut tags = request.stack_tags.clone();
-    tags.extend(loose::pairs(properties, "Tags", ("Key", "Value"))?);
-    Ok(tags.into_iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect())
+fn tags(request: &ResourceRequest) -> Result<Vec<Value>, Fault> {
+    let pair = |(key, value)| json!({"Key": key, "Value": value});
+    Ok(request.tags()?.into_iter().map(pair).collect())
 }
 
 fn named(name: &str) -> Map<String, Value> {
