@@ -181,8 +181,13 @@ fn write(folder: &Path, hash: &str, zip: &[u8]) -> Result<PathBuf, Error> {
         .mode(0o600)
         .open(&half)
         .map_err(&failed)?;
-    open.write_all(zip).and_then(|()| open.sync_all()).map_err(&failed)?;
-    fs::rename(&half, &file).map_err(&failed)?;
+    let written = open.write_all(zip).and_then(|()| open.sync_all());
+    let written = written.and_then(|()| fs::rename(&half, &file));
+    if written.is_err() {
+        // On a full disk halves would take what space there is.
+        let _ = fs::remove_file(&half);
+    }
+    written.map_err(&failed)?;
     Ok(file)
 }
 
@@ -196,6 +201,17 @@ const PREFIX: &str = "iotstack-lambda-";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zip_that_cannot_be_kept_leaves_no_half() {
+        let folder = private_folder().unwrap();
+        // Nothing can be renamed to a folder that is not empty.
+        fs::create_dir_all(file_of(folder.path(), "h").join("x")).unwrap();
+        assert!(write(folder.path(), "h", b"zip").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        write(folder.path(), "other", b"zip").unwrap();
+        assert_eq!(fs::read(file_of(folder.path(), "other")).unwrap(), b"zip");
+    }
 
     #[test]
     fn only_folders_of_ended_processes_are_removed() {
