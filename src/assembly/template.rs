@@ -321,6 +321,11 @@ fn invalid(place: &str, message: impl Into<String>) -> Error {
     }
 }
 
+/// Whether a resource type is a custom one, which a function of the user makes.
+pub fn is_custom(kind: &str) -> bool {
+    kind == "AWS::CloudFormation::CustomResource" || kind.starts_with("Custom::")
+}
+
 /// What kind of JSON a value is, for messages.
 pub fn describe(value: &Value) -> String {
     match value {

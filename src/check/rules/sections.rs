@@ -4,6 +4,7 @@
 //! does not know. Most of these are properties that slipped one level out.
 
 use iotstack_assembly::intrinsic::Trail;
+use iotstack_assembly::template::is_custom;
 
 use crate::{Code, Findings, ResourceSubject, Rule, Subject, Types};
 
@@ -62,9 +63,7 @@ impl Rule for Sections {
         for (name, value) in &resource.resource.other {
             // Policies that are function calls are kept among the other attributes.
             // Custom resources may state a version, which means nothing.
-            let is_custom = resource.resource.kind.starts_with("Custom::")
-                || resource.resource.kind == "AWS::CloudFormation::CustomResource";
-            if is_custom && name == "Version" {
+            if is_custom(&resource.resource.kind) && name == "Version" {
                 continue;
             }
             let is_policy_call = ATTRIBUTES.contains(&name.as_str()) && value.is_object();

@@ -9,6 +9,7 @@
 //! unexamined; deleting will tell.
 
 use aws_sdk_iot as iot;
+use iotstack_assembly::template::is_custom;
 use tracing::debug;
 
 use super::Blocker;
@@ -209,7 +210,7 @@ impl Search<'_> {
         let own = self.all.iter().any(|resource| {
             let physical_id = resource.physical_id.as_deref();
             // A custom resource may have made it, and takes it away itself.
-            (resource.resource_type == kind || resource.resource_type.starts_with("Custom::"))
+            (resource.resource_type == kind || is_custom(&resource.resource_type))
                 && (physical_id == Some(name) || physical_id == Some(last))
         });
         !own

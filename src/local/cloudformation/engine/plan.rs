@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use iotstack_assembly::diff::{self, PropertyChange};
+use iotstack_assembly::template::is_custom;
 use iotstack_assembly::{Resource as Declared, Template};
 use iotstack_check::SchemaFacts;
 use iotstack_local_kernel::Account;
@@ -203,7 +204,7 @@ pub fn attribute_of(resource: &Resource, attribute: &str) -> Result<Value, Strin
     inside(resource.attributes.get(first))
         .or_else(|| inside(resource.properties.get(first)))
         .ok_or_else(|| {
-            if crate::run::provider::is_custom(&resource.kind) {
+            if is_custom(&resource.kind) {
                 format!(
                     "CustomResource attribute error: Vendor response doesn't contain {attribute} attribute in object {}",
                     resource.physical_id.as_deref().unwrap_or_default()

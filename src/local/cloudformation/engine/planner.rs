@@ -13,6 +13,7 @@ use indexmap::IndexMap;
 use iotstack_assembly::Resource as Declared;
 use iotstack_assembly::diff::Replacement;
 use iotstack_assembly::intrinsic::{Target, Trail, each_reference};
+use iotstack_assembly::template::is_custom;
 use iotstack_local_kernel::Account;
 use serde_json::{Map, Value, json};
 
@@ -403,7 +404,7 @@ impl Known for Foreseen<'_> {
 /// Whether an attribute stays the same as long as the resource does.
 fn names_resource(resource: &Resource, attribute: &str) -> bool {
     let Some(facts) = iotstack_schema::resource_type(&resource.kind) else { return false };
-    if crate::run::provider::is_custom(&resource.kind) {
+    if is_custom(&resource.kind) {
         return false;
     }
     matches!(attribute, "Arn" | "Id")

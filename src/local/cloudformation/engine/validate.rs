@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use iotstack_assembly::template::is_custom;
 use iotstack_assembly::{Diagnostic, Diagnostics, Environment, Severity, Template};
 use iotstack_check::Context;
 use iotstack_local_kernel::Cloud;
@@ -78,7 +79,7 @@ fn offered(cloud: &Cloud, template: &Template) -> Result<()> {
     }
     for (id, resource) in &template.resources {
         let token = resource.properties.get("ServiceToken").and_then(|value| value.as_str());
-        if provider::is_custom(&resource.kind)
+        if is_custom(&resource.kind)
             && token.is_some_and(|token| token.split(':').nth(2) == Some("sns"))
         {
             return Err(Error::NotOffered(format!(

@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 
 use iotstack_assembly::diff::{PropertyChange, Replacement};
+use iotstack_assembly::template::is_custom;
 use iotstack_local_kernel::{ResourceRequest, ResourceState, id};
 use iotstack_schema::ReplacementOrder;
 use serde_json::Value;
 
 use super::known::Existing;
 use super::ledger::STACK_TYPE;
-use super::provider::{Failure, Provider, is_custom};
+use super::provider::{Failure, Provider};
 use super::{Run, remove};
 use crate::engine::stack_policy::UpdateAction;
 use crate::engine::{dynamic, judge, plan};

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use iotstack_assembly::template::is_custom;
 use iotstack_local_kernel::{
     Cloud, ResourceFault, ResourceHandler, ResourceRequest, ResourceState, id,
 };
@@ -39,11 +40,6 @@ pub enum Failure {
     },
     /// The change needs a new resource.
     Replace,
-}
-
-/// Whether a type is a custom resource.
-pub fn is_custom(kind: &str) -> bool {
-    kind == "AWS::CloudFormation::CustomResource" || kind.starts_with("Custom::")
 }
 
 /// Whether anybody makes resources of a type.
