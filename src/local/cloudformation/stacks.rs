@@ -37,7 +37,7 @@ impl Engine {
     /// # Errors
     /// A fault if it is being taken down.
     pub fn cloud(&self) -> Result<Arc<Cloud>, Fault> {
-        self.cloud.upgrade().ok_or_else(|| Fault::internal("the cloud is being taken down"))
+        Cloud::held(&self.cloud)
     }
 
     /// Looks at the stacks.

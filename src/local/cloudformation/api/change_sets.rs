@@ -9,7 +9,7 @@ use iotstack_local_kernel::{Call, Reply, id, page::page};
 use serde_json::{Value, json};
 
 use super::input::{self, flag, items, required, text};
-use super::stacks::{Options, fault, go, guard, is_failed, proposed, text_of, updatable};
+use super::stacks::{Options, fault, go, is_failed, proposed, text_of, updatable};
 use super::{CloudFormation, wrong_state};
 use crate::engine::plan::{Detail, Plan, PlannedChange, plan};
 use crate::engine::{prepare_again, validate};
@@ -117,9 +117,8 @@ pub async fn execute(service: Arc<CloudFormation>, call: Call) -> Result<Reply> 
         return Err(wrong_state(&stack_id, status));
     }
     let prepared = Arc::new(prepare_again(&set.definition, &cloud.account, &name)?);
-    let options = Options::of(&call)?;
-    let guard = guard(&service, &stack_id, None)?;
-    let run = begin::run(&service.engine, &cloud, &stack_id, prepared).guarded(guard);
+    let options = Options::of(&call, None)?;
+    let run = begin::run(&service.engine, &cloud, &stack_id, prepared).guarded(None)?;
     let token = text_of(&call, "ClientRequestToken");
     let commit = match set.creates_stack {
         true => begin::creation(&run, token)?,

@@ -11,7 +11,6 @@ use serde_json::json;
 
 use super::input::{self, flag, number, required, text, texts};
 use super::{CloudFormation, wrong_state};
-use crate::engine::stack_policy::StackPolicy;
 use crate::engine::{Prepared, Wanted, plan, prepare, source};
 use crate::run::{self, back, begin, nested, remove};
 use crate::state::{Definition, Head, OnFailure, Stack, StackStatus, put_head};
@@ -69,12 +68,10 @@ pub async fn update(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
     if planned.changes.is_empty() && !planned.changes_stack && !is_failed(status) {
         return Err(Error::invalid("No updates are to be performed."));
     }
-    let mut options = Options::of(&call)?;
     // A new policy is for the updates that follow; for this one another may stand in.
-    options.policy = input::policy(&cloud, &call, POLICY).await?;
+    let options = Options::of(&call, input::policy(&cloud, &call, POLICY).await?)?;
     let during = input::policy(&cloud, &call, POLICY_DURING_UPDATE).await?;
-    let guard = guard(&service, &id, during)?;
-    let run = begin::run(&service.engine, &cloud, &id, prepared).guarded(guard);
+    let run = begin::run(&service.engine, &cloud, &id, prepared).guarded(during)?;
     let commit = begin::update(&run, text_of(&call, "ClientRequestToken"))?;
     options.set(&run);
     let operation = operation_of(&service, &id);
@@ -343,12 +340,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// The options of a request.
-    pub fn of(call: &Call) -> Result<Self> {
+    /// The options of a request, and the new policy if it brings one.
+    pub fn of(call: &Call, policy: Option<String>) -> Result<Self> {
         Ok(Options {
             disable_rollback: flag(call, "DisableRollback")?.unwrap_or_default(),
             retain_except_on_create: flag(call, "RetainExceptOnCreate")?.unwrap_or_default(),
-            policy: None,
+            policy,
         })
     }
 
@@ -363,17 +360,6 @@ impl Options {
             put_head(batch, stack);
         });
     }
-}
-
-/// What an update of a stack is held to: the policy that stands in, or the stack's own.
-pub fn guard(
-    service: &CloudFormation,
-    id: &str,
-    stands_in: Option<String>,
-) -> Result<Option<Arc<StackPolicy>>> {
-    let own = || service.engine.read(|state| state.stacks.get(id)?.head.policy.clone());
-    let text = stands_in.or_else(own);
-    text.map(|text| StackPolicy::parse(&text).map(Arc::new)).transpose()
 }
 
 /// Refuses a role that there is not, where roles are known at all.

@@ -6,6 +6,7 @@
 //! resource types by a condition. They say nothing about creation, about the deletion of
 //! the stack, or about the way back of a failed update.
 
+use iotstack_local_kernel::policy::like;
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
@@ -78,7 +79,7 @@ impl StackPolicy {
             statement.actions.means(name)
                 && statement.resources.means(&resource)
                 && (statement.types.is_empty()
-                    || statement.types.iter().any(|pattern| fits(pattern, kind)))
+                    || statement.types.iter().any(|pattern| like(pattern, kind)))
         };
         let applying = self.statements.iter().enumerate().filter(|(_, one)| applies(one));
         let (denying, allowing): (Vec<_>, Vec<_>) = applying.partition(|(_, one)| one.denies);
@@ -158,7 +159,7 @@ impl Choice {
     }
 
     fn means(&self, name: &str) -> bool {
-        self.patterns.iter().any(|pattern| fits(pattern, name)) != self.inverted
+        self.patterns.iter().any(|pattern| like(pattern, name)) != self.inverted
     }
 }
 
@@ -193,31 +194,6 @@ fn is_action(text: &str) -> bool {
     const ALL: [UpdateAction; 3] =
         [UpdateAction::Modify, UpdateAction::Replace, UpdateAction::Delete];
     text == "*" || text == "Update:*" || ALL.iter().any(|action| action.as_str() == text)
-}
-
-/// Whether a text is what a pattern with `*` and `?` means.
-fn fits(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    let (mut at, mut here) = (0, 0);
-    // Where the last `*` stands, and how much of the text it has taken.
-    let mut star: Option<(usize, usize)> = None;
-    while here < text.len() {
-        match (pattern.get(at), star) {
-            (Some(b'*'), _) => {
-                star = Some((at, here));
-                at += 1;
-            }
-            (Some(one), _) if *one == b'?' || *one == text[here] => {
-                (at, here) = (at + 1, here + 1);
-            }
-            (_, Some((place, taken))) => {
-                star = Some((place, taken + 1));
-                (at, here) = (place + 1, taken + 1);
-            }
-            (_, None) => return false,
-        }
-    }
-    pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
 fn shown(members: &Map<String, Value>, name: &str) -> String {
@@ -312,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_pattern_with_many_stars_takes_no_time() {
-        assert!(!fits(&"*a".repeat(500), &"a".repeat(400)));
-        assert!(fits("LogicalResourceId/*b?d", "LogicalResourceId/abcabcd"));
+        assert!(!like(&"*a".repeat(500), &"a".repeat(400)));
+        assert!(like("LogicalResourceId/*b?d", "LogicalResourceId/abcabcd"));
     }
 }

@@ -63,10 +63,15 @@ impl Run {
         Run { ledger, name, prepared, imports: Imports::default(), policy: None, cancel }
     }
 
-    /// The same operation, held to a policy.
-    #[must_use]
-    pub fn guarded(self, policy: Option<Arc<StackPolicy>>) -> Self {
-        Run { policy, ..self }
+    /// The same operation, held to the policy that stands in for this once, or to the
+    /// stack's own.
+    ///
+    /// # Errors
+    /// A policy that cannot be read.
+    pub fn guarded(self, stands_in: Option<String>) -> crate::Result<Self> {
+        let own = || self.ledger.look(|stack| stack.head.policy.clone()).flatten();
+        let policy = stands_in.or_else(own).map(|text| StackPolicy::parse(&text));
+        Ok(Run { policy: policy.transpose()?.map(Arc::new), ..self })
     }
 
     /// Why the operation may not do this to a resource; nothing if it may.
@@ -178,6 +183,9 @@ pub async fn clean_up(run: &Run) {
 /// Asks the policy about what is to leave the stack. That is deleted only after the way
 /// forward, but it must not begin if it cannot come to its end.
 fn removals(run: &Run) -> Result<(), String> {
+    if run.policy.is_none() {
+        return Ok(());
+    }
     let leaving = run.ledger.look(|stack| {
         let resources = stack.resources.values().filter(|resource| resource.status.exists());
         let leaves = |resource: &&Resource| !run.prepared.needs.contains_key(&resource.logical_id);

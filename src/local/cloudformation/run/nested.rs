@@ -17,7 +17,7 @@ use crate::engine::functions::scalar;
 use crate::engine::parameters::Given;
 use crate::engine::plan::{self, Present};
 use crate::engine::{Prepared, Wanted, prepare, source};
-use crate::state::{Definition, Head, StackStatus};
+use crate::state::{Definition, Head, Stack, StackStatus, State};
 
 /// Makes a stack in a stack.
 ///
@@ -104,10 +104,16 @@ pub fn update<'a>(
         if planned.changes.is_empty() && !planned.changes_stack && status.can_update() {
             return Ok(state(&run));
         }
-        let token = engine.read(|state| {
-            let outer = state.stacks.get(&request.stack_id)?;
-            outer.head.operation.as_ref().and_then(|operation| operation.token.clone())
+        let (token, goes_back) = engine.read(|state| {
+            let outer = state.stacks.get(&request.stack_id);
+            let operation = outer.and_then(|outer| outer.head.operation.as_ref());
+            (operation.and_then(|it| it.token.clone()), goes_back(state, outer))
         });
+        // Policies say nothing about the way back, of the inner stack as of the outer one.
+        let run = match goes_back {
+            true => run,
+            false => run.guarded(None).map_err(|error| Failure::of(error.to_string()))?,
+        };
         begin(begin::update(&run, token))?;
         if together(context, &run, super::update(run.clone())).await {
             return Ok(state(&run));
@@ -218,18 +224,10 @@ async fn prepared(
         .collect();
     let outer = engine.read(|state| state.stacks.get(&request.stack_id)?.definition.clone());
     let mut definition = Definition {
-        tags: request.stack_tags.clone(),
+        tags: request.tags().map_err(|fault| Failure::of(fault.message))?,
         capabilities: outer.map(|outer| outer.capabilities.clone()).unwrap_or_default(),
         ..Definition::default()
     };
-    if let Some(Value::Array(tags)) = properties.get("Tags") {
-        for tag in tags {
-            let part = |name: &str| tag.get(name).and_then(scalar).map(|text| text.into_owned());
-            if let (Some(key), Some(value)) = (part("Key"), part("Value")) {
-                definition.tags.insert(key, value);
-            }
-        }
-    }
     if let Some(Value::Array(arns)) = properties.get("NotificationARNs") {
         definition.notification_arns =
             arns.iter().filter_map(Value::as_str).map(str::to_owned).collect();
@@ -274,6 +272,12 @@ fn first_failure(run: &Run) -> Option<String> {
                 })
         })
         .flatten()
+}
+
+/// Whether a stack, or one that it is in, is being taken back to what it was.
+fn goes_back<'a>(state: &'a State, stack: Option<&'a Stack>) -> bool {
+    std::iter::successors(stack, |stack| state.stacks.get(stack.head.parent.as_ref()?))
+        .any(|stack| stack.head.status == StackStatus::UpdateRollbackInProgress)
 }
 
 /// Whether an update from outside may still help.

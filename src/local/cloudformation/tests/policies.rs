@@ -77,6 +77,47 @@ async fn change_sets_are_held_to_the_policy_as_well() {
 }
 
 #[tokio::test]
+async fn an_inner_stack_is_held_to_its_own_policy_on_the_way_forward_alone() {
+    let world = World::new();
+    let inner = |key: &str, queues: &[&str]| {
+        let queue = |name: &&str| {
+            let properties = json!({"QueueName": name});
+            ((*name).to_owned(), json!({"Type": "AWS::SQS::Queue", "Properties": properties}))
+        };
+        let all: serde_json::Map<String, Value> = queues.iter().map(queue).collect();
+        let text = json!({ "Resources": all }).to_string();
+        world.shelf.objects.lock().unwrap().insert(format!("b/{key}"), text);
+    };
+    let outer = |key: &str, name: &str| {
+        json!({"Resources": {
+            "Inner": {"Type": "AWS::CloudFormation::Stack", "Properties": {
+                "TemplateURL": format!("https://s3.us-east-1.amazonaws.com/b/{key}")}},
+            "Topic": {"Type": "AWS::SNS::Topic", "DependsOn": "Inner",
+                "Properties": {"TopicName": name}},
+        }})
+    };
+    inner("two", &["One", "Two"]);
+    inner("one", &["One"]);
+    inner("three", &["One", "Three", "Two"]);
+    assert_eq!(world.create("s", outer("two", "a")).await, "CREATE_COMPLETE");
+    let detail = json!({"StackName": "s", "LogicalResourceId": "Inner"});
+    let detail = world.ask("DescribeStackResource", detail).await;
+    let id = detail["StackResourceDetail"]["PhysicalResourceId"].clone();
+    let policy = policy("Update:Delete", "*");
+    world.ask("SetStackPolicy", json!({"StackName": id, "StackPolicyBody": policy})).await;
+    assert_eq!(world.update("s", outer("one", "a")).await, "UPDATE_ROLLBACK_COMPLETE");
+    let queues = ["AWS::SNS::Topic a", "AWS::SQS::Queue One", "AWS::SQS::Queue Two"];
+    assert_eq!(world.shelf.names(), queues);
+    let events = world.events(id.as_str().unwrap()).await;
+    assert!(events.iter().any(|event| event.contains("denied by stack policy")), "{events:#?}");
+    // What the outer stack's failed update has added goes again.
+    world.shelf.fail("create AWS::SNS::Topic b");
+    assert_eq!(world.update("s", outer("three", "b")).await, "UPDATE_ROLLBACK_COMPLETE");
+    assert!(world.shelf.asked().contains(&"create AWS::SQS::Queue Three".to_owned()));
+    assert_eq!(world.shelf.names(), queues);
+}
+
+#[tokio::test]
 async fn another_policy_may_stand_in_for_one_update() {
     let world = stack(&policy("Update:*", "Queue")).await;
     let mut input = request("s", &template(2, "a"));
