@@ -4,9 +4,11 @@
 //! refused, or be no hindrance; what is tried with its certificate must be refused by the
 //! broker. If it is not, the device notes a mishap, and its fault has not ended as it must.
 
+use std::time::Duration;
+
 use iotstack_mqtt::client::{Client, Dial, Error as ClientError, Heard, Options, Session, Stream};
 use rustls::Error as TlsError;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Device, End};
 use crate::fault::{Fault, Guise};
@@ -80,16 +82,24 @@ impl Device {
         }
         if injector.is(Fault::ForeignCertificate) {
             injector.note_played();
-            self.come_as_another().await
+            self.come_as_another().await?;
         } else if injector.is(Fault::ForeignTopics) {
             injector.note_played();
-            self.reach_for_topics_of_others().await
+            self.reach_for_topics_of_others().await?;
         } else if injector.is(Fault::LostSession) && self.work.failed_fetches > 0 {
             // A session that is taken over and ended has expired for good.
-            self.come_twice(true).await.map(drop)
+            drop(self.come_twice(true).await?);
         } else {
-            Ok(())
+            return Ok(());
         }
+        // AWS IoT lets a client id in once in a second.
+        sleep(self.late()).await;
+        Ok(())
+    }
+
+    /// How late something comes that comes late: more than a second, but for a test.
+    pub(super) fn late(&self) -> Duration {
+        self.shared.target.pace.patience / 16
     }
 
     /// Comes with this device's certificate under another thing's name.
@@ -141,6 +151,7 @@ impl Device {
 
     /// Has a second client with the device's name kick the device off its connection.
     pub(super) async fn be_kicked(&mut self, client: &mut Client<Stream>) -> Result<(), End> {
+        sleep(self.late()).await;
         let second = self.come_twice(true).await.map_err(|error| End::Lost(error.to_string()))?;
         if let Some(injector) = &mut self.injector {
             injector.note_played();

@@ -34,9 +34,18 @@ pub(crate) enum Flaw {
 
 impl Authority {
     pub(crate) fn new() -> Result<Self> {
+        Authority::named("iotstack fault injection")
+    }
+
+    /// Another authority, with a name of its own: one that nobody knows.
+    pub(crate) fn unknown() -> Result<Self> {
+        Authority::named("iotstack fault injection, unknown")
+    }
+
+    fn named(name: &str) -> Result<Self> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "iotstack fault injection");
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().map_err(failed)?;
         let issuer = CertifiedIssuer::self_signed(params, key).map_err(failed)?;
         let client = ClientSettings::trusting(&issuer.pem(), Versions::Both).map_err(failed)?;

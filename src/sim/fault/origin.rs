@@ -49,7 +49,7 @@ impl Origin {
         let listener = TcpListener::bind((HOST, 0)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (server, tls) = match habit {
-            Habit::Unknown => (Authority::new()?.server(HOST, Flaw::Nothing)?, None),
+            Habit::Unknown => (Authority::unknown()?.server(HOST, Flaw::Nothing)?, None),
             Habit::OtherName => {
                 (authority.server(HOST, Flaw::OtherName)?, Some(authority.client()))
             }

@@ -61,7 +61,7 @@ impl Relay {
         broker: Option<Dial>,
     ) -> Result<Relay> {
         let faces = match guise {
-            Guise::Unknown => vec![Authority::new()?.server(name, Flaw::Nothing)?],
+            Guise::Unknown => vec![Authority::unknown()?.server(name, Flaw::Nothing)?],
             Guise::OtherName => vec![authority.server(name, Flaw::OtherName)?],
             Guise::RanOut => vec![authority.server(name, Flaw::RanOut)?],
             Guise::VeryLarge => vec![authority.server(name, Flaw::VeryLarge)?],

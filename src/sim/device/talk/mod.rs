@@ -102,7 +102,10 @@ impl Device {
             progress_is_told: false,
             cancelling: None,
             held: None,
-            is_rivalled: false,
+            // The second client may not have been let in on an earlier connection.
+            is_rivalled: self.has_fault(Fault::SecondClient)
+                && self.work.failed_fetches > 0
+                && self.injector.as_ref().is_some_and(|injector| !injector.has_played()),
             brought: None,
             fetch: None,
             stream: None,
@@ -135,6 +138,9 @@ impl Device {
             client.subscribe(&filters).await.map_err(lost)?;
         }
         loop {
+            if std::mem::take(&mut talk.is_rivalled) {
+                Box::pin(self.be_kicked(client)).await?;
+            }
             self.advance(client, updater, talk, jobs).await?;
             let timer = self.next_moment(talk, updater);
             tokio::select! {
@@ -154,9 +160,6 @@ impl Device {
                 }
                 step = fetched(&mut talk.fetch) => {
                     self.fetched(step, updater, talk)?;
-                    if std::mem::take(&mut talk.is_rivalled) {
-                        Box::pin(self.be_kicked(client)).await?;
-                    }
                 }
                 () = until(timer) => self.tick(client, updater, talk, jobs).await?,
             }

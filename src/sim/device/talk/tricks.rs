@@ -4,8 +4,6 @@
 //! Where the cloud can play a part it does, over the wire; only messages that no broker
 //! would send are made up here.
 
-use std::time::Duration;
-
 use iotstack_mqtt::client::{Client, Stream};
 use iotstack_mqtt::wire::{Publish, QoS};
 use iotstack_protocol::JobId;
@@ -46,11 +44,6 @@ impl Device {
     fn ask_favour(&self, favour: Favour) {
         // Nobody listens when the simulation ends.
         let _ = self.shared.favours.send(favour);
-    }
-
-    /// How late something comes that comes late.
-    pub(super) fn late(&self) -> Duration {
-        self.shared.target.pace.patience / 20
     }
 
     /// The power fails at this moment, if the fault says so.
