@@ -154,6 +154,8 @@ fn logs(live: &Live, page: &mut Page) {
     page.visit("logs/pumps", "pre.lines", &[&hot]);
     write_line(live, &cold);
     page.see("pre.lines", &[&hot, &cold]);
+    // Another page in between, so that what is seen is not what was there before.
+    page.visit("logs", "tr", &["pumps"]);
     let found = page.visit("logs/pumps?cold", "pre.lines", &[&cold]);
     assert!(!found["text"].as_str().unwrap().contains("hot"), "{found:#}");
 }

@@ -122,6 +122,14 @@ fn what_is_missing_is_refused_by_name() {
         (vec!["ec2", "describe-vpcs"], "ec2"),
         (vec!["iot", "list-audit-tasks", "--start-time", "0", "--end-time", "1"], "iot"),
         (vec!["kms", "list-retirable-grants", "--retiring-principal", "x"], "ListRetirableGrants"),
+        (
+            "lambda put-provisioned-concurrency-config --function-name f --qualifier 1 \
+             --provisioned-concurrent-executions 1"
+                .split_whitespace()
+                .collect(),
+            "lambda:PutProvisionedConcurrencyConfig",
+        ),
+        (vec!["s3api", "get-bucket-website", "--bucket", "pumps"], "GetBucketWebsite"),
     ] {
         let output = cloud.try_aws(&arguments);
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -140,6 +148,21 @@ fn coverage_is_listed_without_a_port() {
     let run = Project::empty().run(["local", "--coverage", "--json"]);
     let json: Value = serde_json::from_str(run.success()).unwrap();
     assert!(json["services"]["iot"]["operations"].as_array().unwrap().len() > 80);
+    // One of each way to ask.
+    for (service, operation, reason) in [
+        ("iot", "ListAuthorizers", "custom authorizers are not offered"),
+        ("lambda", "InvokeAsync", "it was replaced by Invoke with the type Event"),
+        ("sqs", "AddPermission", "write the policy with SetQueueAttributes"),
+        ("sts", "GetFederationToken", "there is no federation"),
+        ("monitoring", "PutInsightRule", "there are no contributor insights here"),
+        ("s3", "GetBucketWebsite", "buckets are not served as websites"),
+    ] {
+        let found = &json["services"][service];
+        assert_eq!(found["refused"][operation], reason, "{service}:{operation}");
+        let offered = found["operations"].as_array().unwrap();
+        assert!(!offered.iter().any(|offered| offered == operation), "{service}:{operation}");
+        assert!(text.contains(&format!("{operation}: {reason}")), "{operation} in:\n{text}");
+    }
 }
 
 #[test]
@@ -164,11 +187,11 @@ fn the_state_survives_a_killed_process() {
     let project = Project::empty();
     let folder = project.path("state");
     let state = ["--state", folder.to_str().unwrap()];
-    let cloud = Cloud::ours(&state);
+    let mut cloud = Cloud::ours(&state);
     cloud.aws(&["iot", "create-thing", "--thing-name", "pump-1"]);
     cloud.aws(&["ssm", "put-parameter", "--name", "/a", "--value", "1", "--type", "String"]);
     cloud.aws(&["s3api", "create-bucket", "--bucket", "pumps"]);
-    // Dropping it kills the process.
+    cloud.kill();
     drop(cloud);
     let cloud = Cloud::ours(&state);
     assert_eq!(cloud.aws(&["iot", "list-things"])["things"][0]["thingName"], "pump-1");

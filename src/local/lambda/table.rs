@@ -3,7 +3,7 @@
 //! Methods and paths are those of AWS's model. What is missing here and is not
 //! listed as refused is refused by its path.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::Method;
 use iotstack_local_kernel::{Commit, Fault, Operation, Operations, Protocol, Reply, Service};
@@ -24,7 +24,14 @@ impl Service for Lambda {
         const PUT: Method = Method::PUT;
         const POST: Method = Method::POST;
         const DELETE: Method = Method::DELETE;
-        Operations::of(self)
+        // Those that are refused have routes only so that the refusal can name them.
+        let refusing = REFUSED.iter().fold(Operations::of(self), |table, refused| {
+            let (name, method, path, reason) = refused;
+            table.rest(name, method.clone(), path, move |_, _| {
+                Err(Fault::not_implemented(format_args!("lambda:{name}: {reason}")))
+            })
+        });
+        refusing
             .rest_async("CreateFunction", POST, "/2015-03-31/functions", Self::create_function)
             .rest_async(
                 "UpdateFunctionCode",
@@ -220,16 +227,22 @@ impl Service for Lambda {
     }
 
     fn refused(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("PublishLayerVersion", "layers are not unpacked; put everything into the zip"),
-            ("CreateFunctionUrlConfig", "functions have no URLs here; invoke them"),
-            ("CreateCodeSigningConfig", "signatures of zips are not checked"),
-            ("PutProvisionedConcurrencyConfig", "warm processes are kept anyway"),
-            ("InvokeWithResponseStream", "responses are not streamed; use Invoke"),
-            ("InvokeAsync", "it was replaced by Invoke with the type Event"),
-        ]
+        static LIST: LazyLock<Vec<(&str, &str)>> =
+            LazyLock::new(|| REFUSED.iter().map(|(name, _, _, why)| (*name, *why)).collect());
+        &LIST
     }
 }
+
+/// What is refused: a name, where it is asked for, and why.
+#[rustfmt::skip]
+const REFUSED: &[(&str, Method, &str, &str)] = &[
+    ("PublishLayerVersion", Method::POST, "/2018-10-31/layers/{LayerName}/versions", "layers are not unpacked; put everything into the zip"),
+    ("CreateFunctionUrlConfig", Method::POST, "/2021-10-31/functions/{FunctionName}/url", "functions have no URLs here; invoke them"),
+    ("CreateCodeSigningConfig", Method::POST, "/2020-04-22/code-signing-configs", "signatures of zips are not checked"),
+    ("PutProvisionedConcurrencyConfig", Method::PUT, "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", "warm processes are kept anyway"),
+    ("InvokeWithResponseStream", Method::POST, "/2021-11-15/functions/{FunctionName}/response-streaming-invocations", "responses are not streamed; use Invoke"),
+    ("InvokeAsync", Method::POST, "/2014-11-13/functions/{FunctionName}/invoke-async", "it was replaced by Invoke with the type Event"),
+];
 
 /// Answers when the change is stored.
 async fn stored(changed: Result<(Reply, Commit), Fault>) -> Result<Reply, Fault> {
