@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use iotstack_mqtt::client::{Client, Dial, Error as ClientError, Heard, Options, Session, Stream};
+use iotstack_mqtt::wire::{QoS, ReasonCode};
 use rustls::Error as TlsError;
 use tokio::time::{sleep, timeout};
 
@@ -121,32 +122,48 @@ impl Device {
         }
     }
 
-    /// Subscribes to what belongs to other things.
+    /// Subscribes to what belongs to other things, and publishes there.
     async fn reach_for_topics_of_others(&mut self) -> Result<()> {
+        let others = format!("$aws/things/{}/jobs", self.stranger());
+        // One at a time, because AWS IoT ends the connection at the first refusal.
+        for filter in [format!("{others}/notify-next"), "#".to_owned()] {
+            let mut client = self.come_twice(true).await?;
+            let asked = client.subscribe(&[&filter]).await;
+            self.note_answer(asked, &mut client, "listen to").await;
+            drop(client);
+            sleep(self.late()).await;
+        }
         let mut client = self.come_twice(true).await?;
-        let wire = |source| self.broker_failed(source);
-        let others = format!("$aws/things/{}/jobs/notify-next", self.stranger());
-        client.subscribe(&[&others, "#"]).await.map_err(wire)?;
+        let asked = client.publish(format!("{others}/get"), "{}", QoS::AtLeastOnce).await;
+        self.note_answer(asked, &mut client, "speak for").await;
+        Ok(())
+    }
+
+    /// Notes whether the broker lets the device do what it must not.
+    async fn note_answer(
+        &mut self,
+        asked: Result<(), ClientError>,
+        client: &mut Client<Stream>,
+        deed: &str,
+    ) {
         let answer = async {
+            asked?;
             loop {
-                match client.next().await {
-                    Ok(Heard::Subscribed(reasons)) => return Ok(reasons),
-                    Ok(_) => {}
-                    Err(error) => return Err(error),
+                match client.next().await? {
+                    Heard::Subscribed(reasons) => return Ok::<_, ClientError>(reasons),
+                    Heard::Acknowledged(reason) => return Ok(vec![reason]),
+                    _ => {}
                 }
             }
         };
-        let mishap = match timeout(self.shared.target.pace.patience, answer).await {
-            // AWS IoT may also end the connection, and that is an answer.
-            Ok(Ok(reasons)) if reasons.iter().all(|reason| reason.0 >= 0x80) => None,
-            Ok(Err(ClientError::Closed | ClientError::Ended(_) | ClientError::Wire(_))) => None,
-            Ok(Ok(_)) => Some("the broker let the device listen to other things"),
-            Ok(Err(_)) | Err(_) => Some("the broker did not say whether others may be heard"),
+        let is_granted = match answer.await {
+            Ok(reasons) => reasons.iter().any(|reason: &ReasonCode| reason.0 < 0x80),
+            // AWS IoT ends the connection; others may say nothing.
+            Err(_) => false,
         };
-        if let Some(mishap) = mishap {
-            self.note_mishap(mishap);
+        if is_granted {
+            self.note_mishap(&format!("the broker let the device {deed} other things"));
         }
-        Ok(())
     }
 
     /// Has a second client with the device's name kick the device off its connection.

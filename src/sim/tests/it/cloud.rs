@@ -69,6 +69,8 @@ pub struct Mischief {
     pub loses_answers: u32,
     /// No policy is looked at: every certificate may do everything under every name.
     pub has_no_policy: bool,
+    /// Subscriptions that no policy allows are granted.
+    pub grants_filters: bool,
     /// Two clients with one name are served.
     pub serves_twins: bool,
 }
@@ -90,6 +92,8 @@ struct State {
     /// Client id, and whether the session is a clean one.
     greetings: Vec<(String, bool)>,
     filters: Vec<String>,
+    /// Topics that nobody may publish to.
+    refused: Vec<String>,
     /// The packet ids of messages to devices: sent, and acknowledged.
     sent: Vec<PacketId>,
     acknowledged: Vec<PacketId>,
@@ -321,6 +325,11 @@ impl Cloud {
         self.lock().filters.clone()
     }
 
+    /// The topics of messages that the policy refused.
+    pub fn refused(&self) -> Vec<String> {
+        self.lock().refused.clone()
+    }
+
     /// How many messages to devices were sent, and how many of them acknowledged.
     pub fn acknowledged(&self) -> (usize, usize) {
         let state = self.lock();
@@ -519,8 +528,10 @@ fn hear(
             state.subscribes += 1;
             let filters: Vec<String> =
                 ask.filters.iter().map(|wanted| wanted.filter.to_string()).collect();
-            let reason = |filter: &String| match may_hear(client, filter) {
-                false if !state.mischief.has_no_policy => ReasonCode::UNSPECIFIED_ERROR,
+            let reason = |filter: &String| match may_use(client, filter) {
+                false if !state.mischief.has_no_policy && !state.mischief.grants_filters => {
+                    ReasonCode::UNSPECIFIED_ERROR
+                }
                 _ => ReasonCode::GRANTED_QOS_1,
             };
             let reasons = filters.iter().map(reason).collect();
@@ -529,6 +540,13 @@ fn hear(
         }
         Packet::PingReq => say(Packet::PingResp),
         Packet::PubAck(ack) => state.lock().unwrap().acknowledged.push(ack.packet_id),
+        Packet::Publish(message)
+            if !may_use(client, &message.topic)
+                && !state.lock().unwrap().mischief.has_no_policy =>
+        {
+            state.lock().unwrap().refused.push(message.topic.to_string());
+            let _ = out.send(Out::Close);
+        }
         Packet::Publish(message) => {
             if let Some(id) = message.packet_id {
                 say(Packet::PubAck(Ack::success(id)));
@@ -736,8 +754,8 @@ fn send(state: &mut State, client: &str, topic: &str, body: &Value) {
     }
 }
 
-/// Whether a certificate that is attached to this thing may subscribe to a filter.
-fn may_hear(thing: &str, filter: &str) -> bool {
+/// Whether a certificate that is attached to this thing may use a filter or a topic.
+fn may_use(thing: &str, filter: &str) -> bool {
     match filter.strip_prefix("$aws/things/") {
         Some(rest) => rest.strip_prefix(thing).is_some_and(|rest| rest.starts_with('/')),
         None => filter != "#",

@@ -243,12 +243,27 @@ async fn otae2e_disconnect_resume_goes_on_with_what_is_there() {
 
 #[tokio::test]
 async fn a18_a_cloud_without_policies_is_found_out() {
-    for fault in [Fault::ForeignCertificate, Fault::ForeignTopics] {
-        let device =
-            play_with(fault, Mischief { has_no_policy: true, ..Mischief::default() }).await;
+    let nothing = Mischief { has_no_policy: true, ..Mischief::default() };
+    let filters = Mischief { grants_filters: true, ..Mischief::default() };
+    for (fault, mischief, words) in [
+        (Fault::ForeignCertificate, &nothing, "the broker let the certificate of another thing in"),
+        (Fault::ForeignTopics, &nothing, "the broker let the device listen to other things"),
+        (Fault::ForeignTopics, &filters, "the broker let the device listen to other things"),
+    ] {
+        let device = play_with(fault, mischief.clone()).await;
         assert!(!device.is_as_expected(), "{device:?}");
-        assert!(device.mishap.unwrap().starts_with("the broker let the "));
+        assert_eq!(device.mishap.as_deref(), Some(words));
     }
+}
+
+#[tokio::test]
+async fn security_device_policies_are_tried_filter_by_filter_and_by_speaking() {
+    let (cloud, device) = watch(Fault::ForeignTopics, Mischief::default()).await;
+    assert!(device.is_as_expected(), "{device:?}");
+    let filters = cloud.filters();
+    let foreign: Vec<&str> = filters.iter().take(2).map(String::as_str).collect();
+    assert_eq!(foreign, ["$aws/things/fleet-1-stranger/jobs/notify-next", "#"]);
+    assert_eq!(cloud.refused(), ["$aws/things/fleet-1-stranger/jobs/get"]);
 }
 
 #[tokio::test]

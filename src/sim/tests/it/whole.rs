@@ -267,5 +267,13 @@ async fn a_worker_that_ends_early_ends_the_run() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "plays the part of a worker process"]
 async fn plays_a_part_as_a_worker_process() {
+    // Ctrl-C in a terminal goes to a group of processes, and this one must not be in it.
+    #[cfg(target_os = "linux")]
+    {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let (_, rest) = stat.rsplit_once(')').unwrap();
+        let group = rest.split_whitespace().nth(2).unwrap();
+        assert_eq!(group, std::process::id().to_string(), "{stat}");
+    }
     work(std::io::stdin(), std::io::stdout()).await.unwrap();
 }
