@@ -30,10 +30,10 @@ pub struct Operator<'a> {
 /// What was made for the simulation, or may have been.
 #[derive(Debug, Default)]
 struct Made {
-    firmware: Option<String>,
-    signing: Option<Signing>,
+    firmware: Vec<String>,
+    signing: Vec<Signing>,
     group: Option<String>,
-    job: Option<JobId>,
+    jobs: Vec<JobId>,
 }
 
 impl<'a> Operator<'a> {
@@ -52,20 +52,20 @@ impl<'a> Operator<'a> {
         Operator { fleet, process: None, is_shared, run: token::random(), made: Mutex::default() }
     }
 
-    /// Deletes the job, the group and the firmware of the simulation.
+    /// Deletes the jobs, the group and the firmware of the simulation.
     pub async fn clean_up(&self) -> iotstack_deploy::Result<()> {
         let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
         let mut outcome = Ok(());
-        if let Some(job) = &made.job {
+        for job in &made.jobs {
             outcome = outcome.and(self.fleet.delete_job(job).await);
         }
         if let Some(group) = &made.group {
             outcome = outcome.and(self.fleet.delete_group(group).await);
         }
-        if let Some(signing) = &made.signing {
+        for signing in &made.signing {
             outcome = outcome.and(self.fleet.delete_signature(signing).await);
         }
-        if let Some(firmware) = &made.firmware {
+        for firmware in &made.firmware {
             outcome = outcome.and(self.fleet.delete_firmware(firmware).await);
         }
         outcome
@@ -91,13 +91,13 @@ impl Cloud for Operator<'_> {
         Box::pin(async move {
             let (fleet, version) = (self.fleet, &rollout.version);
             let file = format!("simulation-{}.bin", self.run);
-            self.remember(|made| made.firmware = Some(firmware_key(version, &file)));
+            self.remember(|made| made.firmware.push(firmware_key(version, &file)));
             let published = fleet.publish_image(&file, rollout.image.to_vec(), version).await;
             let published = published.map_err(told("publish the firmware"))?;
 
             let signing = fleet.start_signing(&published.key, Some(&published.version_id)).await;
             let signing = signing.map_err(told("sign the firmware"))?;
-            self.remember(|made| made.signing = Some(signing.clone()));
+            self.remember(|made| made.signing.push(signing.clone()));
             fleet.finish_signing(signing).await.map_err(told("sign the firmware"))?;
 
             let group = match self.is_shared {
@@ -105,7 +105,7 @@ impl Cloud for Operator<'_> {
                 false => None,
             };
             let job_id = fleet.job_id(version, &self.run).map_err(told("create the job"))?;
-            self.remember(|made| made.job = Some(job_id.clone()));
+            self.remember(|made| made.jobs.push(job_id.clone()));
             let request = JobRequest {
                 job_id: job_id.clone(),
                 firmware_version: version.clone(),

@@ -64,7 +64,11 @@ fn a_run_in_an_account_brings_its_job_settings_and_leaves_nothing_behind() {
     assert!(heard.ends_with("error: stopped by Ctrl-C\n"), "{heard}");
     assert_clean(&live);
 
-    write(SCENARIO);
+    // One device is to get two more updates at once, and so all do.
+    write(
+        &SCENARIO
+            .replace("{version: 1.0.0}", "{version: 1.0.0, faults: [OTAE2EBackToBackDownloads]}"),
+    );
     let run = live.run(simulate);
     assert_eq!(run.code, 0, "{run:#?}");
     assert!(run.err.contains("succeeded = 100%: 100.0% (3 of 3)"), "{run:#?}");
