@@ -1,7 +1,7 @@
 //! The program from outside: one module per command, one binary for all.
 //!
 //! `project` makes throw-away projects and runs the program in them; `aws` answers in
-//! place of AWS where a test needs a certain answer. `acceptance` is the ready stacks and
+//! place of AWS where a test needs a certain answer; `operator` rolls out to devices. `acceptance` is the ready stacks and
 //! the program before the judges, and takes longest; `house` holds the code itself to its
 //! rules.
 
@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod aws;
+mod operator;
 mod project;
 
 mod acceptance;
@@ -37,6 +38,7 @@ mod outputs;
 mod readme;
 mod simulate;
 mod strangers;
+mod stream;
 mod synth;
 mod time_lapse;
 

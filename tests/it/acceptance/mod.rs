@@ -3,8 +3,8 @@
 //! `templates` before the linters, `story` on a cloud from an empty account to signed
 //! firmware and back, `cdk` beside the program of the AWS CDK, `interrupted` after
 //! deployments that did not end well, `peers` as devices of others, `parity` beside another
-//! cloud of this machine, `suites` under tests that others wrote; `live` is how they reach the cloud. What single
-//! commands say and refuse is tested in the modules of the commands.
+//! cloud of this machine, `suites` under tests that others wrote; `live` is how they reach
+//! the cloud. What single commands say and refuse is tested in the modules of the commands.
 
 mod cdk;
 mod interrupted;
