@@ -88,6 +88,9 @@ struct Work {
     failed_fetches: u32,
     /// How often the device was away so that its execution times out.
     absences: u32,
+    /// The job that the operator was asked to cancel. It outlives the connection: it may
+    /// be cancelled while there is none.
+    cancelling: Option<JobId>,
 }
 
 /// One device.

@@ -43,7 +43,9 @@ impl Device {
         let describe =
             |with_document| job.clone().map(|job| Request::Describe { job, with_document });
         let request = match updater.state().clone() {
-            State::Idle if self.has_fault(Fault::CancelledInQueue) => self.wait_in_queue(talk),
+            State::Idle if self.has_fault(Fault::CancelledInQueue) => {
+                (talk.has_hint || talk.must_poll).then_some(Request::Pending)
+            }
             State::Idle if talk.has_hint => Some(Request::StartNext),
             State::Idle if talk.must_poll => Some(Request::Pending),
             State::Idle => None,
@@ -344,7 +346,6 @@ impl Device {
         let is_known = self.record.updates.iter().any(|update| update.job == job);
         talk.version = None;
         talk.brought = None;
-        talk.cancelling = None;
         talk.has_hint = true;
         talk.progress_is_told = false;
         self.work = Work::default();

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use iotstack_mqtt::client::{Backoff, Client, Heard, Stream};
 use iotstack_mqtt::wire::{Publish, QoS, ReasonCode};
-use iotstack_protocol::JobId;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -42,8 +41,6 @@ struct Talk {
     /// Nothing is asked before.
     wait_until: Option<Instant>,
     progress_is_told: bool,
-    /// The job that the operator was asked to cancel.
-    cancelling: Option<JobId>,
     /// A message that others overtake, and until when.
     held: Option<Box<(Publish, Instant)>>,
     /// Another client with the device's name comes now.
@@ -100,7 +97,6 @@ impl Device {
             backoff: Backoff::new(pace.backoff, pace.longest_backoff),
             wait_until: None,
             progress_is_told: false,
-            cancelling: None,
             held: None,
             // The second client may not have been let in on an earlier connection.
             is_rivalled: self.has_fault(Fault::SecondClient)

@@ -78,19 +78,14 @@ impl Device {
         }
     }
 
-    /// While a job is queued that is to be cancelled: what to ask, if anything.
-    pub(super) fn wait_in_queue(&mut self, talk: &Talk) -> Option<Request> {
-        (talk.has_hint || talk.must_poll).then_some(Request::Pending)
-    }
-
     /// What is queued, while the device waits for its job to be cancelled.
     pub(super) fn look_at_queue(&mut self, queued: Option<JobId>, talk: &mut Talk) {
         talk.has_hint = false;
-        match (talk.cancelling.clone(), queued) {
+        match (self.work.cancelling.clone(), queued) {
             (None, None) => {}
             (None, Some(job)) => {
                 self.ask_favour(self.cancelling(&job));
-                talk.cancelling = Some(job);
+                self.work.cancelling = Some(job);
                 self.look_again(talk);
             }
             (Some(cancelled), queued) if queued.as_ref() != Some(&cancelled) => {
@@ -119,9 +114,9 @@ impl Device {
 
     /// While an image is on trial whose job is to be cancelled: whether to go on waiting.
     pub(super) fn wait_on_trial(&mut self, job: &JobId, talk: &mut Talk) -> bool {
-        if talk.cancelling.is_none() {
+        if self.work.cancelling.is_none() {
             self.ask_favour(self.cancelling(job));
-            talk.cancelling = Some(job.clone());
+            self.work.cancelling = Some(job.clone());
         }
         if self.injector.as_mut().is_some_and(|injector| injector.may_wait()) {
             // How the execution stands is asked before anything else is done.

@@ -224,6 +224,22 @@ async fn f5_a_report_that_conflicts_is_made_again_with_the_new_version() {
 }
 
 #[tokio::test]
+async fn f6_a_job_that_is_cancelled_while_there_is_no_connection_is_given_up() {
+    let cloud = Cloud::start().await;
+    let fleet = cloud.device(lamp(), Some(Fault::CancelledInQueue));
+    cloud.queue(THING, "job-1", cloud.document(&image("1.1.0")));
+    let asked =
+        || cloud.messages().iter().filter(|(topic, _)| topic.ends_with("/jobs/get")).count();
+    // Who asks again has heard what is queued, and has asked the operator.
+    cloud.until(|_| asked() >= 2).await;
+    cloud.kick(THING);
+    cloud.end(THING, "job-1", "CANCELED");
+    assert!(fleet.wait(LONG, |counts| counts.abandoned == 1).await, "the end was not seen");
+    let device = fleet.stop().await.devices.remove(0);
+    assert!(device.losses >= 1 && device.is_as_expected(), "{device:?}");
+}
+
+#[tokio::test]
 async fn f12_the_power_fails_between_refusals_and_the_report_is_kept() {
     let (cloud, device) = watch(Fault::ReportRefused, Mischief::default()).await;
     assert_eq!(device.boots, 3, "{device:?}");
