@@ -58,9 +58,7 @@ impl Device {
     /// Connects to a server that must not be trusted. Either way there is no connection.
     async fn meet_impostor(&mut self, way: Dial) -> Error {
         let met = way.connect().await;
-        if let Some(injector) = &mut self.injector {
-            injector.note_played();
-        }
+        self.note_played();
         match met {
             Ok(_) => {
                 self.note_mishap("a server that must not be trusted was trusted");
@@ -77,16 +75,16 @@ impl Device {
 
     /// Plays what comes before a connection: others who come as this device.
     pub(super) async fn suffer(&mut self) -> Result<()> {
-        let Some(injector) = &mut self.injector else { return Ok(()) };
+        let Some(injector) = &self.injector else { return Ok(()) };
         if injector.has_played() {
             return Ok(());
         }
         if injector.is(Fault::ForeignCertificate) {
-            injector.note_played();
             self.come_as_another().await?;
+            self.note_played();
         } else if injector.is(Fault::ForeignTopics) {
-            injector.note_played();
             self.reach_for_topics_of_others().await?;
+            self.note_played();
         } else if injector.is(Fault::LostSession) && self.work.failed_fetches > 0 {
             // A session that is taken over and ended has expired for good.
             drop(self.come_twice(true).await?);
@@ -114,7 +112,7 @@ impl Device {
                 self.note_mishap("the broker let the certificate of another thing in");
                 Ok(())
             }
-            Err((ClientError::Unreachable { .. } | ClientError::NoAnswer { .. }, _)) => {
+            Err((ClientError::NoAnswer { .. }, _)) => {
                 self.note_mishap("the broker did not refuse the certificate of another thing");
                 Ok(())
             }
@@ -170,9 +168,7 @@ impl Device {
     pub(super) async fn be_kicked(&mut self, client: &mut Client<Stream>) -> Result<(), End> {
         sleep(self.late()).await;
         let second = self.come_twice(true).await.map_err(|error| End::Lost(error.to_string()))?;
-        if let Some(injector) = &mut self.injector {
-            injector.note_played();
-        }
+        self.note_played();
         let kicked = async {
             loop {
                 if let Err(error) = client.next().await {
@@ -220,6 +216,13 @@ impl Device {
     /// The name of a thing that does not exist.
     fn stranger(&self) -> String {
         format!("{}-stranger", self.thing)
+    }
+
+    /// Notes that the device has met what it was to meet.
+    pub(super) fn note_played(&mut self) {
+        if let Some(injector) = &mut self.injector {
+            injector.note_played();
+        }
     }
 
     /// Notes what must not happen; the first thing is what counts.

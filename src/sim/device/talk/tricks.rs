@@ -155,9 +155,7 @@ impl Device {
         job: &JobKey,
         jobs: Topics<'_>,
     ) -> Result<(), End> {
-        if let Some(injector) = &mut self.injector {
-            injector.note_played();
-        }
+        self.note_played();
         let (topic, _) = jobs.write(
             &Request::Describe { job: job.clone(), with_document: false },
             "somebody",

@@ -283,6 +283,14 @@ async fn security_device_policies_are_tried_filter_by_filter_and_by_speaking() {
 }
 
 #[tokio::test]
+async fn security_device_policies_are_tried_again_after_a_connection_that_failed() {
+    let mischief = Mischief { withheld: [("CONNACK", 1)].into(), ..Mischief::default() };
+    let (cloud, device) = watch(Fault::ForeignTopics, mischief).await;
+    assert!(device.losses == 1 && device.is_as_expected(), "{device:?}");
+    assert_eq!(cloud.refused(), ["$aws/things/fleet-1-stranger/jobs/get"]);
+}
+
+#[tokio::test]
 async fn f4_a_broker_that_serves_two_clients_with_one_name_is_found_out() {
     let mischief = Mischief { serves_twins: true, ..Mischief::default() };
     let device = play_with(Fault::SecondClient, mischief).await;
