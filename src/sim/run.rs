@@ -74,8 +74,10 @@ pub async fn run_with(
         phase("devices update");
         let view = watch.until_over(&job, end).await?;
         watch.rollouts += 1;
-        let is_over = view.is_some_and(|view| view.is_over());
-        if watch.rollouts >= rollouts(scenario) || !is_over {
+        // Nothing follows a rollout that was stopped.
+        let is_completed =
+            view.is_some_and(|view| view.is_over() && view.status == JobStatus::Completed);
+        if watch.rollouts >= rollouts(scenario) || !is_completed {
             break (job, view);
         }
         firmware = firmware.later()?;

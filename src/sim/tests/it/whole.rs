@@ -40,6 +40,35 @@ impl iotstack_sim::Cloud for Unlucky {
     }
 }
 
+/// One who stops every job: what had been done by then is all that is done.
+struct Stopping(Operator);
+
+impl iotstack_sim::Cloud for Stopping {
+    fn roll_out<'a>(&'a self, rollout: &'a Rollout) -> Answer<'a, JobId> {
+        self.0.roll_out(rollout)
+    }
+
+    fn job<'a>(&'a self, job: &'a JobId) -> Answer<'a, JobView> {
+        Box::pin(async {
+            let view = self.0.job(job).await?;
+            let status = if view.is_over() { JobStatus::Canceled } else { view.status };
+            Ok(JobView { status, ..view })
+        })
+    }
+
+    fn cancel_job<'a>(&'a self, job: &'a JobId) -> Answer<'a, ()> {
+        self.0.cancel_job(job)
+    }
+
+    fn cancel_execution<'a>(&'a self, thing: &'a str, job: &'a JobId) -> Answer<'a, ()> {
+        self.0.cancel_execution(thing, job)
+    }
+
+    fn restart(&self) -> Answer<'_, bool> {
+        self.0.restart()
+    }
+}
+
 impl iotstack_sim::Cloud for Operator {
     fn roll_out<'a>(&'a self, rollout: &'a Rollout) -> Answer<'a, JobId> {
         Box::pin(async {
@@ -231,6 +260,23 @@ expect: [succeeded = 100%, updated = 100%, every fault ends as it must, job comp
         assert_eq!((device.updates.len(), device.boots), (3, 4), "{device:?}");
         assert_eq!(device.version.as_deref(), Some("1.1.2"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_rollout_follows_one_that_was_stopped() {
+    let cloud = TestCloud::start().await;
+    let target = patient(&cloud);
+    let text = "
+fleet: {size: 1, profiles: [{model: lamp, faults: [OTAE2EBackToBackDownloads]}]}
+firmware: {version: 1.1.0, size: 20 KB, model: lamp}
+timeout: 60 s
+";
+    let scenario = Scenario::from_yaml(text).unwrap();
+    let stopping = Stopping(Operator(cloud));
+    let report = run(&scenario, target, &stopping, Arc::new(Silence)).await.unwrap();
+    assert_eq!(report.facts.job, Some(JobStatus::Canceled));
+    assert_eq!(report.version, "1.1.0");
+    assert_eq!(stopping.0.0.executions().len(), 1, "{:?}", stopping.0.0.executions());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
