@@ -134,7 +134,8 @@ impl Device {
             client.subscribe(&filters).await.map_err(lost)?;
         }
         loop {
-            if std::mem::take(&mut talk.is_rivalled) {
+            // Whoever waits to be kicked hears nothing else, not even that it is subscribed.
+            if talk.is_subscribed && std::mem::take(&mut talk.is_rivalled) {
                 Box::pin(self.be_kicked(client)).await?;
             }
             self.advance(client, updater, talk, jobs).await?;

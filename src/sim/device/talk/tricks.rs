@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::super::clock::Clock;
-use super::super::{Device, End, Favour, Work};
+use super::super::{Device, End, Favour};
 use super::{Talk, lost};
 use crate::fault::{Fault, Moment};
 use crate::jobs::{Request, Topics};
@@ -205,8 +205,10 @@ impl Device {
         updater.reconsider(&mut self.flash)?;
         talk.has_hint = true;
         talk.version = None;
-        self.work = Work::default();
-        self.shared.stats.busy(-1);
+        // One that began in an earlier life of this program was never counted.
+        if std::mem::take(&mut self.work).key.is_some() {
+            self.shared.stats.busy(-1);
+        }
         Ok(())
     }
 
