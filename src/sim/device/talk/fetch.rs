@@ -123,6 +123,7 @@ impl Device {
         if stream.is_waiting() {
             self.work.failed_fetches += 1;
             if self.work.failed_fetches > FETCHES {
+                talk.stream = None;
                 let detail = "the blocks of the stream do not come";
                 updater.fail(&mut self.flash, Outcome::new(Reason::Timeout, detail))?;
                 return Ok(());

@@ -285,17 +285,21 @@ impl Device {
 
     /// The next moment at which something is to be done without being told.
     fn next_moment(&self, talk: &Talk, updater: &Updater) -> Option<Instant> {
-        let due = talk.asked.as_ref().map(|(_, _, due)| *due);
-        let stream = talk.stream.as_ref().map(|_| talk.stream_due);
+        let is_downloading = matches!(updater.state(), State::Downloading { .. });
+        let stream = talk.stream.as_ref().filter(|_| is_downloading).map(|_| talk.stream_due);
+        // A moment that has passed and cannot be used yet would be met again and again.
+        let asking = match &talk.asked {
+            Some((_, _, due)) => Some(*due),
+            None if !talk.is_subscribed => None,
+            None => talk.wait_until.or(stream),
+        };
         let download = self
             .work
             .download_began
-            .filter(|_| matches!(updater.state(), State::Downloading { .. }))
+            .filter(|_| is_downloading)
             .map(|began| began + self.shared.target.pace.download + Duration::from_millis(1));
         [
-            due,
-            talk.wait_until,
-            stream,
+            asking,
             download,
             talk.next_telemetry,
             Some(talk.next_poll),
