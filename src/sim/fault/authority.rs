@@ -3,24 +3,29 @@
 //! A certificate that is wrong in one way must be right in all others, or a device would
 //! refuse it for another reason than the one that is tried. So devices with a fault trust
 //! this authority where one of its servers stands in for the real one. It is made for one
-//! run, its key stays in memory, and no other device knows it.
+//! run, its key stays in memory, and no other device knows it. Its servers serve nobody
+//! but clients that it vouches for itself: a relay goes on with a device's own identity,
+//! which no other program on this machine may have the use of.
 
 use std::sync::Arc;
 
-use iotstack_mqtt::tls::{ClientConfig, ClientSettings, ServerConfig, Versions};
+use iotstack_mqtt::tls::{ClientConfig, ClientSettings, Identity, ServerConfig, Versions};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, date_time_ymd,
 };
 use rustls::crypto::CryptoProvider;
-use rustls::{ProtocolVersion, SignatureScheme, SupportedCipherSuite};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ProtocolVersion, RootCertStore, SignatureScheme, SupportedCipherSuite};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::{Error, Result};
 
-/// Makes certificates for servers.
+/// Makes certificates for servers, and one for all who may come to them.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    client: ClientSettings,
+    roots: Arc<RootCertStore>,
+    client: Arc<ClientConfig>,
 }
 
 /// What is remarkable about a certificate.
@@ -48,13 +53,26 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().map_err(failed)?;
         let issuer = CertifiedIssuer::self_signed(params, key).map_err(failed)?;
-        let client = ClientSettings::trusting(&issuer.pem(), Versions::Both).map_err(failed)?;
-        Ok(Authority { issuer, client })
+        let mut roots = RootCertStore::empty();
+        roots.add(issuer.der().clone()).map_err(failed)?;
+        let settings = ClientSettings::trusting(&issuer.pem(), Versions::Both).map_err(failed)?;
+        let client = settings.with_identity(&identity(&issuer)?);
+        Ok(Authority { issuer, roots: Arc::new(roots), client })
     }
 
-    /// TLS of a client that trusts this authority and no other.
+    /// TLS of clients that trust this authority and are not let in: one without a
+    /// certificate, and one with another authority's.
+    #[cfg(test)]
+    pub(crate) fn strangers(&self, versions: Versions) -> [Arc<ClientConfig>; 2] {
+        let settings = ClientSettings::trusting(&self.issuer.pem(), versions).unwrap();
+        let other = Authority::unknown().unwrap();
+        let identity = identity(&other.issuer).unwrap();
+        [settings.without_identity(), settings.with_identity(&identity)]
+    }
+
+    /// TLS of a client that trusts this authority and no other, and is let in.
     pub(crate) fn client(&self) -> Arc<ClientConfig> {
-        self.client.without_identity()
+        self.client.clone()
     }
 
     /// TLS of a server with this name, all cipher suites in one.
@@ -95,13 +113,24 @@ impl Authority {
         }
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(failed)?;
-        Ok(Certified { certificate, key })
+        Ok(Certified { certificate, key, clients: self.roots.clone() })
     }
+}
+
+/// What a client shows that is let in.
+fn identity(issuer: &CertifiedIssuer<'_, KeyPair>) -> Result<Identity> {
+    let key = KeyPair::generate().map_err(failed)?;
+    let mut params = CertificateParams::default();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = params.signed_by(&key, issuer).map_err(failed)?;
+    Identity::from_der(vec![certificate.der().to_vec()], key.serialize_der()).map_err(failed)
 }
 
 struct Certified {
     certificate: rcgen::Certificate,
     key: KeyPair,
+    /// Who vouches for those that are let in.
+    clients: Arc<RootCertStore>,
 }
 
 impl Certified {
@@ -112,10 +141,15 @@ impl Certified {
     ) -> Result<Arc<ServerConfig>> {
         let chain = vec![self.certificate.der().clone()];
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
-        let builder = ServerConfig::builder_with_provider(Arc::new(provider))
+        let provider = Arc::new(provider);
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(self.clients.clone(), provider.clone())
+                .build()
+                .map_err(failed)?;
+        let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .map_err(failed)?
-            .with_no_client_auth();
+            .with_client_cert_verifier(clients);
         Ok(Arc::new(builder.with_single_cert(chain, key).map_err(failed)?))
     }
 }

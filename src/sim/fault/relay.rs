@@ -3,7 +3,8 @@
 //! An impostor must be refused while TLS shakes hands; it serves nobody. A relay is odd but
 //! honest: it ends the device's TLS, and carries every byte to the real broker over a
 //! connection that is made as the device would make it, certificate included. So what is
-//! odd about the relay is met during a whole update, on any cloud.
+//! odd about the relay is met during a whole update, on any cloud. It carries nothing for
+//! whoever comes without a certificate of the injector's own authority.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -145,6 +146,7 @@ mod tests {
     use std::time::Duration;
 
     use iotstack_mqtt::client::{Address, Stream};
+    use iotstack_mqtt::tls::Versions;
 
     use super::*;
 
@@ -177,6 +179,41 @@ mod tests {
             let is_named = met.iter().zip(words).all(|(met, words)| met.contains(words));
             assert!(is_named, "{guise:?}: {met:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn nobody_else_comes_to_the_broker_through_a_relay() {
+        let broker = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let way = |address: SocketAddr, tls| Dial {
+            address: Address { host: address.ip().to_string(), port: address.port() },
+            tls,
+            server_name: Some("broker.example".to_owned()),
+            source: None,
+            patience: Duration::from_secs(20),
+        };
+        let authority = Authority::new().unwrap();
+        let to_broker = way(broker.local_addr().unwrap(), None);
+        let relay = Relay::start(Guise::VeryLarge, &authority, "broker.example", Some(to_broker));
+        let relay = relay.await.unwrap();
+        for versions in [Versions::Only12, Versions::Only13] {
+            for tls in authority.strangers(versions) {
+                // In TLS 1.3 a client hears only afterwards that it is not let in.
+                if let Ok(mut stream) = way(relay.address, Some(tls)).connect().await {
+                    assert_eq!(versions, Versions::Only13);
+                    let _ = stream.write_all(b"stranger").await;
+                    let _ = stream.flush().await;
+                    assert!(stream.read(&mut [0; 8]).await.is_err());
+                }
+            }
+        }
+        let mut device = way(relay.address, Some(authority.client())).connect().await.unwrap();
+        device.write_all(b"device").await.unwrap();
+        device.flush().await.unwrap();
+        // The first one whom the broker meets is the device.
+        let (mut met, _) = broker.accept().await.unwrap();
+        let mut said = [0; 6];
+        met.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"device");
     }
 
     #[tokio::test]
