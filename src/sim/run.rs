@@ -18,7 +18,7 @@ use crate::fault::Fault;
 use crate::fleet::FleetOutcome;
 use crate::observe::{Event, Observer};
 use crate::report::{Moment, Report};
-use crate::scenario::{Facts, Scenario, Verdict};
+use crate::scenario::{Facts, Firmware, Scenario, Verdict};
 use crate::target::Target;
 use crate::version::compare;
 use crate::{Error, Result};
@@ -41,6 +41,7 @@ pub async fn run_with(
     observer: Arc<dyn Observer>,
     workers: &Workers,
 ) -> Result<Report> {
+    let firmwares = firmwares(scenario)?;
     let began = Instant::now();
     let end = began + scenario.timeout;
     let phase = |words: &str| observer.hear(&Event::Phase(words));
@@ -61,7 +62,8 @@ pub async fn run_with(
     watch.until_ready(end).await?;
     let ready_after = began.elapsed();
 
-    let mut firmware = scenario.firmware.clone();
+    let mut following = firmwares.iter();
+    let mut firmware = &scenario.firmware;
     let (job, view) = loop {
         phase("firmware is uploaded and signed, and the job is made");
         let rollout = Rollout {
@@ -77,10 +79,10 @@ pub async fn run_with(
         // Nothing follows a rollout that was stopped.
         let is_completed =
             view.is_some_and(|view| view.is_over() && view.status == JobStatus::Completed);
-        if watch.rollouts >= rollouts(scenario) || !is_completed {
-            break (job, view);
+        match following.next() {
+            Some(next) if is_completed => firmware = next,
+            _ => break (job, view),
         }
-        firmware = firmware.later()?;
     };
     phase("devices stop");
     let Watch { fleet, curve, .. } = watch;
@@ -227,11 +229,17 @@ impl Watch<'_> {
     }
 }
 
-/// How many rollouts follow one another: one, unless a device is to be updated again and
-/// again. All devices are, because a job is for all of them.
-fn rollouts(scenario: &Scenario) -> u64 {
+/// What is rolled out after the scenario's firmware: nothing, unless a device is to be
+/// updated again and again. All devices are, because a job is for all of them. What cannot
+/// be rolled out so often is found here, before anything is begun.
+fn firmwares(scenario: &Scenario) -> Result<Vec<Firmware>> {
     let is_repeated = scenario.devices.iter().any(|device| device.fault == Some(Fault::BackToBack));
-    if is_repeated { 3 } else { 1 }
+    if !is_repeated {
+        return Ok(Vec::new());
+    }
+    let second = scenario.firmware.later()?;
+    let third = second.later()?;
+    Ok(vec![second, third])
 }
 
 fn facts(

@@ -8,6 +8,7 @@ mod expect;
 mod units;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub use expect::{Expectation, Facts, Verdict};
 use crate::dice::Dice;
 use crate::fault::Fault;
 use crate::fleet::DevicePlan;
-use crate::image::{Behaviour, Recipe};
+use crate::image::{Behaviour, MAGIC, Recipe};
 use crate::link::{Link, Offline};
 use crate::profile::Profile;
 use crate::{Error, Result};
@@ -207,12 +208,27 @@ impl Firmware {
 
     /// The same firmware in a version that is a little later.
     pub(crate) fn later(&self) -> Result<Self> {
-        let version: FirmwareVersion = after(self.version.as_str())
-            .parse()
-            .map_err(|error| Error::invalid("version of the next update", error))?;
+        let fault = Fault::BackToBack;
+        let version: FirmwareVersion = after(self.version.as_str()).parse().map_err(|error| {
+            let given = &self.version;
+            let what = format!(
+                "{error}; `firmware.version` leads to it from `{given}`: expected one that can \
+                 grow, because the fault {fault} needs three versions"
+            );
+            Error::invalid("version of the next update", what)
+        })?;
         let mut image = self.image.clone();
-        if let FirmwareImage::Made(recipe) = &mut image {
-            recipe.version = version.to_string();
+        match &mut image {
+            FirmwareImage::Made(recipe) => recipe.version = version.to_string(),
+            FirmwareImage::File(path) => {
+                if says_its_version(path)? {
+                    let path = path.display();
+                    return Err(Error::Scenario(format!(
+                        "`firmware.file` is `{path}`, which says its version itself: expected \
+                         another file or none, because the fault {fault} needs three versions"
+                    )));
+                }
+            }
         }
         Ok(Firmware { version, image })
     }
@@ -353,6 +369,15 @@ fn profile(index: usize, given: &WrittenProfile) -> Result<Profile> {
         // At most 10,080.
         step_timeout_minutes: given.step_timeout_minutes.map(|minutes| minutes.0 as u32),
     })
+}
+
+/// Whether a file is an image of the simulator's, whose header holds the version.
+fn says_its_version(path: &Path) -> Result<bool> {
+    let mut start = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start))
+        .map_err(|source| Error::File { action: "read", path: path.to_owned(), source })?;
+    Ok(start == MAGIC)
 }
 
 /// A version that comes after another one: the number at its end grows, or a number comes

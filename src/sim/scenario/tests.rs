@@ -198,4 +198,20 @@ fn firmware_that_follows_is_later_and_says_so() {
     let text = format!("fleet: {{size: 1}}\nfirmware: {{version: '{longest}'}}\n");
     let error = Scenario::from_yaml(&text).unwrap().firmware.later().unwrap_err().to_string();
     assert!(error.starts_with("version of the next update is not valid: "), "{error}");
+    let named = ["`firmware.version`", &longest, "OTAE2EBackToBackDownloads"];
+    assert!(named.iter().all(|name| error.contains(name)), "{error}");
+}
+
+#[test]
+fn a_file_that_says_its_version_is_not_rolled_out_in_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("image");
+    let text = "fleet: {size: 1}\nfirmware: {version: '1', file: image}\n";
+    let firmware = Scenario::from_yaml(text).unwrap().in_folder(folder.path()).firmware;
+    std::fs::write(&path, b"any bytes").unwrap();
+    assert_eq!(firmware.later().unwrap().version.as_str(), "2");
+    std::fs::write(&path, Recipe::new("1", 1000).make().unwrap()).unwrap();
+    let error = firmware.later().unwrap_err().to_string();
+    assert!(error.starts_with("scenario is not valid: `firmware.file` is `"), "{error}");
+    assert!(error.contains("OTAE2EBackToBackDownloads"), "{error}");
 }

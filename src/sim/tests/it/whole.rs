@@ -279,6 +279,22 @@ timeout: 60 s
     assert_eq!(stopping.0.0.executions().len(), 1, "{:?}", stopping.0.0.executions());
 }
 
+#[tokio::test]
+async fn what_cannot_follow_is_refused_before_any_device_starts() {
+    let cloud = TestCloud::start().await;
+    let target = patient(&cloud);
+    let longest = "1".repeat(46);
+    let text = format!(
+        "fleet: {{size: 1, profiles: [{{faults: [OTAE2EBackToBackDownloads]}}]}}\n\
+         firmware: {{version: '{longest}'}}\n"
+    );
+    let scenario = Scenario::from_yaml(&text).unwrap();
+    let operator = Operator(cloud);
+    let error = run(&scenario, target, &operator, Arc::new(Silence)).await.unwrap_err();
+    assert!(error.to_string().contains("`firmware.version`"), "{error}");
+    assert!(operator.0.connects().is_empty() && operator.0.executions().is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_cancels_what_devices_ask_for() {
     let cloud = TestCloud::start().await;
