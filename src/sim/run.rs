@@ -153,6 +153,7 @@ impl Watch<'_> {
         let mut ticks = ticks(GLANCE);
         let mut view: Option<JobView> = None;
         let mut next_look = Instant::now();
+        let mut has_seemed_over = false;
         loop {
             ticks.tick().await;
             self.fleet.check()?;
@@ -162,7 +163,11 @@ impl Watch<'_> {
             let ended = counts.succeeded + counts.failed + counts.rejected + counts.abandoned;
             let due = self.fleet.size() * (self.rollouts + 1);
             let seems_over = counts.busy == 0 && ended + counts.dead >= due;
-            if now >= next_look || (seems_over && view.is_none_or(|view| !view.is_over())) {
+            // The job may lag behind the devices: it is looked at early once, and not at
+            // every glance until it is over as well.
+            let begins_to_seem_over = seems_over && !has_seemed_over;
+            has_seemed_over = seems_over;
+            if now >= next_look || begins_to_seem_over {
                 next_look = now + LOOK;
                 match self.cloud.job(job).await {
                     Ok(found) => view = Some(found),
