@@ -61,8 +61,7 @@ impl Device {
         let began = Instant::now();
         let stream = self.dial(shared.claim.as_ref()).connect().await;
         let stream = stream.map_err(|source| self.broker_failed(source))?;
-        let fails_late = self.refused_claims < 2
-            && self.injector.as_ref().is_some_and(|injector| injector.is(Fault::ClaimRefused));
+        let fails_late = self.refused_claims < 2 && self.has_fault(Fault::ClaimRefused);
         // Another client id than the thing's: AWS IoT lets one connect once in a second.
         let options = Options {
             clean_session: true,
@@ -115,12 +114,12 @@ impl Device {
 
     pub(super) fn options(&self) -> Options {
         let pace = &self.shared.target.pace;
-        let has = |fault| self.injector.as_deref().is_some_and(|injector| injector.is(fault));
-        let keeps_session =
-            self.profile.keeps_session || has(Fault::KeptSession) || has(Fault::LostSession);
+        let keeps_session = self.profile.keeps_session
+            || self.has_fault(Fault::KeptSession)
+            || self.has_fault(Fault::LostSession);
         Options {
             // So that a lost PINGRESP is met within the run.
-            keep_alive: if has(Fault::NoPingresp) { 2 } else { pace.keep_alive },
+            keep_alive: if self.has_fault(Fault::NoPingresp) { 2 } else { pace.keep_alive },
             patience: pace.patience,
             clean_session: !keeps_session,
             ..Options::new(self.thing.as_str())

@@ -36,7 +36,7 @@ use crate::Result;
 use crate::boot::{BootError, Booted, boot};
 use crate::dice::Dice;
 use crate::download::Web;
-use crate::fault::Injector;
+use crate::fault::{Fault, Injector};
 use crate::flash::{Flash, FlashError};
 use crate::image::Behaviour;
 use crate::observe::{Did, Event, Observer, Stats, Timed};
@@ -355,6 +355,15 @@ impl Device {
         } else {
             Behaviour::Healthy
         }
+    }
+
+    fn has_fault(&self, fault: Fault) -> bool {
+        self.injector.as_ref().is_some_and(|injector| injector.is(fault))
+    }
+
+    /// Whether this fault is the device's and still to be met.
+    fn is_due(&self, fault: Fault) -> bool {
+        self.injector.as_ref().is_some_and(|injector| injector.is_due(fault))
     }
 
     /// A number in 0.0..1.0 that is another one each time.

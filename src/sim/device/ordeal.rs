@@ -75,17 +75,13 @@ impl Device {
 
     /// Plays what comes before a connection: others who come as this device.
     pub(super) async fn suffer(&mut self) -> Result<()> {
-        let Some(injector) = &self.injector else { return Ok(()) };
-        if injector.has_played() {
-            return Ok(());
-        }
-        if injector.is(Fault::ForeignCertificate) {
+        if self.is_due(Fault::ForeignCertificate) {
             self.come_as_another().await?;
             self.note_played();
-        } else if injector.is(Fault::ForeignTopics) {
+        } else if self.is_due(Fault::ForeignTopics) {
             self.reach_for_topics_of_others().await?;
             self.note_played();
-        } else if injector.is(Fault::LostSession) && self.work.failed_fetches > 0 {
+        } else if self.is_due(Fault::LostSession) && self.work.failed_fetches > 0 {
             // A session that is taken over and ended has expired for good.
             drop(self.come_twice(true).await?);
         } else {
@@ -189,13 +185,12 @@ impl Device {
 
     /// Notes how the broker went on with the session after the network was gone.
     pub(super) fn note_session(&mut self, is_resumed: bool) {
-        let Some(injector) = &mut self.injector else { return };
-        let is_kept = injector.is(Fault::KeptSession);
-        let is_played = injector.has_played() || self.work.failed_fetches == 0;
-        if is_played || !(is_kept || injector.is(Fault::LostSession)) {
+        let is_kept = self.is_due(Fault::KeptSession);
+        let is_tried = is_kept || self.is_due(Fault::LostSession);
+        if !is_tried || self.work.failed_fetches == 0 {
             return;
         }
-        injector.note_played();
+        self.note_played();
         match (is_kept, is_resumed) {
             (true, false) => self.note_mishap("the broker has not kept the session"),
             (false, true) => self.note_mishap("the broker has kept a session that was ended"),

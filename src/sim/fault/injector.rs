@@ -132,6 +132,11 @@ impl Injector {
         self.fault == fault && !self.is_spent
     }
 
+    /// Whether this fault is the device's and still to be met.
+    pub(crate) fn is_due(&self, fault: Fault) -> bool {
+        self.is(fault) && !self.has_played
+    }
+
     /// The fault, as long as it is not spent.
     pub(crate) fn active(&self) -> Option<Fault> {
         (!self.is_spent).then_some(self.fault)

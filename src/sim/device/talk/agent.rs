@@ -86,7 +86,7 @@ impl Device {
                 return Box::pin(self.advance(client, updater, talk, jobs)).await;
             }
             State::Ended(_) if talk.version.is_none() => describe(false),
-            State::Ended(_) if self.must_conflict() => {
+            State::Ended(_) if self.is_due(Fault::Conflict) => {
                 if let Some(job) = &job {
                     Box::pin(self.conflict(client, talk, job, jobs)).await?;
                 }

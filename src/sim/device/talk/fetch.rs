@@ -231,7 +231,7 @@ impl Device {
         updater.complete(&mut self.flash, &rules)?;
         if *updater.state() == State::Rebooting {
             self.tell(Did::Install);
-            if self.injector.as_ref().is_some_and(|injector| injector.is(Fault::SwappedImage)) {
+            if self.has_fault(Fault::SwappedImage) {
                 self.flash.tamper(updater.running().slot.other(), 64, b"swapped");
             }
         }

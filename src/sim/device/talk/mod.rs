@@ -99,9 +99,7 @@ impl Device {
             progress_is_told: false,
             held: None,
             // The second client may not have been let in on an earlier connection.
-            is_rivalled: self.has_fault(Fault::SecondClient)
-                && self.work.failed_fetches > 0
-                && self.injector.as_ref().is_some_and(|injector| !injector.has_played()),
+            is_rivalled: self.is_due(Fault::SecondClient) && self.work.failed_fetches > 0,
             brought: None,
             fetch: None,
             stream: None,

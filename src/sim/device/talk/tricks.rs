@@ -18,10 +18,6 @@ use crate::jobs::{Request, Topics};
 use crate::update::{JobKey, State, Updater};
 
 impl Device {
-    pub(super) fn has_fault(&self, fault: Fault) -> bool {
-        self.injector.as_ref().is_some_and(|injector| injector.is(fault))
-    }
-
     /// Asks whoever runs the simulation for a fault that a device cannot play alone.
     pub(super) fn ask_outside(&self, job: &JobKey) {
         let Some(injector) = &self.injector else { return };
@@ -142,11 +138,6 @@ impl Device {
         Err(End::Offline(self.shared.target.pace.away))
     }
 
-    pub(super) fn must_conflict(&self) -> bool {
-        self.has_fault(Fault::Conflict)
-            && self.injector.as_ref().is_some_and(|injector| !injector.has_played())
-    }
-
     /// Has somebody else update the execution, so that the report conflicts with it.
     pub(super) async fn conflict(
         &mut self,
@@ -171,8 +162,7 @@ impl Device {
 
     /// Has the shadow wish something of the device.
     pub(super) async fn make_wish(&mut self, client: &mut Client<Stream>) -> Result<(), End> {
-        let is_open = self.injector.as_ref().is_some_and(|injector| !injector.has_played());
-        if !is_open || !self.has_fault(Fault::ShadowWish) {
+        if !self.is_due(Fault::ShadowWish) {
             return Ok(());
         }
         let body = json!({"state": {"desired": {WISH: self.record.boots}}});
@@ -182,11 +172,8 @@ impl Device {
 
     /// Notes that the device takes on what was wished.
     pub(super) fn note_wish(&mut self, wanted: &serde_json::Map<String, serde_json::Value>) {
-        if let Some(injector) = &mut self.injector
-            && injector.is(Fault::ShadowWish)
-            && wanted.contains_key(WISH)
-        {
-            injector.note_played();
+        if self.is_due(Fault::ShadowWish) && wanted.contains_key(WISH) {
+            self.note_played();
         }
     }
 
@@ -214,11 +201,8 @@ impl Device {
 
     /// The clock jumps while the image arrives.
     pub(super) fn let_clock_jump(&mut self) {
-        if let Some(injector) = &mut self.injector
-            && injector.is(Fault::ClockJumps)
-            && !injector.has_played()
-        {
-            injector.note_played();
+        if self.is_due(Fault::ClockJumps) {
+            self.note_played();
             self.clock = Clock::Ahead;
         }
     }
