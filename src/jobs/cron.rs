@@ -29,11 +29,9 @@ enum Days {
 impl Cron {
     /// Reads an expression; the error says which field is wrong and why.
     pub fn parse(text: &str) -> Result<Cron, String> {
-        if text.len() > 256 {
-            return Err(format!(
-                "a cron expression has {} characters: expected at most 256",
-                text.len()
-            ));
+        let length = text.chars().count();
+        if length > 256 {
+            return Err(format!("a cron expression has {length} characters: expected at most 256"));
         }
         let fields = text.trim().strip_prefix("cron(").and_then(|rest| rest.strip_suffix(')'));
         let fields = fields.ok_or_else(|| {

@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 
 use iotstack_protocol::JobExecutionStatus;
+use iotstack_protocol::text::is_other;
 
 use crate::config::{MOST_MINUTES, within};
 use crate::effect::Details;
 use crate::error::{Result, invalid};
 use crate::slab::NONE;
-use crate::text::{is_other, shortened};
+use crate::text::shortened;
 use crate::thing::ThingIndex;
 use crate::time::{MINUTE, Time};
 

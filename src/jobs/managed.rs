@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use iotstack_protocol::text::is_other;
 use serde_json::{Value, json};
 
 use crate::document::fill_parameters;
 use crate::error::{Result, invalid};
-use crate::text::{is_other, shortened};
+use crate::text::shortened;
 
 /// A managed job template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,6 @@
 //! Texts that somebody sent: how long they may be and what may stand in them.
-//!
-//! AWS IoT refuses every character of Unicode's group "other" in what people and devices
-//! write: controls, invisible marks of format, private ones, and those that are none.
-//! Characters that Unicode has not given out yet are taken, because that changes with
-//! every year.
+
+use iotstack_protocol::text::is_other;
 
 use crate::error::{Result, invalid};
 
@@ -23,40 +20,6 @@ pub(crate) fn check_text(field: &str, text: Option<&str>, most: usize) -> Result
 pub(crate) fn is_word(text: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     !text.is_empty() && text.bytes().all(is_word)
-}
-
-/// Whether a character is a control, a mark of format, private, or no character at all.
-pub(crate) fn is_other(character: char) -> bool {
-    if character.is_ascii() {
-        return character.is_ascii_control();
-    }
-    let format = matches!(
-        character,
-        '\u{ad}'
-            | '\u{600}'..='\u{605}'
-            | '\u{61c}'
-            | '\u{6dd}'
-            | '\u{70f}'
-            | '\u{890}'..='\u{891}'
-            | '\u{8e2}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{2064}'
-            | '\u{2066}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{110bd}'
-            | '\u{110cd}'
-            | '\u{13430}'..='\u{1343f}'
-            | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0001}'
-            | '\u{e0020}'..='\u{e007f}'
-    );
-    let private = matches!(character, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..);
-    let none = matches!(character, '\u{fdd0}'..='\u{fdef}') || character as u32 & 0xfffe == 0xfffe;
-    character.is_control() || format || private || none
 }
 
 /// The beginning of a text that somebody sent, for a message.

@@ -30,6 +30,7 @@ pub mod name;
 pub mod placeholder;
 pub mod signing;
 pub mod status;
+pub mod text;
 pub mod topic;
 
 pub use error::{Error, Problem, Result};

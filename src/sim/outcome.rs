@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use iotstack_protocol::JobExecutionStatus;
+use iotstack_protocol::text::is_other;
 use serde::{Deserialize, Serialize};
 
 /// The end of an update, as the device reports it.
@@ -81,9 +82,8 @@ impl Outcome {
     /// What the status details of the report hold.
     pub fn status_details(&self) -> BTreeMap<String, String> {
         let mut details = BTreeMap::from([("reason".to_owned(), self.reason.to_string())]);
-        // AWS IoT accepts values of 1 to 1024 characters without control characters.
-        let detail: String =
-            self.detail.chars().filter(|c| !c.is_control()).take(1024).collect::<String>();
+        // AWS IoT accepts values of 1 to 1024 characters that somebody can see.
+        let detail: String = self.detail.chars().filter(|c| !is_other(*c)).take(1024).collect();
         if !detail.is_empty() {
             details.insert("detail".to_owned(), detail);
         }

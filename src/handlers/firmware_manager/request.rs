@@ -7,6 +7,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use iotstack_protocol::text::is_other;
 use iotstack_protocol::{
     FirmwareVersion, JobId, JobSettings, JobStatus, TargetSelection, ThingGroupName,
 };
@@ -203,8 +204,8 @@ impl Fields<'_> {
     fn description(&self, name: &str) -> Result<Option<String>, Refusal> {
         let text = self.text(name)?;
         match &text {
-            Some(text) if text.chars().count() > 2028 || text.chars().any(char::is_control) => {
-                let expected = "expected at most 2028 characters, none of them a control character";
+            Some(text) if text.chars().count() > 2028 || text.chars().any(is_other) => {
+                let expected = "expected at most 2028 characters, all of them visible";
                 Err(Refusal::invalid(format!(
                     "`{name}` has {} characters: {expected}",
                     text.chars().count()

@@ -241,11 +241,11 @@ impl Engine {
             )));
         }
         for target in targets {
-            if target.len() > 2048 {
+            let length = target.chars().count();
+            if length > 2048 {
                 return invalid(format!(
-                    "the target `{}…` has {} characters: expected at most 2048",
-                    shortened(target),
-                    target.len()
+                    "the target `{}…` has {length} characters: expected at most 2048",
+                    shortened(target)
                 ));
             }
             let exists = if let Some(thing) = self.scope.thing(target) {
@@ -336,7 +336,8 @@ pub(super) fn check_tags(tags: &[Tag]) -> Result<()> {
     for tag in tags {
         let length = tag.key.chars().count();
         let value = tag.value.as_deref().map_or(0, |value| value.chars().count());
-        if !(1..=128).contains(&length) || value > 256 || tag.key.starts_with("aws:") {
+        let is_reserved = tag.key.to_ascii_lowercase().starts_with("aws:");
+        if !(1..=128).contains(&length) || value > 256 || is_reserved {
             return invalid(format!(
                 "the tag `{}` is not valid: expected a key of 1 to 128 characters that does not \
                  begin with `aws:` and a value of at most 256",
@@ -376,7 +377,7 @@ pub(super) fn check_packages(versions: Option<&[String]>) -> Result<()> {
 
 /// Judges the place of a document that the caller has fetched.
 pub(super) fn check_source(source: Option<&str>) -> Result<()> {
-    match source.map(str::len) {
+    match source.map(|source| source.chars().count()) {
         Some(length) if !(1..=1350).contains(&length) => {
             invalid(format!("documentSource has {length} characters: expected 1 to 1350"))
         }

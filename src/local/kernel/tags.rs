@@ -53,9 +53,19 @@ pub fn read(members: &Map<String, Value>) -> Result<Tags, Fault> {
             return Err(Fault::invalid_input(format!("tags must be a list, not {other}")));
         }
     };
-    let text =
-        |item: &Value, name: &str| item[name].as_str().map(str::to_owned).unwrap_or_default();
-    let tags = items.iter().map(|item| (text(item, "Key"), text(item, "Value"))).collect();
+    let mut tags = Tags::new();
+    for item in items {
+        let value = match &item["Value"] {
+            Value::Null => Some(""),
+            other => other.as_str(),
+        };
+        let (Some(key), Some(value)) = (item["Key"].as_str(), value) else {
+            return Err(Fault::invalid_input(format!(
+                "tags has {item}: expected objects with the texts Key and Value"
+            )));
+        };
+        tags.insert(key.to_owned(), value.to_owned());
+    }
     check(&tags)?;
     Ok(tags)
 }
