@@ -47,18 +47,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Some(self.broken_rule(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED));
             }
         }
-        if !self.rate.admits(self.broker.settings.publishes_per_second, now)
-            || !self.may_retain_now(&packet, now)
-        {
-            return match (self.version, packet.qos) {
-                (Version::V5, QoS::AtLeastOnce) => {
-                    self.acknowledge(&packet, ReasonCode::QUOTA_EXCEEDED)
-                }
-                _ => None,
-            };
+        if !self.rate.admits(self.broker.settings.publishes_per_second, now) {
+            return self.drop_surplus(&packet);
         }
         if !self.rights.may_publish(&packet.topic, packet.retain) {
             return self.refuse(&packet, ReasonCode::NOT_AUTHORIZED, reason::AUTH_ERROR);
+        }
+        // After the rights: who may not publish takes nobody's turn.
+        if !self.may_retain_now(&packet, now) {
+            return self.drop_surplus(&packet);
         }
         let message = self.message(&packet, now);
         if packet.topic.starts_with('$') && self.broker.settings.is_aws() {
@@ -71,6 +68,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match self.broker.take(&message, packet.qos) {
             Ok(commit) => self.acknowledge_when_stored(&packet, commit),
             Err(_) => self.refuse(&packet, ReasonCode::QUOTA_EXCEEDED, reason::CLIENT_ERROR),
+        }
+    }
+
+    /// Says as far as its version of MQTT can that a message is too much.
+    fn drop_surplus(&mut self, packet: &Publish) -> Option<End> {
+        match (self.version, packet.qos) {
+            (Version::V5, QoS::AtLeastOnce) => self.acknowledge(packet, ReasonCode::QUOTA_EXCEEDED),
+            _ => None,
         }
     }
 

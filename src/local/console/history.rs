@@ -3,7 +3,7 @@
 //! The newest events are kept, whoever they are about; a large fleet has a short
 //! memory here. Documents of shadows are not kept, as a page asks for them anew.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use iotstack_local_kernel::{Cloud, CloudEvent, Timestamp};
@@ -56,16 +56,26 @@ impl History {
 
     /// How many things each job has told since a moment, which is not long ago.
     pub fn told_since(&self, from: Timestamp) -> BTreeMap<Arc<str>, usize> {
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let lately = events.iter().rev().take_while(|(at, _)| at.millis() >= from.millis());
-        // A thing that is told again, as it is to try again, is one thing.
-        let mut told: BTreeMap<&Arc<str>, BTreeSet<&str>> = BTreeMap::new();
-        for (_, event) in lately {
-            if let CloudEvent::ExecutionChanged { job_id, thing, status: "QUEUED", .. } = event {
-                told.entry(job_id).or_default().insert(thing);
-            }
+        let mut told: Vec<(Arc<str>, Arc<str>)> = {
+            let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+            let lately = events.iter().rev().take_while(|(at, _)| *at >= from);
+            let queued = |event: &CloudEvent| match event {
+                CloudEvent::ExecutionChanged { job_id, thing, status: "QUEUED", .. } => {
+                    Some((job_id.clone(), thing.clone()))
+                }
+                _ => None,
+            };
+            lately.filter_map(|(_, event)| queued(event)).collect()
+        };
+        // Counted without the lock, which every event takes. A thing that is told again, as
+        // it is to try again, is one thing.
+        told.sort_unstable();
+        told.dedup();
+        let mut counts = BTreeMap::new();
+        for (job, _) in told {
+            *counts.entry(job).or_default() += 1;
         }
-        told.into_iter().map(|(job, things)| (job.clone(), things.len())).collect()
+        counts
     }
 
     fn keep(&self, at: Timestamp, event: &CloudEvent) {
@@ -89,9 +99,7 @@ impl History {
         }
         events.push_back((at, event));
     }
-}
 
-impl History {
     fn keep_connection(&self, at: Timestamp, event: &CloudEvent) {
         let gone = || self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         match event {

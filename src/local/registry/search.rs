@@ -48,8 +48,8 @@ impl FleetSearch {
         let cloud = registry.cloud()?;
         let shadows = cloud.ports.shadows()?;
         let fits = |name: &Arc<str>| {
-            // Asked for with no lock held, as another service keeps it, and one by one: what
-            // is behind the page is never looked at.
+            // Asked for with no lock held, as another service keeps it, and one by one: no
+            // more is looked at than the page and the next match need.
             let classic = shadows.shadow(name, None);
             registry.read(|state| {
                 let Some(thing) = state.things.get(name) else { return false };
@@ -63,7 +63,7 @@ impl FleetSearch {
                 query.fits(&Document { thing, indexed: Some(&indexed), configuration })
             })
         };
-        page::page(names.into_iter().filter(fits), |name| name.to_string(), token, limit)
+        page::page(names.into_iter().filter(fits), |name| name.to_string(), None, limit)
     }
 }
 
