@@ -5,6 +5,7 @@
 //! begun goes on there, and the next command attaches to it.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use iotstack_assembly::StackArtifact;
@@ -52,6 +53,18 @@ pub async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> Result<T
     tokio::select! {
         result = work => result,
         () = interrupt() => Err(interrupted()),
+    }
+}
+
+/// Work that is told of the next Ctrl-C, and comes to its own end then.
+pub async fn stopping<T>(work: impl Future<Output = Result<T>>, stopped: &AtomicBool) -> Result<T> {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        result = &mut work => result,
+        () = interrupt() => {
+            stopped.store(true, Ordering::Relaxed);
+            work.await.and(Err(interrupted()))
+        }
     }
 }
 

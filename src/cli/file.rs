@@ -2,9 +2,10 @@
 //!
 //! A report or a list of outputs may replace one of yesterday. It is written beside it and
 //! takes its place when it is complete, so that a full disk leaves the old one and never
-//! half of the new one. A pipe or a device is written to as it is.
+//! half of the new one. A pipe or a device is written to as it is, and so is a file in a
+//! folder that lets nothing be put beside it.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, Metadata, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -17,8 +18,8 @@ pub fn check_writable(path: &Path, what: &str) -> Result<()> {
     let is_new = !path.exists();
     let opened = fs::OpenOptions::new().append(true).create(true).open(path);
     if is_new && opened.is_ok() {
-        // Nothing is there yet that could be missed.
-        let _ = fs::remove_file(path);
+        // Nothing is there yet that could be missed. A link to it stays.
+        let _ = path.canonicalize().and_then(fs::remove_file);
     }
     opened.map(drop).map_err(|error| Error::usage(cannot(what, path, &error)))
 }
@@ -32,10 +33,20 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     let existing = match path.metadata() {
         Ok(existing) if existing.is_file() => Some(existing),
         Ok(_) => return fs::write(path, text),
+        // A link to nothing has nothing to keep.
+        Err(_) if path.is_symlink() => return fs::write(path, text),
         Err(_) => None,
     };
     // The file behind a link is replaced, not the link.
     let path = if existing.is_some() { path.canonicalize()? } else { std::path::absolute(path)? };
+    match put(&path, existing.as_ref(), text) {
+        Err(error) if existing.is_some() && is_of_the_folder(&error) => fs::write(path, text),
+        put => put,
+    }
+}
+
+/// Writes a file beside its place, and puts it there.
+fn put(path: &Path, existing: Option<&Metadata>, text: &str) -> io::Result<()> {
     let mut new = tempfile::Builder::new()
         .prefix(".iotstack-")
         // As any new file, less what the user's mask takes away.
@@ -47,6 +58,13 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     new.write_all(text.as_bytes())?;
     new.persist(path)?;
     Ok(())
+}
+
+/// Whether a folder does not let a file in it be replaced, as one that is read-only or
+/// mounted file by file.
+fn is_of_the_folder(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    matches!(error.kind(), CrossesDevices | PermissionDenied | ReadOnlyFilesystem | ResourceBusy)
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> String {
@@ -70,6 +88,18 @@ mod tests {
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(link.symlink_metadata().unwrap().is_symlink());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_link_to_nothing_stays_one_and_leads_to_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("report-7.html"), folder.path().join("report.html"));
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        check_writable(&link, "the report").unwrap();
+        assert!(link.is_symlink() && !file.exists());
+        write(&link, "the report", "words").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "words");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use iotstack_deploy::fleet::{JobRequest, Signing, firmware_key};
+use iotstack_deploy::fleet::{JobRequest, firmware_key};
 use iotstack_deploy::{Fleet, token};
 use iotstack_protocol::{JobId, JobStatus};
 use iotstack_sim::{Answer, Cloud, Error, JobView, Result, Rollout};
@@ -31,7 +31,6 @@ pub struct Operator<'a> {
 #[derive(Debug, Default)]
 struct Made {
     firmware: Vec<String>,
-    signing: Vec<Signing>,
     group: Option<String>,
     jobs: Vec<JobId>,
 }
@@ -62,10 +61,12 @@ impl<'a> Operator<'a> {
         if let Some(group) = &made.group {
             outcome = outcome.and(self.fleet.delete_group(group).await);
         }
-        for signing in &made.signing {
-            outcome = outcome.and(self.fleet.delete_signature(signing).await);
+        // Again: the stack's function may have made one meanwhile, for the group that was.
+        for job in &made.jobs {
+            outcome = outcome.and(self.fleet.delete_job(job).await);
         }
         for firmware in &made.firmware {
+            outcome = outcome.and(self.fleet.delete_signatures(firmware).await);
             outcome = outcome.and(self.fleet.delete_firmware(firmware).await);
         }
         outcome
@@ -95,10 +96,8 @@ impl Cloud for Operator<'_> {
             let published = fleet.publish_image(&file, rollout.image.to_vec(), version).await;
             let published = published.map_err(told("publish the firmware"))?;
 
-            let signing = fleet.start_signing(&published.key, Some(&published.version_id)).await;
-            let signing = signing.map_err(told("sign the firmware"))?;
-            self.remember(|made| made.signing.push(signing.clone()));
-            fleet.finish_signing(signing).await.map_err(told("sign the firmware"))?;
+            let signed = fleet.sign_firmware(&published.key, Some(&published.version_id)).await;
+            signed.map_err(told("sign the firmware"))?;
 
             let group = match self.is_shared {
                 true => Some(self.own_group(&rollout.things).await?),

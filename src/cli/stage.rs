@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use base64::Engine;
 use iotstack_assembly::{CloudAssembly, Environment};
@@ -150,9 +151,7 @@ impl Stage {
 
     /// Refuses to play with things that somebody else has made.
     pub async fn refuse_existing(&self, things: &[String]) -> Result<()> {
-        let existing = self.fleet.things().await?;
-        // They come in order.
-        match things.iter().find(|thing| existing.binary_search(thing).is_ok()) {
+        match self.fleet.first_existing(things).await? {
             None => Ok(()),
             Some(thing) => Err(Error::usage(format!(
                 "the thing `{thing}` exists already; a simulation takes only things of its own"
@@ -162,8 +161,12 @@ impl Stage {
     }
 
     /// Makes things with certificates, for devices of a stack that lets none claim its own.
+    /// What Ctrl-C finds begun comes to its end, so that no certificate is left that belongs
+    /// to no thing.
     pub async fn provision(&self, things: &[String]) -> Result<BTreeMap<String, KeyPair>> {
-        let made = self.fleet.provision_all(things).await?;
+        let stopped = AtomicBool::new(false);
+        let made = self.fleet.provision_all(things, &stopped);
+        let made = cloud::stopping(async { Ok(made.await?) }, &stopped).await?;
         Ok(made.into_iter().map(|(thing, credentials)| (thing, pair(credentials))).collect())
     }
 

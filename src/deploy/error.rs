@@ -246,6 +246,14 @@ pub enum Error {
         /// Signer's reason.
         reason: String,
     },
+    /// Signer is not done for a long time.
+    #[error("job `{job}` of Signer is not done after {looks} looks")]
+    SigningLate {
+        /// The job.
+        job: String,
+        /// How often was looked.
+        looks: u32,
+    },
     /// The update manager said no.
     #[error("{function} refused: {message} ({code})")]
     ManagerRefused {

@@ -113,6 +113,8 @@ fn whoever_opens_it_to_others_is_warned() {
     let warning = "warning: whoever reaches 192.0.2.1 can use this cloud with a key that";
     assert!(run.err.starts_with(warning), "{run:#?}");
     assert_eq!(Cloud::ours(&[]).log(), "", "nobody else is");
+    let coverage = project.run(["local", "--host", "0.0.0.0", "--coverage"]);
+    assert_eq!((coverage.code, coverage.err.as_str()), (0, ""), "nothing is served");
 }
 
 #[test]

@@ -134,6 +134,14 @@ fn where_no_device_may_claim_a_certificate_simulated_ones_get_theirs() {
     let left = live.cloud.aws(&["iot", "list-certificates"]);
     assert_eq!(left["certificates"], json!([]));
     assert_eq!(live.run(["firmware", "list", "--env", "prod", "--json"]).json(), json!([]));
+
+    let mut running = live.spawn(&["simulate", "fleet.yaml", "--env", "prod", "--yes"]);
+    running.until("things get certificates");
+    running.interrupt();
+    let (code, heard) = running.end();
+    assert_eq!(code, 130, "{heard}");
+    let left = live.cloud.aws(&["iot", "list-certificates"]);
+    assert_eq!(left["certificates"], json!([]), "{heard}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `iotstack local`: a cloud on this machine.
 
 use std::io::ErrorKind;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -116,8 +116,9 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
     if arguments.coverage {
         // Nothing is served, so no port needs to be free.
         (options.http_port, options.mqtt_port, options.state) = (0, 0, None);
+        options.host = Ipv4Addr::LOCALHOST.into();
     }
-    if !arguments.host.is_loopback() {
+    if !arguments.coverage && !arguments.host.is_loopback() {
         tell(format!(
             "{}: whoever reaches {} can use this cloud with a key that everybody knows, and run \
              programs on this machine",

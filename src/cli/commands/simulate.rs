@@ -202,17 +202,25 @@ async fn in_an_account(
             target.identities = stage.provision(&things).await?;
         }
         let (operator, observer) = (&operator, playing.clone());
-        Ok(iotstack_sim::run_with(scenario, target, operator, observer, workers).await?)
+        let play = iotstack_sim::run_with(scenario, target, operator, observer, workers);
+        cloud::interruptible(async { Ok(play.await?) }).await
     };
-    let report = cloud::interruptible(play).await;
+    let report = play.await;
     playing.phase("removing what was made");
-    let cleaned = operator.clean_up().await;
+    let cleaned = operator.clean_up().await.map_err(Error::from);
     let dismissed = stage.dismiss(&things).await;
     playing.end();
-    let report = report?;
-    cleaned?;
-    dismissed?;
-    Ok(report)
+    // What went wrong first is the error; what is left behind is told all the same.
+    let mut failures = [cleaned, dismissed].into_iter().filter_map(Result::err);
+    let outcome = match report {
+        Ok(report) => failures.next().map_or(Ok(report), Err),
+        Err(error) => Err(error),
+    };
+    for failure in failures {
+        let care = style::care("warning");
+        tell(format!("{care}: not everything that was made is gone: {}", failure.message()));
+    }
+    outcome
 }
 
 /// The stage in an account, and the things that may be made there.

@@ -5,6 +5,7 @@
 //! caller in types whose `Debug` does not show them, and are never logged.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -137,10 +138,16 @@ impl Fleet {
         let missing =
             |missing| Error::UnexpectedAnswer { action: "iot:CreateKeysAndCertificate", missing };
         let arn = keys.certificate_arn.ok_or_else(|| missing("certificateArn"))?;
+        // The thing first: by it the certificate is found again if something fails.
+        let request = iot.attach_thing_principal().thing_name(thing).principal(&arn);
+        let attached = request.send().await;
+        if let Err(error) = attached.map_err(self.clients.failed("iot:AttachThingPrincipal")) {
+            // The first error is the one to tell.
+            let _ = self.delete_certificate(&arn).await;
+            return Err(error);
+        }
         let request = iot.attach_policy().policy_name(policy).target(&arn);
         request.send().await.map_err(self.clients.failed("iot:AttachPolicy"))?;
-        let request = iot.attach_thing_principal().thing_name(thing).principal(&arn);
-        request.send().await.map_err(self.clients.failed("iot:AttachThingPrincipal"))?;
         let private_key = keys.key_pair.and_then(|pair| pair.private_key);
         Ok(DeviceCredentials {
             certificate_id: keys.certificate_id.ok_or_else(|| missing("certificateId"))?,
@@ -149,17 +156,34 @@ impl Fleet {
         })
     }
 
-    /// The same for several things, by their names.
+    /// The same for several things, by their names; none is begun any more once `stopped`
+    /// is set.
     pub async fn provision_all(
         &self,
         things: &[String],
+        stopped: &AtomicBool,
     ) -> Result<BTreeMap<String, DeviceCredentials>> {
         let provision = |fleet: Fleet, thing: String| async move {
             let credentials = fleet.provision(&thing).await?;
             Ok((thing, credentials))
         };
-        let made = self.for_each(things.iter().cloned(), provision).await?;
+        let things = things.iter().take_while(|_| !stopped.load(Ordering::Relaxed));
+        let made = self.for_each(things.cloned(), provision).await?;
         Ok(made.into_iter().collect())
+    }
+
+    /// One of these things that exists, in this fleet or elsewhere in the account.
+    pub async fn first_existing(&self, things: &[String]) -> Result<Option<String>> {
+        let look = |fleet: Fleet, thing: String| async move {
+            let answer = fleet.sdk.iot.describe_thing().thing_name(&thing).send().await;
+            match answer.map_err(fleet.clients.failed("iot:DescribeThing")) {
+                Ok(_) => Ok(Some(thing)),
+                Err(error) if is_missing(&error) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let found = self.for_each(things.iter().cloned(), look).await?;
+        Ok(found.into_iter().flatten().min())
     }
 
     /// The shadow of a thing, the classic one if no name is given; nothing if it
@@ -223,7 +247,6 @@ impl Fleet {
     async fn retire_one(&self, thing: &str) -> Result<()> {
         let iot = &self.sdk.iot;
         for arn in self.certificates(thing).await? {
-            let id = arn.rsplit('/').next().unwrap_or_default();
             let attached = iot.list_attached_policies().target(&arn).send().await;
             let attached = attached.map_err(self.clients.failed("iot:ListAttachedPolicies"))?;
             for policy in attached.policies() {
@@ -233,14 +256,20 @@ impl Fleet {
             }
             let request = iot.detach_thing_principal().thing_name(thing).principal(&arn);
             request.send().await.map_err(self.clients.failed("iot:DetachThingPrincipal"))?;
-            let inactive = aws_sdk_iot::types::CertificateStatus::Inactive;
-            let request = iot.update_certificate().certificate_id(id).new_status(inactive);
-            request.send().await.map_err(self.clients.failed("iot:UpdateCertificate"))?;
-            let request = iot.delete_certificate().certificate_id(id).send().await;
-            request.map_err(self.clients.failed("iot:DeleteCertificate"))?;
+            self.delete_certificate(&arn).await?;
         }
         let request = iot.delete_thing().thing_name(thing).send().await;
         request.map(drop).map_err(self.clients.failed("iot:DeleteThing"))
+    }
+
+    /// Deletes a certificate that is attached to nothing.
+    async fn delete_certificate(&self, arn: &str) -> Result<()> {
+        let (iot, id) = (&self.sdk.iot, arn.rsplit('/').next().unwrap_or_default());
+        let inactive = aws_sdk_iot::types::CertificateStatus::Inactive;
+        let request = iot.update_certificate().certificate_id(id).new_status(inactive);
+        request.send().await.map_err(self.clients.failed("iot:UpdateCertificate"))?;
+        let request = iot.delete_certificate().certificate_id(id).send().await;
+        request.map(drop).map_err(self.clients.failed("iot:DeleteCertificate"))
     }
 
     async fn certificates(&self, thing: &str) -> Result<Vec<String>> {

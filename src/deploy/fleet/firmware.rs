@@ -8,7 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_signer::types::{Destination, S3Destination, S3Source, SigningStatus, Source};
+use aws_sdk_signer::types::{
+    Destination, S3Destination, S3Source, SigningJob, SigningStatus, Source,
+};
 use iotstack_protocol::FirmwareVersion;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -44,19 +46,6 @@ pub struct Signed {
     pub signing_job_id: String,
     /// The key of the signature.
     pub signature_key: String,
-}
-
-/// A signature that Signer has been asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signing {
-    /// The key of the firmware.
-    pub key: String,
-    /// The version that is being signed.
-    pub version_id: String,
-    /// The profile that signs.
-    pub profile: String,
-    /// Signer's job.
-    pub job_id: String,
 }
 
 /// Firmware in the bucket.
@@ -140,15 +129,6 @@ impl Fleet {
     /// [`Error::FirmwareNotFound`] if there is no such object, [`Error::SigningFailed`]
     /// with Signer's reason.
     pub async fn sign_firmware(&self, key: &str, version_id: Option<&str>) -> Result<Signed> {
-        let signing = self.start_signing(key, version_id).await?;
-        self.finish_signing(signing).await
-    }
-
-    /// Asks Signer to sign a version of an object, the newest if none is named.
-    ///
-    /// # Errors
-    /// [`Error::FirmwareNotFound`] if there is no such object.
-    pub async fn start_signing(&self, key: &str, version_id: Option<&str>) -> Result<Signing> {
         let (bucket, profile) = (self.bucket()?, self.output("SigningProfileName")?);
         let version_id = self.newest_version(bucket, key, version_id).await?;
         let source = S3Source::builder().bucket_name(bucket).key(key).version(&version_id).build();
@@ -164,17 +144,14 @@ impl Fleet {
             .destination(Destination::builder().s3(destination).build());
         let answer = request.send().await.map_err(self.clients.failed("signer:StartSigningJob"))?;
         let job_id = answer.job_id.ok_or_else(|| incomplete("jobId"))?;
-        Ok(Signing { key: key.to_owned(), version_id, profile: profile.to_owned(), job_id })
-    }
-
-    /// Waits until Signer has signed.
-    ///
-    /// # Errors
-    /// [`Error::SigningFailed`] with Signer's reason.
-    pub async fn finish_signing(&self, signing: Signing) -> Result<Signed> {
-        let signature_key = self.wait_for_signature(&signing.job_id, &signing.key).await?;
-        let Signing { key, version_id, profile, job_id } = signing;
-        Ok(Signed { key, version_id, profile, signing_job_id: job_id, signature_key })
+        let signature_key = self.wait_for_signature(&job_id, key).await?;
+        Ok(Signed {
+            key: key.to_owned(),
+            version_id,
+            profile: profile.to_owned(),
+            signing_job_id: job_id,
+            signature_key,
+        })
     }
 
     /// Deletes every version of a file of firmware; none is no failure.
@@ -190,14 +167,22 @@ impl Fleet {
         Ok(())
     }
 
-    /// Deletes the signature that a job of Signer makes, as soon as it has; one that makes
+    /// Deletes the signatures of a file of firmware, also those that Signer still makes;
     /// none is no failure.
-    pub async fn delete_signature(&self, signing: &Signing) -> Result<()> {
-        match self.wait_for_signature(&signing.job_id, &signing.key).await {
-            Ok(signature) => self.delete_firmware(&signature).await,
-            Err(Error::SigningFailed { .. }) => Ok(()),
-            Err(error) => Err(error),
+    pub async fn delete_signatures(&self, key: &str) -> Result<()> {
+        for job in self.signing_jobs(None).await? {
+            let source = job.source().and_then(|source| source.s3());
+            if source.is_none_or(|source| source.key() != key) {
+                continue;
+            }
+            match self.wait_for_signature(job.job_id().unwrap_or_default(), key).await {
+                Ok(signature) => self.delete_firmware(&signature).await?,
+                // Signer has made none.
+                Err(Error::SigningFailed { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(())
     }
 
     /// The id of a version that is there: this one, or the newest.
@@ -269,20 +254,26 @@ impl Fleet {
 
     /// Keys and versions that the profile of the stack has signed.
     async fn signed_versions(&self) -> Result<HashSet<(String, String)>> {
-        let profile = self.output("SigningProfileName")?;
-        let jobs = self.sdk.signer.list_signing_jobs().status(SigningStatus::Succeeded);
-        let mut pages = jobs.into_paginator().send();
         let mut found = HashSet::new();
+        for job in self.signing_jobs(Some(SigningStatus::Succeeded)).await? {
+            let source = job.source().and_then(|source| source.s3());
+            if let Some(source) = source.filter(|_| !job.is_revoked()) {
+                found.insert((source.key().to_owned(), source.version().to_owned()));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The jobs of Signer for the profile of the stack.
+    async fn signing_jobs(&self, status: Option<SigningStatus>) -> Result<Vec<SigningJob>> {
+        let profile = self.output("SigningProfileName")?;
+        let jobs = self.sdk.signer.list_signing_jobs().set_status(status);
+        let mut pages = jobs.into_paginator().send();
+        let mut found = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(self.clients.failed("signer:ListSigningJobs"))?;
-            for job in page.jobs.unwrap_or_default() {
-                if job.profile_name() != Some(profile) || job.is_revoked() {
-                    continue;
-                }
-                if let Some(source) = job.source().and_then(|source| source.s3()) {
-                    found.insert((source.key().to_owned(), source.version().to_owned()));
-                }
-            }
+            let jobs = page.jobs.unwrap_or_default().into_iter();
+            found.extend(jobs.filter(|job| job.profile_name() == Some(profile)));
         }
         Ok(found)
     }
@@ -306,10 +297,7 @@ impl Fleet {
                 _ => tokio::time::sleep(self.clients.pace.stack.min(Duration::from_secs(1))).await,
             }
         }
-        Err(Error::SigningFailed {
-            key: key.to_owned(),
-            reason: format!("job `{job_id}` is not done after {LONGEST_WAIT} looks"),
-        })
+        Err(Error::SigningLate { job: job_id.to_owned(), looks: LONGEST_WAIT })
     }
 }
 

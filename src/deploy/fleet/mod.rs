@@ -11,7 +11,7 @@ mod firmware;
 mod job;
 
 pub use device::{Claim, Device, DeviceCredentials, Endpoint, Shadow};
-pub use firmware::{Firmware, Published, Signed, Signing, firmware_key};
+pub use firmware::{Firmware, Published, Signed, firmware_key};
 pub use job::{Job, JobExecution, JobRequest, JobSummary};
 
 use std::collections::BTreeMap;
