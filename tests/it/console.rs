@@ -60,6 +60,7 @@ fn pages_show_what_there_is_and_what_happens_without_an_error() {
 fn odd_addresses(page: &mut Page) {
     page.visit("jobs?100%", "h1", &["Jobs"]);
     page.visit("%", "h1", &["Overview"]);
+    page.visit("jobs", "h1", &["Jobs"]);
     page.visit("constructor", "h1", &["Overview"]);
 }
 

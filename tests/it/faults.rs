@@ -19,7 +19,7 @@ fn every_fault_ends_as_it_must_on_the_local_cloud() {
     play(&[&Fault::Herd, &Fault::Nothing, &Fault::Nothing]);
 }
 
-/// One device for each fault. Minutes are seconds, as one fault needs a timer of AWS IoT.
+/// One device for each fault. A minute is six seconds, as one needs a timer of AWS IoT.
 fn play(faults: &[&Fault]) {
     let mut scenario = format!("fleet:\n  size: {}\n  profiles:\n", faults.len());
     for fault in faults {

@@ -50,7 +50,7 @@ fn every_device_gets_through_on_a_broker_that_misbehaves() {
     };
     operator.deploy();
     let mut target = operator.target(&faults().map(|(device, ..)| device));
-    let patience = Duration::from_secs(3);
+    let patience = Duration::from_secs(10);
     target.pace = Pace { patience, keep_alive: 1, ..Pace::local() };
     for (device, misbehaviour, _) in faults() {
         local.misbehave(device, misbehaviour);

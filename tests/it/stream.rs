@@ -41,7 +41,7 @@ iot.create_ota_update(
         'codeSigning': {'startSigningJobParameter': {
             'signingProfileName': profile,
             'destination': {'s3Destination': {'bucket': bucket, 'prefix': 'signed/'}}}}}])
-while True:
+for _ in range(600):
     update = iot.get_ota_update(otaUpdateId='pumps')['otaUpdateInfo']
     if update['otaUpdateStatus'] in ('CREATE_COMPLETE', 'CREATE_FAILED'):
         break

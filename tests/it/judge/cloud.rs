@@ -19,7 +19,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -257,6 +257,12 @@ impl Drop for Cloud {
     fn drop(&mut self) {
         // All end by themselves, with everything they started, when this is closed.
         drop(self.process.stdin.take());
+        let end = Instant::now() + Duration::from_secs(60);
+        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // One that hangs must not hold the tests up.
+        let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
@@ -276,7 +282,7 @@ fn try_start(mut command: Command, folder: &Path) -> Result<(Child, Value), Stri
     let errors = std::fs::File::options().create(true).append(true).open(&log).unwrap();
     let own: Vec<_> = command
         .get_envs()
-        .map(|(name, value)| (name.to_owned(), value.unwrap_or_default().to_owned()))
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
         .collect();
     // Lambda functions inherit this environment, so it is made from nothing.
     let mut process = command
