@@ -145,6 +145,20 @@ fn where_no_device_may_claim_a_certificate_simulated_ones_get_theirs() {
 }
 
 #[test]
+fn the_faults_that_devices_can_be_given_are_listed() {
+    let project = Project::empty();
+    let list = project.run(["simulate", "--faults"]);
+    assert!(list.success().contains("the certificate of the image's server has another name"));
+    let list = project.run(["simulate", "--faults", "--json"]).json();
+    let kick = list.as_array().unwrap().iter().find(|fault| fault["fault"] == "F4.duplicate");
+    let kick = kick.unwrap_or_else(|| panic!("{list:#}"));
+    assert_eq!(
+        (&kick["ends"], &kick["aliases"]),
+        (&json!("SUCCEEDED"), &json!(["OTAE2EDisconnectResume"]),)
+    );
+}
+
+#[test]
 fn options_that_say_nothing_where_it_happens_are_refused() {
     let scenario = "fleet: {size: 1}\nfirmware: {version: 1.1.0}\n";
     for (arguments, words) in [

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use iotstack_sim::{Address, Fault, Report, Scenario, Target, Workers};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::cli::cloud;
@@ -14,6 +15,7 @@ use crate::cli::fleet::StackOption;
 use crate::cli::operator::Operator;
 use crate::cli::stage::{self, Broker, Stage};
 use crate::cli::ui::playing::Playing;
+use crate::cli::ui::table::list;
 use crate::cli::ui::{self, out, style, tell};
 
 /// Lets simulated devices update over the air, and judges how they did
@@ -28,8 +30,12 @@ use crate::cli::ui::{self, out, style, tell};
 #[command(after_long_help = EXAMPLES)]
 pub struct Arguments {
     /// The scenario: fleet, firmware, job, expectations
-    #[arg(value_name = "FILE", required_unless_present = "worker")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["worker", "faults"])]
     scenario: Option<PathBuf>,
+
+    /// Lists the faults that devices of a scenario can be given, and ends
+    #[arg(long)]
+    faults: bool,
 
     /// Spreads the devices over so many processes [default: from 5,001 on, one for each 15,000]
     #[arg(long, value_name = "N")]
@@ -73,6 +79,9 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
+    if arguments.faults {
+        return list_faults(arguments.json);
+    }
     let Some(path) = arguments.scenario.as_deref().filter(|_| !arguments.worker) else {
         let work = iotstack_sim::work(std::io::stdin(), std::io::stdout());
         return cloud::block_on_threads(async { Ok(work.await?) });
@@ -103,6 +112,31 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
     };
     let (html, junit) = (arguments.html.as_deref(), arguments.junit.as_deref());
     conclude(&report, html, junit, arguments.json)
+}
+
+/// A fault, as the list shows it.
+#[derive(Serialize)]
+struct Listed {
+    fault: Fault,
+    happens: &'static str,
+    ends: String,
+    aliases: &'static [&'static str],
+}
+
+fn list_faults(as_json: bool) -> Result<()> {
+    let listed = |fault: &Fault| Listed {
+        fault: *fault,
+        happens: fault.words(),
+        ends: fault.expected().to_string(),
+        aliases: fault.aliases(),
+    };
+    let faults = Fault::ALL.iter().map(listed).collect();
+    let headings = ["fault", "what happens", "the update must end"];
+    list(faults, as_json, "there are none", headings, |listed| {
+        let aliases = listed.aliases.iter().copied();
+        let names: Vec<&str> = std::iter::once(listed.fault.id()).chain(aliases).collect();
+        [names.join("\n"), listed.happens.to_owned(), listed.ends]
+    })
 }
 
 /// Tells and writes what came of a simulation; one that was not passed is an error.

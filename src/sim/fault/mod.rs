@@ -39,6 +39,18 @@ pub enum Expected {
     AsTheCloudDecides,
 }
 
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expected::Ends(reason) => write!(f, "{}, {reason}", reason.status().as_str()),
+            Expected::Succeeds => f.write_str("SUCCEEDED"),
+            Expected::SucceedsThrice => f.write_str("SUCCEEDED, three times"),
+            Expected::EndedByTheCloud => f.write_str("ended by the cloud"),
+            Expected::AsTheCloudDecides => f.write_str("as the cloud decides"),
+        }
+    }
+}
+
 macro_rules! faults {
     ($($name:ident = $id:literal, $words:literal, $expected:expr, [$($alias:literal),*];)*) => {
         /// A way to fail.
