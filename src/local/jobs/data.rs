@@ -3,10 +3,11 @@
 //! The same four requests as over MQTT. Devices come with their certificate or with
 //! credentials; documents are texts here. There are no notifications.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::Method;
 use iotstack_jobs::{Error, WhichExecution};
+use iotstack_local_kernel::service::{Refused, reasons};
 use iotstack_local_kernel::{Call, Caller, Fault, Operation, Operations, Protocol, Reply, Service};
 use serde_json::{Map, Value};
 
@@ -60,16 +61,13 @@ impl Service for DataPlane {
                 "/things/{thingName}/jobs/{jobId}",
                 Self::update,
             )
-            // It has a route only so that the refusal can name it.
-            .rest(COMMANDS.0, Method::POST, "/command-executions", |_, _| {
-                let (name, reason) = COMMANDS;
-                Err(Fault::not_implemented(format_args!("iot-jobs-data:{name}: {reason}")))
-            })
+            .refusing("iot-jobs-data", REFUSED)
             .list()
     }
 
     fn refused(&self) -> &'static [(&'static str, &'static str)] {
-        &[COMMANDS]
+        static LIST: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| reasons(REFUSED));
+        &LIST
     }
 }
 
@@ -204,6 +202,10 @@ impl DataPlane {
     }
 }
 
-/// What this service does not do, and why.
-const COMMANDS: (&str, &str) =
-    ("StartCommandExecution", "commands are not part of the local cloud");
+/// What this service does not do.
+const REFUSED: &[Refused] = &[(
+    "StartCommandExecution",
+    Method::POST,
+    "/command-executions",
+    "commands are not part of the local cloud",
+)];

@@ -107,6 +107,15 @@ pub struct Operations<S> {
     list: Vec<Operation>,
 }
 
+/// An operation that method and path would choose and that is refused: its name, where it
+/// is asked for, and why.
+pub type Refused = (&'static str, Method, &'static str, &'static str);
+
+/// The names of refused operations with their reasons, as [`Service::refused`] gives them.
+pub fn reasons(refused: &[Refused]) -> Vec<(&'static str, &'static str)> {
+    refused.iter().map(|(name, _, _, reason)| (*name, *reason)).collect()
+}
+
 impl<S: Send + Sync + 'static> Operations<S> {
     /// An empty table.
     pub fn of(service: Arc<S>) -> Self {
@@ -125,6 +134,16 @@ impl<S: Send + Sync + 'static> Operations<S> {
         let handler = self.immediate(run);
         self.list.push(Operation { name, rest: Some((method, pattern)), raw: false, handler });
         self
+    }
+
+    /// Routes for operations that are refused, only so that the refusal can name them.
+    #[must_use]
+    pub fn refusing(self, scope: &'static str, refused: &'static [Refused]) -> Self {
+        refused.iter().fold(self, |table, (name, method, pattern, reason)| {
+            table.rest(name, method.clone(), pattern, move |_, _| {
+                Err(Fault::not_implemented(format_args!("{scope}:{name}: {reason}")))
+            })
+        })
     }
 
     /// An operation that method and path choose and that waits for something.

@@ -6,6 +6,7 @@
 use std::sync::{Arc, LazyLock};
 
 use http::Method;
+use iotstack_local_kernel::service::{Refused, reasons};
 use iotstack_local_kernel::{Commit, Fault, Operation, Operations, Protocol, Reply, Service};
 
 use crate::service::Lambda;
@@ -24,14 +25,8 @@ impl Service for Lambda {
         const PUT: Method = Method::PUT;
         const POST: Method = Method::POST;
         const DELETE: Method = Method::DELETE;
-        // Those that are refused have routes only so that the refusal can name them.
-        let refusing = REFUSED.iter().fold(Operations::of(self), |table, refused| {
-            let (name, method, path, reason) = refused;
-            table.rest(name, method.clone(), path, move |_, _| {
-                Err(Fault::not_implemented(format_args!("lambda:{name}: {reason}")))
-            })
-        });
-        refusing
+        Operations::of(self)
+            .refusing("lambda", REFUSED)
             .rest_async("CreateFunction", POST, "/2015-03-31/functions", Self::create_function)
             .rest_async(
                 "UpdateFunctionCode",
@@ -227,15 +222,13 @@ impl Service for Lambda {
     }
 
     fn refused(&self) -> &'static [(&'static str, &'static str)] {
-        static LIST: LazyLock<Vec<(&str, &str)>> =
-            LazyLock::new(|| REFUSED.iter().map(|(name, _, _, why)| (*name, *why)).collect());
+        static LIST: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| reasons(REFUSED));
         &LIST
     }
 }
 
-/// What is refused: a name, where it is asked for, and why.
 #[rustfmt::skip]
-const REFUSED: &[(&str, Method, &str, &str)] = &[
+const REFUSED: &[Refused] = &[
     ("PublishLayerVersion", Method::POST, "/2018-10-31/layers/{LayerName}/versions", "layers are not unpacked; put everything into the zip"),
     ("CreateFunctionUrlConfig", Method::POST, "/2021-10-31/functions/{FunctionName}/url", "functions have no URLs here; invoke them"),
     ("CreateCodeSigningConfig", Method::POST, "/2020-04-22/code-signing-configs", "signatures of zips are not checked"),

@@ -6,31 +6,16 @@
 use std::sync::LazyLock;
 
 use http::Method;
-use iotstack_local_kernel::{Fault, Operations};
-
-use crate::core::Registry;
+use iotstack_local_kernel::service::{Refused, reasons};
 
 /// The refused operations with their reasons.
 pub fn list() -> &'static [(&'static str, &'static str)] {
-    static LIST: LazyLock<Vec<(&str, &str)>> =
-        LazyLock::new(|| REFUSED.iter().map(|(name, _, _, reason)| (*name, *reason)).collect());
+    static LIST: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| reasons(REFUSED));
     &LIST
 }
 
-/// Adds a route to each of them.
-pub fn table(mut table: Operations<Registry>) -> Operations<Registry> {
-    for (name, method, path, reason) in REFUSED {
-        table = table.rest(name, method.clone(), path, move |_, _| {
-            Err(Fault::not_implemented(format_args!("iot:{name}: {reason}")))
-        });
-    }
-    table
-}
-
-type Refused = (&'static str, Method, &'static str, &'static str);
-
 #[rustfmt::skip]
-const REFUSED: &[Refused] = &[
+pub const REFUSED: &[Refused] = &[
     ("AcceptCertificateTransfer", Method::PATCH, "/accept-certificate-transfer/{certificateId}", ONE_ACCOUNT),
     ("AssociateSbomWithPackageVersion", Method::PUT, "/packages/{packageName}/versions/{versionName}/sbom", NO_PACKAGES),
     ("CancelCertificateTransfer", Method::PATCH, "/cancel-certificate-transfer/{certificateId}", ONE_ACCOUNT),

@@ -20,7 +20,7 @@ pub fn all(registry: Arc<Registry>) -> Vec<Operation> {
     let table = things::add(Operations::of(registry));
     let table = certificates::add_attachments(certificates::add(table));
     let table = account::add_provisioning(account::add_indexing(account::add(table)));
-    refused::table(table).list()
+    table.refusing("iot", refused::REFUSED).list()
 }
 
 type Table = Operations<Registry>;
