@@ -7,13 +7,12 @@
 use std::collections::BTreeMap;
 
 use iotstack_protocol::JobExecutionStatus;
-use iotstack_protocol::text::is_other;
 
 use crate::config::{MOST_MINUTES, within};
 use crate::effect::Details;
 use crate::error::{Result, invalid};
 use crate::slab::NONE;
-use crate::text::shortened;
+use crate::text::{check_length, shortened};
 use crate::thing::ThingIndex;
 use crate::time::{MINUTE, Time};
 
@@ -208,13 +207,7 @@ pub(crate) fn check_details(details: &BTreeMap<String, String>) -> Result<()> {
                 shortened(key)
             ));
         }
-        let length = value.chars().count();
-        if !(1..=1024).contains(&length) || value.chars().any(is_other) {
-            return invalid(format!(
-                "statusDetails.{key} has {length} characters: expected 1 to 1024 without control \
-                 characters"
-            ));
-        }
+        check_length(format_args!("statusDetails.{key}"), value, 1, 1024)?;
     }
     Ok(())
 }

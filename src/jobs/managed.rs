@@ -6,12 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use iotstack_protocol::text::is_other;
 use serde_json::{Value, json};
 
 use crate::document::fill_parameters;
 use crate::error::{Result, invalid};
-use crate::text::shortened;
+use crate::text::{check_length, shortened};
 
 /// A managed job template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,13 +180,7 @@ impl ManagedTemplate {
                 ));
             }
             let most = if key == "runAsUser" { 256 } else { 30_720 };
-            if !(1..=most).contains(&value.chars().count()) || value.chars().any(is_other) {
-                return invalid(format!(
-                    "documentParameters.{key} has {} characters: expected 1 to {most} without \
-                     control characters",
-                    value.chars().count()
-                ));
-            }
+            check_length(format_args!("documentParameters.{key}"), value, 1, most)?;
         }
         fill_parameters(&self.document().to_string(), |key| {
             given.get(key).cloned().or_else(|| match key {

@@ -1,19 +1,32 @@
 //! Texts that somebody sent: how long they may be and what may stand in them.
 
+use std::fmt::Display;
+
 use iotstack_protocol::text::is_other;
 
 use crate::error::{Result, invalid};
 
 /// Judges a text that may be absent.
 pub(crate) fn check_text(field: &str, text: Option<&str>, most: usize) -> Result<()> {
-    let Some(text) = text else { return Ok(()) };
+    text.map_or(Ok(()), |text| check_length(field, text, 0, most))
+}
+
+/// Judges a text, which has so many characters at least and at most.
+pub(crate) fn check_length(
+    field: impl Display,
+    text: &str,
+    least: usize,
+    most: usize,
+) -> Result<()> {
     let length = text.chars().count();
-    if length > most || text.chars().any(is_other) {
-        return invalid(format!(
-            "{field} has {length} characters: expected at most {most} without control characters"
-        ));
+    if (least..=most).contains(&length) && !text.chars().any(is_other) {
+        return Ok(());
     }
-    Ok(())
+    let expected =
+        if least == 0 { format!("at most {most}") } else { format!("{least} to {most}") };
+    invalid(format!(
+        "{field} has {length} characters: expected {expected} without control characters"
+    ))
 }
 
 /// Whether a text is made of the characters of ids: letters, digits, `_` and `-`.
