@@ -35,10 +35,10 @@ pub fn form(request: &Request<Bytes>) -> Result<Option<Vec<(String, String)>>, F
             .map_err(|error| Fault::invalid_input(format!("the form is not UTF-8: {error}")))?;
         return Ok(Some(pairs(body).collect()));
     }
-    let form: Vec<_> =
-        request.uri().query().map(|query| pairs(query).collect()).unwrap_or_default();
-    let is_one = request.uri().path() == "/" && form.iter().any(|(key, _)| key == "Action");
-    Ok(is_one.then_some(form))
+    // Only forms are asked for at the root: the queries of other paths are not read here.
+    let query = request.uri().query().filter(|_| request.uri().path() == "/");
+    let form: Vec<_> = pairs(query.unwrap_or_default()).collect();
+    Ok(form.iter().any(|(key, _)| key == "Action").then_some(form))
 }
 
 /// The members that a form means.
