@@ -54,20 +54,19 @@ impl<'a> Operator<'a> {
     /// Deletes the jobs, the group and the firmware of the simulation.
     pub async fn clean_up(&self) -> iotstack_deploy::Result<()> {
         let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut outcome = Ok(());
-        for job in &made.jobs {
-            outcome = outcome.and(self.fleet.delete_job(job).await);
-        }
+        let mut outcome = self.delete_jobs(&made.jobs).await;
         if let Some(group) = &made.group {
             outcome = outcome.and(self.fleet.delete_group(group).await);
         }
         // Again: the stack's function may have made one meanwhile, for the group that was.
-        for job in &made.jobs {
+        outcome = outcome.and(self.delete_jobs(&made.jobs).await);
+        outcome.and(self.fleet.delete_firmware(&made.firmware).await)
+    }
+
+    async fn delete_jobs(&self, jobs: &[JobId]) -> iotstack_deploy::Result<()> {
+        let mut outcome = Ok(());
+        for job in jobs {
             outcome = outcome.and(self.fleet.delete_job(job).await);
-        }
-        for firmware in &made.firmware {
-            outcome = outcome.and(self.fleet.delete_signatures(firmware).await);
-            outcome = outcome.and(self.fleet.delete_firmware(firmware).await);
         }
         outcome
     }

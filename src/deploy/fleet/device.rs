@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Fleet, is_missing};
+use super::{Fleet, gone, is_missing};
 use crate::{Error, Result};
 
 /// A thing of the fleet.
@@ -234,12 +234,8 @@ impl Fleet {
     /// Takes away things with their certificates. One that is not there is no failure;
     /// after a failure the others are taken away all the same.
     pub async fn retire(&self, things: &[String]) -> Result<()> {
-        let retire = |fleet: Fleet, thing: String| async move {
-            match fleet.retire_one(&thing).await {
-                Err(error) if is_missing(&error) => Ok(()),
-                ended => ended,
-            }
-        };
+        let retire =
+            |fleet: Fleet, thing: String| async move { gone(fleet.retire_one(&thing).await) };
         self.for_each(things.iter().cloned(), retire).await.map(drop)
     }
 

@@ -154,8 +154,38 @@ impl Fleet {
         })
     }
 
-    /// Deletes every version of a file of firmware; none is no failure.
-    pub async fn delete_firmware(&self, key: &str) -> Result<()> {
+    /// Deletes files of firmware, every version, and their signatures, also those that
+    /// Signer still makes. What is not there is no failure; after a failure the others are
+    /// deleted all the same.
+    pub async fn delete_firmware(&self, keys: &[String]) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut outcome = self.delete_signatures(keys).await;
+        for key in keys {
+            outcome = outcome.and(self.delete_versions(key).await);
+        }
+        outcome
+    }
+
+    async fn delete_signatures(&self, keys: &[String]) -> Result<()> {
+        for job in self.signing_jobs(None).await? {
+            let source = job.source().and_then(|source| source.s3()).map(|source| source.key());
+            let Some(key) = source.filter(|source| keys.iter().any(|key| key == source)) else {
+                continue;
+            };
+            match self.wait_for_signature(job.job_id().unwrap_or_default(), key).await {
+                Ok(signature) => self.delete_versions(&signature).await?,
+                // Signer has made none.
+                Err(Error::SigningFailed { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes every version of an object.
+    async fn delete_versions(&self, key: &str) -> Result<()> {
         let bucket = self.bucket()?;
         let versions = self.sdk.s3.list_object_versions().bucket(bucket).prefix(key).send().await;
         let versions = versions.map_err(self.clients.failed("s3:ListObjectVersions"))?;
@@ -163,24 +193,6 @@ impl Fleet {
             let request = self.sdk.s3.delete_object().bucket(bucket).key(key);
             let answer = request.set_version_id(version.version_id.clone()).send().await;
             answer.map_err(self.clients.failed("s3:DeleteObject"))?;
-        }
-        Ok(())
-    }
-
-    /// Deletes the signatures of a file of firmware, also those that Signer still makes;
-    /// none is no failure.
-    pub async fn delete_signatures(&self, key: &str) -> Result<()> {
-        for job in self.signing_jobs(None).await? {
-            let source = job.source().and_then(|source| source.s3());
-            if source.is_none_or(|source| source.key() != key) {
-                continue;
-            }
-            match self.wait_for_signature(job.job_id().unwrap_or_default(), key).await {
-                Ok(signature) => self.delete_firmware(&signature).await?,
-                // Signer has made none.
-                Err(Error::SigningFailed { .. }) => {}
-                Err(error) => return Err(error),
-            }
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use iotstack_protocol::{FirmwareVersion, JobId, JobSettings};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Fleet, is_missing};
+use super::{Fleet, gone};
 use crate::{Error, Result};
 
 /// A job to create.
@@ -237,14 +237,6 @@ impl Fleet {
             Some(200) => Ok(body),
             _ => Err(refused(&text(&body["error"], "code"), &text(&body["error"], "message"))),
         }
-    }
-}
-
-/// What is not there is as good as deleted.
-fn gone(deleted: Result<()>) -> Result<()> {
-    match deleted {
-        Err(error) if is_missing(&error) => Ok(()),
-        deleted => deleted,
     }
 }
 

@@ -153,6 +153,14 @@ fn is_missing(error: &Error) -> bool {
     matches!(error, Error::Service { code, .. } if code == "ResourceNotFoundException")
 }
 
+/// What is not there is as good as taken away.
+fn gone(taken_away: Result<()>) -> Result<()> {
+    match taken_away {
+        Err(error) if is_missing(&error) => Ok(()),
+        taken_away => taken_away,
+    }
+}
+
 /// How many things are worked on at a time. AWS IoT takes ten certificates a second back,
 /// and each costs half a dozen calls.
 const AT_ONCE: usize = 4;
