@@ -12,9 +12,10 @@ use indexmap::IndexMap;
 use iotstack_local_kernel::ResourceState;
 
 use super::apply::{provider, request, resolved, update};
+use super::ledger::STACK_TYPE;
 use super::order::in_order;
 use super::provider::Failure;
-use super::{Run, ended, remove};
+use super::{Run, ended, nested, remove};
 use crate::state::{
     Leftover, Resource, ResourceStatus, Stable, StackStatus, put_definition, put_head, put_resource,
 };
@@ -115,7 +116,8 @@ async fn restore(run: &Run, stable: &Stable, id: &str) -> bool {
     if current.physical_id != target.physical_id {
         return swap(run, target, &current).await;
     }
-    let is_touched = current.status.has_failed()
+    let is_touched = nested::is_ahead(run, &current)
+        || current.status.has_failed()
         || current.status.as_str().ends_with("_IN_PROGRESS")
         || current.properties != target.properties
         || current.stack_tags != target.stack_tags;
@@ -124,9 +126,13 @@ async fn restore(run: &Run, stable: &Stable, id: &str) -> bool {
         return true;
     }
     run.ledger.record(id, ResourceStatus::UpdateInProgress, None, |_| {});
-    let outcome = match resolved(run, &target.kind, &target.properties) {
-        Ok(properties) => update(run, &current, target, properties).await,
-        Err(reason) => Err(Failure::of(reason)),
+    let outcome = if target.kind == STACK_TYPE {
+        nested::take_back(run, &current).await
+    } else {
+        match resolved(run, &target.kind, &target.properties) {
+            Ok(properties) => update(run, &current, target, properties).await,
+            Err(reason) => Err(Failure::of(reason)),
+        }
     };
     match outcome {
         Ok(state) => is_again(run, target, state),

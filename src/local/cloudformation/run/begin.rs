@@ -95,11 +95,11 @@ pub fn creation(run: &Run, token: Option<String>) -> Result<Commit> {
 pub fn update(run: &Run, token: Option<String>) -> Result<Commit> {
     let definition = run.prepared.definition.clone();
     begin(run, StackStatus::UpdateInProgress, |stack| {
-        if stack.head.status.is_running() {
+        if stack.head.is_taken() {
             return Err(refused(stack));
         }
         stack.head.operation = Some(operation("UPDATE_STACK", token));
-        let stands = !stack.head.status.as_str().ends_with("_FAILED");
+        let stands = !stack.head.status.as_str().ends_with("_FAILED") && !stack.head.awaits_outer();
         if let Some(before) = stack.definition.replace(definition)
             && stands
         {
@@ -120,7 +120,7 @@ pub fn update(run: &Run, token: Option<String>) -> Result<Commit> {
 /// That another operation runs.
 pub fn deletion(run: &Run, token: Option<String>, retained: Vec<String>) -> Result<Commit> {
     begin(run, StackStatus::DeleteInProgress, |stack| {
-        if stack.head.status.is_running() {
+        if stack.head.is_taken() {
             return Err(refused(stack));
         }
         stack.head.operation = Some(operation("DELETE_STACK", token));

@@ -31,7 +31,7 @@ use tokio::sync::watch;
 
 use crate::Engine;
 use crate::engine::stack_policy::{StackPolicy, UpdateAction};
-use crate::engine::{Prepared, plan};
+use crate::engine::{Prepared, plan, prepare_again};
 use crate::state::{
     OnFailure, Output, Resource, ResourceStatus, StackStatus, put_definition, put_head,
 };
@@ -153,7 +153,10 @@ pub async fn update(run: Run) -> bool {
     let keeps = run.ledger.look(|stack| stack.head.disable_rollback).unwrap_or_default();
     match outcome {
         Ok(()) => {
-            clean_up(&run).await;
+            // What an inner stack has replaced is still needed if the outer one goes back.
+            if run.ledger.look(|stack| stack.head.awaits_outer()) != Some(true) {
+                clean_up(&run).await;
+            }
             true
         }
         Err(reason) if keeps && !is_cancelled_by_user(&run) => {
@@ -167,8 +170,10 @@ pub async fn update(run: Run) -> bool {
     }
 }
 
-/// Deletes what an update replaced or left out; the update stands in any case.
+/// Deletes what an update replaced or left out, in the inner stacks first; the update
+/// stands in any case.
 pub async fn clean_up(run: &Run) {
+    nested::clean_up(run).await;
     let failed = remove::what_left(run, false, |id| run.prepared.needs.contains_key(id)).await;
     let reason = (!failed.is_empty())
         .then(|| "Update successful. One or more resources could not be deleted.".to_owned());
@@ -178,6 +183,17 @@ pub async fn clean_up(run: &Run) {
         put_definition(batch, stack);
     });
     let _ = run.ledger.status(StackStatus::UpdateComplete, reason);
+}
+
+/// The same for a stack whose update came to its end some time ago.
+pub async fn clean_up_again(ledger: &Ledger) {
+    let Ledger { engine, cloud, id } = ledger;
+    let found = ledger.look(|stack| Some((stack.head.name.clone(), stack.definition.clone()?)));
+    let Some((name, definition)) = found.flatten() else { return };
+    match prepare_again(&definition, &cloud.account, &name) {
+        Ok(prepared) => clean_up(&begin::run(engine, cloud, id, Arc::new(prepared))).await,
+        Err(error) => tracing::error!(stack = id, %error, "a clean-up cannot go on"),
+    }
 }
 
 /// Asks the policy about what is to leave the stack. That is deleted only after the way

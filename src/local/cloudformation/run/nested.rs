@@ -1,7 +1,8 @@
 //! Stacks in stacks: a resource that is a stack of its own.
 //!
 //! The inner stack is deployed in the task of the outer one, and given up with
-//! it. Its outputs are its attributes.
+//! it. Its outputs are its attributes. What its update has replaced stays until the
+//! outer update has come to its end, so that both can go back together.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,15 +10,15 @@ use std::sync::Arc;
 use iotstack_local_kernel::{BoxFuture, Cloud, ResourceRequest, ResourceState, id};
 use serde_json::Value;
 
-use super::ledger::STACK_TYPE;
+use super::ledger::{Ledger, STACK_TYPE};
 use super::provider::{Context, Failure};
-use super::{Run, begin, custom, remove};
+use super::{Run, back, begin, custom, remove};
 use crate::Engine;
 use crate::engine::functions::scalar;
 use crate::engine::parameters::Given;
 use crate::engine::plan::{self, Present};
 use crate::engine::{Prepared, Wanted, prepare, source};
-use crate::state::{Definition, Head, Stack, StackStatus, State};
+use crate::state::{Definition, Head, Resource, StackStatus, put_head};
 
 /// Makes a stack in a stack.
 ///
@@ -36,13 +37,8 @@ pub fn create<'a>(
         let stack_id = begin::new_stack_id(cloud, &name);
         let mut head =
             Head::new(stack_id.clone(), name, StackStatus::CreateInProgress, cloud.clock.now());
-        let outer = engine.read(|state| {
-            state.stacks.get(&request.stack_id).map(|outer| {
-                let token = outer.head.operation.as_ref().and_then(|it| it.token.clone());
-                (outer.head.root.clone(), outer.head.disable_rollback, token)
-            })
-        });
-        let (root, disable_rollback, token) = outer.unwrap_or_default();
+        let root = engine.read(|state| state.stacks.get(&request.stack_id)?.head.root.clone());
+        let (token, disable_rollback) = of_outer(engine, &request.stack_id);
         head.parent = Some(request.stack_id.clone());
         head.root = root.or_else(|| Some(request.stack_id.clone()));
         head.disable_rollback = disable_rollback;
@@ -81,40 +77,36 @@ pub fn update<'a>(
     Box::pin(async move {
         let Context { engine, cloud, .. } = context;
         let stack_id = request.physical_id.as_deref().unwrap_or_default();
-        let (name, status, mut present) = engine
+        let (head, mut present) = engine
             .read(|state| {
-                let stack = state.stacks.get(stack_id)?;
-                let present = begin::present(state, stack_id);
-                Some((stack.head.name.clone(), stack.head.status, present))
+                let head = state.stacks.get(stack_id)?.head.clone();
+                Some((head, begin::present(state, stack_id)))
             })
-            .filter(|(_, status, _)| *status != StackStatus::DeleteComplete)
-            .ok_or_else(|| Failure::of(format!("Stack with id {stack_id} does not exist")))?;
-        if status.is_running() || !(status.can_update() || is_stuck(status)) {
+            .filter(|(head, _)| head.status != StackStatus::DeleteComplete)
+            .ok_or_else(|| gone(stack_id))?;
+        let stands = head.status.can_update() || head.awaits_outer();
+        if !stands && head.status != StackStatus::UpdateRollbackFailed {
             return Err(Failure::of(format!(
                 "Stack:{stack_id} is in {} state and can not be updated.",
-                status.as_str()
+                head.status.as_str()
             )));
         }
         present.nested_changes = changes(engine, cloud, &present).await;
         let previous = present.definition.clone();
-        let prepared = prepared(context, request, &name, previous.as_deref()).await?;
-        let planned = plan::plan(&prepared, &present, &cloud.account, (&name, stack_id))
+        let prepared = prepared(context, request, &head.name, previous.as_deref()).await?;
+        let planned = plan::plan(&prepared, &present, &cloud.account, (&head.name, stack_id))
             .map_err(|error| Failure::of(error.to_string()))?;
         let run = begin::run(engine, cloud, stack_id, Arc::new(prepared));
-        if planned.changes.is_empty() && !planned.changes_stack && status.can_update() {
+        if planned.changes.is_empty() && !planned.changes_stack && stands {
             return Ok(state(&run));
         }
-        let (token, goes_back) = engine.read(|state| {
-            let outer = state.stacks.get(&request.stack_id);
-            let operation = outer.and_then(|outer| outer.head.operation.as_ref());
-            (operation.and_then(|it| it.token.clone()), goes_back(state, outer))
-        });
-        // Policies say nothing about the way back, of the inner stack as of the outer one.
-        let run = match goes_back {
-            true => run,
-            false => run.guarded(None).map_err(|error| Failure::of(error.to_string()))?,
-        };
+        let run = run.guarded(None).map_err(|error| Failure::of(error.to_string()))?;
+        let (token, disable_rollback) = of_outer(engine, &request.stack_id);
         begin(begin::update(&run, token))?;
+        let _ = run.ledger.change(|stack, batch| {
+            stack.head.disable_rollback = disable_rollback;
+            put_head(batch, stack);
+        });
         if together(context, &run, super::update(run.clone())).await {
             return Ok(state(&run));
         }
@@ -123,6 +115,53 @@ pub fn update<'a>(
             "Embedded stack {stack_id} was not successfully updated. Currently in {now} with reason: {}",
             first_failure(&run).unwrap_or_default()
         )))
+    })
+}
+
+/// Whether a stack in a stack has gone a way that the outer one may want to take back.
+pub fn is_ahead(outer: &Run, resource: &Resource) -> bool {
+    resource.kind == STACK_TYPE
+        && inner(outer, resource).look(|stack| stack.stable.is_some()) == Some(true)
+}
+
+/// Takes a stack in a stack back to what it was when the outer update began. Its old
+/// template is not asked for again: something else may lie at its address by now.
+///
+/// # Errors
+/// Why the inner stack is not what it was.
+pub fn take_back<'a>(
+    outer: &'a Run,
+    resource: &'a Resource,
+) -> BoxFuture<'a, Result<ResourceState, Failure>> {
+    Box::pin(async move {
+        let Ledger { engine, cloud, id: stack_id } = &inner(outer, resource);
+        let run = begin::bare(engine, cloud, stack_id);
+        if is_ahead(outer, resource) {
+            let reason = "The outer stack is taken back. ".to_owned();
+            back::undo_update(&run, reason, &[]).await;
+        }
+        let status = run.ledger.look(|stack| stack.head.status).ok_or_else(|| gone(stack_id))?;
+        match status.can_update() {
+            true => Ok(state(&run)),
+            false => Err(Failure::of(format!(
+                "Embedded stack {stack_id} was not taken back. Currently in {} with reason: {}",
+                status.as_str(),
+                first_failure(&run).unwrap_or_default()
+            ))),
+        }
+    })
+}
+
+/// Ends the updates of the stacks in a stack whose own update stands.
+pub fn clean_up(outer: &Run) -> BoxFuture<'_, ()> {
+    Box::pin(async move {
+        let resources = outer.ledger.look(|stack| stack.resources.clone()).unwrap_or_default();
+        for resource in resources.values().filter(|resource| resource.kind == STACK_TYPE) {
+            let inner = inner(outer, resource);
+            if inner.look(|stack| stack.head.awaits_outer()) == Some(true) {
+                super::clean_up_again(&inner).await;
+            }
+        }
     })
 }
 
@@ -163,6 +202,26 @@ pub fn delete<'a>(
             reason.unwrap_or_default()
         )))
     })
+}
+
+/// The book of the stack that a resource stands for.
+fn inner(outer: &Run, resource: &Resource) -> Ledger {
+    Ledger { id: resource.physical_id.clone().unwrap_or_default(), ..outer.ledger.clone() }
+}
+
+/// What the operation of the outer stack says for the inner ones: the client's token, and
+/// whether failures leave everything as it is.
+fn of_outer(engine: &Engine, id: &str) -> (Option<String>, bool) {
+    let found = engine.read(|state| {
+        let head = &state.stacks.get(id)?.head;
+        let token = head.operation.as_ref().and_then(|operation| operation.token.clone());
+        Some((token, head.disable_rollback))
+    });
+    found.unwrap_or_default()
+}
+
+fn gone(stack_id: &str) -> Failure {
+    Failure::of(format!("Stack with id {stack_id} does not exist"))
 }
 
 fn begin(begun: crate::Result<iotstack_local_kernel::Commit>) -> Result<(), Failure> {
@@ -272,17 +331,6 @@ fn first_failure(run: &Run) -> Option<String> {
                 })
         })
         .flatten()
-}
-
-/// Whether a stack, or one that it is in, is being taken back to what it was.
-fn goes_back<'a>(state: &'a State, stack: Option<&'a Stack>) -> bool {
-    std::iter::successors(stack, |stack| state.stacks.get(stack.head.parent.as_ref()?))
-        .any(|stack| stack.head.status == StackStatus::UpdateRollbackInProgress)
-}
-
-/// Whether an update from outside may still help.
-fn is_stuck(status: StackStatus) -> bool {
-    matches!(status, StackStatus::UpdateRollbackFailed)
 }
 
 /// What of the outer names goes into the name of an inner stack.

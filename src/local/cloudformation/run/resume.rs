@@ -16,7 +16,6 @@ use serde_json::Value;
 
 use super::{Run, back, begin, remove};
 use crate::Engine;
-use crate::engine::prepare_again;
 use crate::state::{ResourceStatus, StackStatus};
 
 /// Takes up what was running, as soon as the cloud can be reached.
@@ -25,7 +24,7 @@ pub fn start(engine: &Arc<Engine>, cloud: &Arc<Cloud>) {
         let mut found: Vec<(bool, String)> = state
             .stacks
             .values()
-            .filter(|stack| stack.head.status.is_running())
+            .filter(|stack| stack.head.is_taken())
             .map(|stack| (stack.head.parent.is_none(), stack.head.id.clone()))
             .collect();
         // Inner stacks come first: the outer ones ask for them.
@@ -74,17 +73,7 @@ async fn take_up(engine: &Arc<Engine>, cloud: &Arc<Cloud>, id: &str) {
             back::undo_update(&run, reason(), &[]).await;
         }
         StackStatus::UpdateRollbackCompleteCleanupInProgress => back::clean_up(&run).await,
-        StackStatus::UpdateCompleteCleanupInProgress => {
-            let definition = run.ledger.look(|stack| stack.definition.clone()).flatten();
-            let Some(definition) = definition else { return };
-            match prepare_again(&definition, &cloud.account, &run.name) {
-                Ok(prepared) => {
-                    let run = begin::run(engine, cloud, id, Arc::new(prepared));
-                    super::clean_up(&run).await;
-                }
-                Err(error) => tracing::error!(stack = id, %error, "a clean-up cannot go on"),
-            }
-        }
+        StackStatus::UpdateCompleteCleanupInProgress => super::clean_up_again(&run.ledger).await,
         StackStatus::DeleteInProgress => {
             remove::stack(&run, false).await;
         }

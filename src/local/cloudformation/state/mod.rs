@@ -101,6 +101,19 @@ pub struct Head {
     pub retained: BTreeSet<String>,
 }
 
+impl Head {
+    /// Whether the stack waits for the one that it is nested in: its own update came to
+    /// its end, and is cleaned up or taken back when the outer one's does.
+    pub fn awaits_outer(&self) -> bool {
+        self.parent.is_some() && self.status == StackStatus::UpdateCompleteCleanupInProgress
+    }
+
+    /// Whether an operation runs that leaves no room for another one.
+    pub fn is_taken(&self) -> bool {
+        self.status.is_running() && !self.awaits_outer()
+    }
+}
+
 /// What a failed creation leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnFailure {

@@ -82,6 +82,96 @@ async fn a_failure_outside_takes_the_inner_stack_back() {
     assert_eq!(world.shelf.thing("AWS::SQS::Queue q")["DelaySeconds"], 1);
 }
 
+/// An update of the outer stack that fails after the inner one got another template, at
+/// the address that it had before.
+async fn new_inside_and_failing_outside(world: &World, keeps: &str) -> Value {
+    world.create("s", outer(1, None)).await;
+    world.shelf.objects.lock().unwrap().insert("b/inner.json".into(), inner("q2"));
+    let mut bad = topic("bad");
+    bad["DependsOn"] = json!("Inner");
+    world.shelf.fail("create AWS::SNS::Topic bad");
+    let mut input = request("s", &outer(1, Some(bad)));
+    input["DisableRollback"] = json!(keeps);
+    world.ask("UpdateStack", input.clone()).await;
+    input
+}
+
+#[tokio::test]
+async fn a_failure_outside_takes_back_what_lay_behind_the_same_address() {
+    let world = world();
+    new_inside_and_failing_outside(&world, "false").await;
+    assert_eq!(world.end("s").await, "UPDATE_ROLLBACK_COMPLETE");
+    assert_eq!(world.shelf.names(), ["AWS::SNS::Topic about-q", "AWS::SQS::Queue q"]);
+    let id = inner_id(&world).await;
+    assert_eq!(world.stack(&id).await["StackStatus"], "UPDATE_ROLLBACK_COMPLETE");
+    assert_eq!(world.outputs(&id).await["Name"], "q");
+    // The queue was never gone.
+    assert!(!world.shelf.asked().contains(&"delete AWS::SQS::Queue q".to_owned()));
+    world.shelf.mend();
+    assert_eq!(world.update("s", outer(1, None)).await, "UPDATE_COMPLETE");
+    assert_eq!(world.shelf.names(), ["AWS::SNS::Topic about-q2", "AWS::SQS::Queue q2"]);
+    assert_eq!(world.stack(&id).await["StackStatus"], "UPDATE_COMPLETE");
+}
+
+#[tokio::test]
+async fn a_failed_update_that_stays_goes_on_or_back_inside_as_well() {
+    for goes_on in [true, false] {
+        let world = world();
+        let input = new_inside_and_failing_outside(&world, "true").await;
+        assert_eq!(world.end("s").await, "UPDATE_FAILED");
+        let id = inner_id(&world).await;
+        let waits = world.stack(&id).await["StackStatus"].clone();
+        assert_eq!(waits, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS");
+        assert!(world.shelf.names().contains(&"AWS::SQS::Queue q".to_owned()));
+        world.shelf.mend();
+        let end = match goes_on {
+            true => {
+                world.ask("UpdateStack", input).await;
+                "UPDATE_COMPLETE"
+            }
+            false => {
+                world.ask("RollbackStack", json!({"StackName": "s"})).await;
+                "UPDATE_ROLLBACK_COMPLETE"
+            }
+        };
+        assert_eq!(world.end("s").await, end);
+        assert_eq!(world.stack(&id).await["StackStatus"], end);
+        let is_there =
+            |name: &str| world.shelf.names().contains(&format!("AWS::SQS::Queue {name}"));
+        assert_eq!((is_there("q"), is_there("q2")), (!goes_on, goes_on));
+    }
+}
+
+#[tokio::test]
+async fn a_failed_update_that_stays_can_be_deleted_inside_as_well() {
+    let world = world();
+    new_inside_and_failing_outside(&world, "true").await;
+    assert_eq!(world.end("s").await, "UPDATE_FAILED");
+    assert_eq!(world.delete("s").await, "DELETE_COMPLETE");
+    assert!(world.shelf.names().is_empty(), "{:?}", world.shelf.names());
+}
+
+#[tokio::test]
+async fn an_inner_way_back_that_fails_fails_outside_and_can_be_continued() {
+    let world = world();
+    world.create("s", outer(1, None)).await;
+    let mut bad = topic("bad");
+    bad["DependsOn"] = json!("Inner");
+    world.shelf.fail("create AWS::SNS::Topic bad");
+    world.shelf.hold("create AWS::SNS::Topic bad");
+    world.ask("UpdateStack", request("s", &outer(9, Some(bad)))).await;
+    world.until_asked("create AWS::SNS::Topic bad").await;
+    world.shelf.fail("update AWS::SQS::Queue q");
+    world.shelf.let_go();
+    assert_eq!(world.end("s").await, "UPDATE_ROLLBACK_FAILED");
+    let events = world.events("s").await;
+    assert!(events.iter().any(|event| event.contains("was not taken back")), "{events:#?}");
+    world.shelf.mend();
+    world.ask("ContinueUpdateRollback", json!({"StackName": "s"})).await;
+    assert_eq!(world.end("s").await, "UPDATE_ROLLBACK_COMPLETE");
+    assert_eq!(world.shelf.thing("AWS::SQS::Queue q")["DelaySeconds"], 1);
+}
+
 #[tokio::test]
 async fn a_new_template_behind_the_same_address_is_a_change() {
     let world = world();

@@ -108,6 +108,40 @@ fn an_update_that_was_interrupted_is_rolled_back() {
 }
 
 #[test]
+fn an_inner_update_that_had_ended_is_rolled_back_with_the_outer_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let shelf = Arc::new(Shelf::default());
+    let inside = |name: &str| {
+        let queue = json!({"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}});
+        json!({"Resources": {"Q": queue}}).to_string()
+    };
+    let lay = |name: &str| shelf.objects.lock().unwrap().insert("b/in.json".into(), inside(name));
+    let outside = |topics: &[&str]| {
+        let mut template = json!({"Resources": {"Inner": {"Type": "AWS::CloudFormation::Stack",
+            "Properties": {"TemplateURL": "https://s3.us-east-1.amazonaws.com/b/in.json"}}}});
+        for name in topics {
+            template["Resources"]["Late"] = topic(name);
+            template["Resources"]["Late"]["DependsOn"] = json!("Inner");
+        }
+        template
+    };
+    lay("q");
+    shelf.hold("create AWS::SNS::Topic late");
+    life(folder.path(), &shelf, async |world| {
+        assert_eq!(world.create("s", outside(&[])).await, "CREATE_COMPLETE");
+        lay("q2");
+        world.ask("UpdateStack", request("s", &outside(&["late"]))).await;
+        world.until_asked("create AWS::SNS::Topic late").await;
+    });
+    assert_eq!(shelf.names(), ["AWS::SQS::Queue q", "AWS::SQS::Queue q2"]);
+    shelf.let_go();
+    life(folder.path(), &shelf, async |world| {
+        assert_eq!(world.end("s").await, "UPDATE_ROLLBACK_COMPLETE");
+    });
+    assert_eq!(shelf.names(), ["AWS::SQS::Queue q"]);
+}
+
+#[test]
 fn a_deletion_that_was_interrupted_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let shelf = Arc::new(Shelf::default());
