@@ -20,13 +20,18 @@ impl Events {
     pub(super) fn make_bus(&self, input: &Map<String, Value>) -> Result<(String, Commit), Fault> {
         let name = loose::required(input, "Name")?;
         let is_fit = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
-        if name.len() > 256 || !name.chars().all(is_fit) || Self::is_default(&name) {
+        if name.len() > 256 || !name.chars().all(is_fit) {
             return Err(invalid(format!(
-                "bus name `{name}` must be up to 256 letters, digits and `._-/` and not `default`"
+                "bus name `{name}` must be up to 256 letters, digits and `._-`"
             )));
         }
-        if loose::text(input, "EventSourceName")?.is_some() {
-            return Err(invalid("there are no partners here; leave EventSourceName out"));
+        // There are no partners here, who alone bring sources of events.
+        if let Some(source) = loose::text(input, "EventSourceName")? {
+            let message = format!("Event source {source} does not exist.");
+            return Err(Fault::new("ResourceNotFoundException", 400, message));
+        }
+        if name.contains('/') {
+            return Err(invalid("Event bus name must not contain '/'."));
         }
         let now = self.clock.now();
         let mut bus = Bus::new(&name, now);
@@ -72,7 +77,7 @@ impl Events {
     /// Removes a bus that has no rules; one that is not there is no error.
     pub(super) fn remove_bus(&self, name: &str) -> Result<Commit, Fault> {
         if Self::is_default(name) {
-            return Err(invalid("the default event bus cannot be deleted"));
+            return Err(invalid(format!("Cannot delete event bus {name}.")));
         }
         let mut state = self.state();
         if let Some((_, rule)) = state.rules.keys().find(|(bus, _)| bus == name) {
@@ -148,6 +153,12 @@ impl Events {
         }
         let id = loose::required(&call.input, "StatementId")?;
         let statement = statement(&call.input, &id, &self.bus_arn(&bus))?;
+        if !self.state().buses.contains_key(&bus) {
+            return Err(no_bus(&bus));
+        }
+        if statement["Action"] != "events:PutEvents" {
+            return Err(invalid("Provided value in parameter 'action' is not supported."));
+        }
         let commit = self.change_bus(&bus, |bus| {
             bus.policy.insert(id, statement);
             Ok(())
@@ -160,11 +171,14 @@ impl Events {
         let all = loose::flag(&call.input, "RemoveAllPermissions")?.unwrap_or(false);
         let id = loose::text(&call.input, "StatementId")?.unwrap_or_default();
         let commit = self.change_bus(&bus, |bus| {
+            let missing =
+                |message: &str| Err(Fault::new("ResourceNotFoundException", 400, message));
             if all {
                 bus.policy.clear();
+            } else if bus.policy.is_empty() {
+                return missing("EventBus does not have a policy.");
             } else if bus.policy.remove(&id).is_none() {
-                let message = format!("Statement with the provided id {id} does not exist.");
-                return Err(Fault::new("ResourceNotFoundException", 400, message));
+                return missing("Statement with the provided id does not exist.");
             }
             Ok(())
         })?;

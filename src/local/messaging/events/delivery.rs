@@ -129,8 +129,8 @@ impl Events {
     ) -> Result<(), Fault> {
         let cloud = Cloud::held(&self.cloud)?;
         let arn = target.arn.as_str();
-        match arn.split(':').nth(2) {
-            Some("lambda") => {
+        match target.service() {
+            "lambda" => {
                 let functions = cloud.ports.functions()?;
                 if !functions.permits(arn, SERVICE, rule) {
                     let message = format!("function `{arn}` does not permit the rule");
@@ -139,7 +139,7 @@ impl Events {
                 functions.invoke_event(arn, text.into());
                 Ok(())
             }
-            Some("sqs") => {
+            "sqs" => {
                 let group = target.given["SqsParameters"]["MessageGroupId"].as_str();
                 let outgoing = Outgoing {
                     group: group.map(str::to_owned),
@@ -149,8 +149,8 @@ impl Events {
                 self.queues.put_for(arn, outgoing, SERVICE, rule)?.stored().await?;
                 Ok(())
             }
-            Some("sns") => self.topics.publish_for(arn, &text, SERVICE, rule).await,
-            Some("logs") => {
+            "sns" => self.topics.publish_for(arn, &text, SERVICE, rule).await,
+            "logs" => {
                 let group = arn.split_once(":log-group:").map_or("", |(_, name)| name);
                 let group = group.trim_end_matches(":*");
                 let lines = [(self.clock.now(), text)];

@@ -47,6 +47,7 @@ impl Events {
         }
         if let Some(targets) = targets {
             judge_count(targets.len())?;
+            targets.iter().try_for_each(Target::judge)?;
             rule.targets = targets.into_iter().map(|target| (target.id.clone(), target)).collect();
         }
         let arn = self.rule_arn(&rule.bus, &rule.name);
@@ -141,12 +142,12 @@ impl Events {
     }
 
     pub(super) fn put_targets(&self, call: Call) -> Result<(Reply, Commit), Fault> {
-        let given = loose::list(&call.input, "Targets")?;
-        let targets = given.iter().map(Target::read).collect::<Result<Vec<_>, _>>()?;
+        let targets = Target::read_all(&loose::list(&call.input, "Targets")?)?;
         if targets.is_empty() {
             return Err(invalid("Targets must not be empty"));
         }
         let ((), commit) = self.change_rule(&call, "Rule", |rule| {
+            targets.iter().try_for_each(Target::judge)?;
             let mut all = rule.targets.clone();
             all.extend(targets.into_iter().map(|target| (target.id.clone(), target)));
             judge_count(all.len())?;
@@ -177,27 +178,38 @@ impl Events {
         let key = self.key(&call, "Rule")?;
         let state = self.state();
         let rule = state.rules.get(&key).ok_or_else(|| no_rule(&key.0, &key.1))?;
-        let shown: Vec<&Value> = rule.targets.values().map(|target| &target.given).collect();
-        Ok(json!({"Targets": shown}).into())
+        let token = loose::text(&call.input, "NextToken")?;
+        let id = |target: &&Target| target.id.clone();
+        let (found, next) = page::page(rule.targets.values(), id, token.as_deref(), limit(&call)?)?;
+        let shown: Vec<&Value> = found.into_iter().map(|target| &target.given).collect();
+        Ok(json!({"Targets": shown, "NextToken": next}).into())
     }
 
     pub(super) fn list_rules_of_target(&self, call: Call) -> Result<Reply, Fault> {
         let bus = self.bus_of(loose::text(&call.input, "EventBusName")?.as_deref());
         let arn = loose::required(&call.input, "TargetArn")?;
+        let token = loose::text(&call.input, "NextToken")?;
         let state = self.state();
-        let names: Vec<&String> = state
+        if !state.buses.contains_key(&bus) {
+            return Err(no_bus(&bus));
+        }
+        let names = state
             .rules
             .values()
             .filter(|rule| rule.bus == bus && rule.targets.values().any(|target| target.arn == arn))
-            .map(|rule| &rule.name)
-            .collect();
-        Ok(json!({"RuleNames": names}).into())
+            .map(|rule| rule.name.as_str());
+        let key = |name: &&str| (*name).to_owned();
+        let (found, next) = page::page(names, key, token.as_deref(), limit(&call)?)?;
+        Ok(json!({"RuleNames": found, "NextToken": next}).into())
     }
 
     pub(super) async fn put_events(self: Arc<Self>, call: Call) -> Result<Reply, Fault> {
         let entries = loose::list(&call.input, "Entries")?;
-        if entries.is_empty() || entries.len() > 10 {
-            return Err(invalid(format!("Entries must have 1 to 10 items, not {}", entries.len())));
+        if entries.is_empty() {
+            return Err(violates("entries", "Member must have length greater than or equal to 1"));
+        }
+        if entries.len() > 10 {
+            return Err(violates("entries", "Member must have length less than or equal to 10"));
         }
         let size: usize = entries.iter().map(|entry| entry.to_string().len()).sum();
         if size > LARGEST_ENTRIES {
@@ -342,10 +354,18 @@ fn judge_count(count: usize) -> Result<(), Fault> {
 
 pub(super) fn limit(call: &Call) -> Result<usize, Fault> {
     let limit = loose::integer(&call.input, "Limit")?.unwrap_or(100);
-    if !(1..=100).contains(&limit) {
-        return Err(invalid(format!("Limit must be 1 to 100, not {limit}")));
+    match limit {
+        ..=0 => Err(violates("limit", "Member must have value greater than or equal to 1")),
+        101.. => Err(violates("limit", "Member must have value less than or equal to 100")),
+        _ => Ok(usize::try_from(limit).unwrap_or(100)),
     }
-    Ok(usize::try_from(limit).unwrap_or(100))
+}
+
+/// A member that its shape does not allow.
+fn violates(member: &str, constraint: &str) -> Fault {
+    invalid(format!(
+        "1 validation error detected: Value at '{member}' failed to satisfy constraint: {constraint}"
+    ))
 }
 
 const MOST_RULES: usize = 300;

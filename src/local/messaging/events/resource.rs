@@ -121,10 +121,7 @@ fn put_rule(events: &Events, request: &ResourceRequest) -> Changed {
         (None, None) => request.generated_name(64),
     };
     input.insert("Name".to_owned(), json!(name));
-    let targets = loose::list(&input, "Targets")?
-        .iter()
-        .map(Target::read)
-        .collect::<Result<Vec<_>, Fault>>()?;
+    let targets = Target::read_all(&loose::list(&input, "Targets")?)?;
     let tags = request.tags()?;
     let (arn, commit) = events.keep_rule(&input, bus.clone(), tags, Some(targets))?;
     // On a bus of its own a rule is known by both names.

@@ -111,7 +111,7 @@ impl Rule {
             Schedule::parse(text)?;
             if bus != super::DEFAULT {
                 return Err(invalid(
-                    "ScheduleExpression is supported only on the default event bus",
+                    "ScheduleExpression is supported only on the default event bus.",
                 ));
             }
         }
@@ -175,31 +175,50 @@ impl Rule {
 }
 
 impl Target {
-    /// Reads a target; what cannot be reached from here is refused by name.
-    pub(super) fn read(given: &Value) -> Result<Self, Fault> {
+    /// Reads targets. Whether they can be reached from here is another question.
+    pub(super) fn read_all(given: &[Value]) -> Result<Vec<Self>, Fault> {
+        given.iter().map(Self::read).collect()
+    }
+
+    fn read(given: &Value) -> Result<Self, Fault> {
         let Value::Object(members) = given else {
             return Err(invalid("a target must be an object"));
         };
         let id = loose::required(members, "Id")?;
         let arn = loose::required(members, "Arn")?;
-        let service = arn.split(':').nth(2).filter(|_| arn.starts_with("arn:"));
-        match service {
-            Some("lambda" | "sqs" | "sns") => {}
-            Some("logs") if arn.contains(":log-group:") => {}
-            Some("events") if arn.contains(":event-bus/") => {}
-            _ => {
-                return Err(invalid(format!(
-                    "target `{arn}` must be a function, a queue, a topic, a log group or an event bus; others are not offered here"
-                )));
-            }
+        if !arn.starts_with("arn:") || arn.split(':').count() < 6 {
+            return Err(invalid(format!(
+                "Parameter {arn} is not valid. Reason: Provided Arn is not in correct format."
+            )));
         }
-        let is_fifo = service == Some("sqs") && arn.ends_with(".fifo");
+        let target = Target { id, arn, given: given.clone() };
         let group = &given["SqsParameters"]["MessageGroupId"];
-        if is_fifo && !group.is_string() {
-            return Err(invalid(format!("target `{arn}` needs SqsParameters.MessageGroupId")));
+        if target.service() == "sqs" && target.arn.ends_with(".fifo") && !group.is_string() {
+            return Err(invalid(format!(
+                "Parameter(s) SqsParameters must be specified for target: {}.",
+                target.id
+            )));
         }
         Input::read(members)?;
-        Ok(Target { id, arn, given: given.clone() })
+        Ok(target)
+    }
+
+    /// Refuses what cannot be reached from here.
+    pub(super) fn judge(&self) -> Result<(), Fault> {
+        let arn = &self.arn;
+        match self.service() {
+            "lambda" | "sqs" | "sns" => Ok(()),
+            "logs" if arn.contains(":log-group:") => Ok(()),
+            "events" if arn.contains(":event-bus/") => Ok(()),
+            _ => Err(invalid(format!(
+                "target `{arn}` must be a function, a queue, a topic, a log group or an event bus; others are not offered here"
+            ))),
+        }
+    }
+
+    /// The service that it belongs to, as its ARN has it.
+    pub(super) fn service(&self) -> &str {
+        self.arn.split(':').nth(2).unwrap_or_default()
     }
 
     pub(super) fn dead_letter(&self) -> Option<&str> {

@@ -244,6 +244,55 @@ async fn wrong_rules_targets_and_events_are_refused() {
 }
 
 #[tokio::test]
+async fn targets_and_rules_of_a_target_come_in_pages() {
+    let (cloud, _) = events();
+    for name in ["a", "b"] {
+        let input = json!({"Name": name, "EventPattern": "{\"a\":[1]}"});
+        on(&cloud, "PutRule", input).await.unwrap();
+        let targets: Vec<Value> =
+            (0..3).map(|n| json!({"Id": n.to_string(), "Arn": FUNCTION})).collect();
+        on(&cloud, "PutTargets", json!({"Rule": name, "Targets": targets})).await.unwrap();
+    }
+    for (operation, mut input, list, sizes) in [
+        ("ListTargetsByRule", json!({"Rule": "a", "Limit": 2}), "Targets", [2, 1]),
+        ("ListRuleNamesByTarget", json!({"TargetArn": FUNCTION, "Limit": 1}), "RuleNames", [1, 1]),
+    ] {
+        let first = on(&cloud, operation, input.clone()).await.unwrap();
+        input["NextToken"] = first["NextToken"].clone();
+        let second = on(&cloud, operation, input).await.unwrap();
+        let found = [&first, &second].map(|page| page[list].as_array().unwrap().len());
+        assert_eq!((found, &second["NextToken"]), (sizes, &Value::Null), "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_have_the_codes_of_aws() {
+    let (cloud, _) = events();
+    on(&cloud, "CreateEventBus", json!({"Name": "b"})).await.unwrap();
+    let kinesis = json!([{"Id": "1", "Arn": "arn:aws:kinesis:us-east-1:123456789012:stream/s"}]);
+    let nothing = json!([{"Id": "1", "Arn": "stream"}]);
+    let permission = |action: &str| {
+        json!({
+            "EventBusName": "b", "StatementId": "s", "Principal": "210987654321", "Action": action,
+        })
+    };
+    let (missing, invalid) = ("ResourceNotFoundException", "ValidationException");
+    for (operation, input, code) in [
+        ("CreateEventBus", json!({"Name": "default"}), "ResourceAlreadyExistsException"),
+        ("CreateEventBus", json!({"Name": "a/b"}), invalid),
+        ("CreateEventBus", json!({"Name": "a/b", "EventSourceName": "aws.partner/a/b"}), missing),
+        ("PutTargets", json!({"Rule": "r", "Targets": kinesis}), missing),
+        ("PutTargets", json!({"Rule": "r", "Targets": nothing}), invalid),
+        ("PutPermission", permission("events:PutRule"), invalid),
+        ("RemovePermission", json!({"EventBusName": "b", "StatementId": "s"}), missing),
+        ("ListRuleNamesByTarget", json!({"TargetArn": FUNCTION, "EventBusName": "c"}), missing),
+        ("ListRules", json!({"Limit": 101}), invalid),
+    ] {
+        assert_eq!(on(&cloud, operation, input).await.unwrap_err().code, code, "{operation}");
+    }
+}
+
+#[tokio::test]
 async fn a_stack_makes_buses_rules_and_policies() {
     let (cloud, witness) = events();
     let request = |properties: Value| ResourceRequest {
