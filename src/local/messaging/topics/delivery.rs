@@ -63,11 +63,37 @@ impl Publication {
             }
         }
         if self.per_protocol {
-            let texts: Value = serde_json::from_str(&self.message)
-                .map_err(|error| invalid(format!("Message must be JSON: {error}")))?;
+            let refuse =
+                |what: &str| Err(invalid(format!("Invalid parameter: Message Structure - {what}")));
+            let Ok(texts) = serde_json::from_str::<Value>(&self.message) else {
+                return refuse("JSON message body failed to parse");
+            };
             if !texts["default"].is_string() {
-                return Err(invalid("Message must have the text `default` for all protocols"));
+                return refuse("No default entry in JSON message body");
             }
+        }
+        Ok(())
+    }
+
+    /// Judges what is asked of messages in order, and of no others.
+    pub(super) fn judge_order(&self, topic: &Topic) -> Result<(), Fault> {
+        if !topic.is_fifo() && self.deduplication.is_some() {
+            return Err(invalid(
+                "Invalid parameter: MessageDeduplicationId Reason: The request includes \
+                 MessageDeduplicationId parameter that is not valid for this topic type",
+            ));
+        }
+        if topic.is_fifo() && self.group.is_none() {
+            return Err(invalid(
+                "Invalid parameter: The MessageGroupId parameter is required for FIFO topics",
+            ));
+        }
+        let needs_mark = topic.is_fifo() && !topic.is_set("ContentBasedDeduplication");
+        if needs_mark && self.deduplication.is_none() {
+            return Err(invalid(
+                "Invalid parameter: The topic should either have ContentBasedDeduplication \
+                 enabled or MessageDeduplicationId provided explicitly",
+            ));
         }
         Ok(())
     }
@@ -144,18 +170,11 @@ impl Topics {
         publication: &Publication,
     ) -> Result<(Topic, Vec<Subscription>, Option<String>, Commit), Fault> {
         let mut state = self.state();
-        let topic = state.topics.get_mut(arn).ok_or_else(|| no_topic(arn))?;
+        let topic = state.topics.get_mut(arn).ok_or_else(no_topic)?;
         let mut batch = self.store.batch();
         let mut sequence = None;
+        publication.judge_order(topic)?;
         if topic.is_fifo() {
-            if publication.group.is_none() {
-                return Err(invalid("MessageGroupId is required for FIFO topics"));
-            }
-            if publication.deduplication.is_none() && !topic.is_set("ContentBasedDeduplication") {
-                return Err(invalid(
-                    "give MessageDeduplicationId or switch on ContentBasedDeduplication",
-                ));
-            }
             topic.sequence += 1;
             sequence = Some(format!("1{:019}", topic.sequence));
             batch.put(TOPICS, arn, &*topic);

@@ -85,7 +85,7 @@ impl Topics {
         };
         let permitted = {
             let state = self.state();
-            let found = state.topics.get(topic).ok_or_else(|| no_topic(topic))?;
+            let found = state.topics.get(topic).ok_or_else(no_topic)?;
             found.guard.permits(found.attributes.get("Policy"), &sender)
         };
         if !permitted {
@@ -161,12 +161,17 @@ impl Service for Topics {
     }
 }
 
-fn no_topic(arn: &str) -> Fault {
-    Fault::new("NotFound", 404, format!("Topic does not exist: {arn}"))
+fn no_topic() -> Fault {
+    Fault::new("NotFound", 404, "Topic does not exist")
 }
 
-fn no_subscription(arn: &str) -> Fault {
-    Fault::new("NotFound", 404, format!("Subscription does not exist: {arn}"))
+fn no_subscription() -> Fault {
+    Fault::new("NotFound", 404, "Subscription does not exist")
+}
+
+/// What the operations on tags call a topic that is not there.
+fn no_resource() -> Fault {
+    Fault::new("ResourceNotFound", 404, "Resource does not exist")
 }
 
 fn invalid(message: impl Into<String>) -> Fault {

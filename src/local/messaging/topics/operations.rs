@@ -3,7 +3,7 @@
 //! A topic that is made twice with the same attributes is one; what is deleted twice is
 //! no error, as on AWS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use iotstack_local_kernel::wire::query;
@@ -12,9 +12,12 @@ use serde_json::{Map, Value, json};
 
 use super::delivery::Publication;
 use super::topic::{
-    FIFO, Subscription, Topic, judge_endpoint, judge_name, judge_subscription, judge_topic,
+    FIFO, Subscription, Topic, effective_delivery, judge_endpoint, judge_filter, judge_name,
+    judge_subscription, judge_tags, judge_topic,
 };
-use super::{SUBSCRIPTIONS, TOPICS, Topics, http_endpoint, invalid, no_subscription, no_topic};
+use super::{
+    SUBSCRIPTIONS, TOPICS, Topics, http_endpoint, invalid, no_resource, no_subscription, no_topic,
+};
 use crate::policy::Guard;
 use crate::queues::message::attributes;
 
@@ -23,6 +26,7 @@ impl Topics {
         let name = loose::required(&call.input, "Name")?;
         let attributes = map(&call.input, "Attributes")?;
         let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?.into_iter().collect();
+        judge_tags(&tags)?;
         let (arn, commit) = self.make(&name, attributes, tags)?;
         Ok((json!({"TopicArn": arn}).into(), commit))
     }
@@ -50,14 +54,19 @@ impl Topics {
         let arn = self.account.arn("sns", name);
         let mut state = self.state();
         if let Some(known) = state.topics.get(&arn) {
-            let differs =
-                attributes.iter().find(|(name, value)| known.attributes.get(*name) != Some(value));
-            return match differs {
-                None => Ok((arn, self.store.commit(self.store.batch()))),
-                Some((attribute, _)) => {
-                    Err(invalid(format!("topic `{name}` exists already with another {attribute}")))
-                }
+            let differs = |what: &str| {
+                Err(invalid(format!(
+                    "Invalid parameter: {what} Reason: Topic already exists with different {}",
+                    what.to_lowercase()
+                )))
             };
+            if attributes.iter().any(|(name, value)| known.attributes.get(name) != Some(value)) {
+                return differs("Attributes");
+            }
+            if !tags.is_empty() && known.tags != tags {
+                return differs("Tags");
+            }
+            return Ok((arn, self.store.commit(self.store.batch())));
         }
         let guard = Guard::default();
         let topic = Topic { arn: arn.clone(), attributes, tags, sequence: 0, guard };
@@ -101,7 +110,7 @@ impl Topics {
     pub(super) fn get_topic_attributes(&self, call: Call) -> Result<Reply, Fault> {
         let arn = loose::required(&call.input, "TopicArn")?;
         let state = self.state();
-        let topic = state.topics.get(&arn).ok_or_else(|| no_topic(&arn))?;
+        let topic = state.topics.get(&arn).ok_or_else(no_topic)?;
         let mut shown = topic.attributes.clone();
         let of_topic =
             || state.subscriptions.values().filter(|subscription| subscription.topic == arn);
@@ -117,6 +126,8 @@ impl Topics {
             shown.insert(name.to_owned(), value);
         }
         shown.entry("DisplayName".to_owned()).or_default();
+        let delivery = effective_delivery(topic.attributes.get("DeliveryPolicy"));
+        shown.insert("EffectiveDeliveryPolicy".to_owned(), delivery);
         if topic.is_fifo() {
             shown.entry("ContentBasedDeduplication".to_owned()).or_insert("false".to_owned());
         }
@@ -134,7 +145,16 @@ impl Topics {
                 "Sid": "__default_statement_ID",
                 "Effect": "Allow",
                 "Principal": {"AWS": "*"},
-                "Action": ["SNS:Publish", "SNS:Subscribe", "SNS:GetTopicAttributes"],
+                "Action": [
+                    "SNS:GetTopicAttributes",
+                    "SNS:SetTopicAttributes",
+                    "SNS:AddPermission",
+                    "SNS:RemovePermission",
+                    "SNS:DeleteTopic",
+                    "SNS:Subscribe",
+                    "SNS:ListSubscriptionsByTopic",
+                    "SNS:Publish",
+                ],
                 "Resource": arn,
                 "Condition": {"StringEquals": {"AWS:SourceOwner": self.account.id}},
             }],
@@ -168,7 +188,7 @@ impl Topics {
         change: impl FnOnce(&mut Topic) -> Result<(), Fault>,
     ) -> Result<Commit, Fault> {
         let mut state = self.state();
-        let topic = state.topics.get_mut(arn).ok_or_else(|| no_topic(arn))?;
+        let topic = state.topics.get_mut(arn).ok_or_else(no_topic)?;
         change(topic)?;
         topic.guard = Guard::default();
         let mut batch = self.store.batch();
@@ -202,8 +222,9 @@ impl Topics {
             judge_subscription(name, value)?;
         }
         let mut state = self.state();
-        let known = state.topics.get(topic).ok_or_else(|| no_topic(topic))?;
+        let known = state.topics.get(topic).ok_or_else(no_topic)?;
         judge_endpoint(protocol, endpoint, known.is_fifo())?;
+        judge_filter(&attributes)?;
         if let Some(same) = state.subscriptions.values().find(|known| {
             known.topic == topic && known.protocol == protocol && known.endpoint == endpoint
         }) {
@@ -300,8 +321,8 @@ impl Topics {
         let token = loose::text(&call.input, "NextToken")?;
         let wanted = loose::text(&call.input, "TopicArn")?;
         let state = self.state();
-        if let Some(wanted) = wanted.as_ref().filter(|wanted| !state.topics.contains_key(*wanted)) {
-            return Err(no_topic(wanted));
+        if wanted.as_ref().is_some_and(|wanted| !state.topics.contains_key(wanted)) {
+            return Err(no_topic());
         }
         let fitting = state
             .subscriptions
@@ -328,7 +349,7 @@ impl Topics {
     pub(super) fn get_subscription_attributes(&self, call: Call) -> Result<Reply, Fault> {
         let arn = loose::required(&call.input, "SubscriptionArn")?;
         let state = self.state();
-        let known = state.subscriptions.get(&arn).ok_or_else(|| no_subscription(&arn))?;
+        let known = state.subscriptions.get(&arn).ok_or_else(no_subscription)?;
         let mut shown = known.attributes.clone();
         for (name, value) in [
             ("SubscriptionArn", known.arn.clone()),
@@ -342,6 +363,10 @@ impl Topics {
             shown.insert(name.to_owned(), value);
         }
         shown.entry("RawMessageDelivery".to_owned()).or_insert_with(|| "false".to_owned());
+        if shown.contains_key("FilterPolicy") {
+            let scope = shown.entry("FilterPolicyScope".to_owned());
+            scope.or_insert_with(|| "MessageAttributes".to_owned());
+        }
         let entries = shown.into_iter().map(|(name, value)| (name, json!(value)));
         Ok(json!({"Attributes": query::map(entries)}).into())
     }
@@ -366,12 +391,16 @@ impl Topics {
             judge_subscription(name, value)?;
         }
         let mut state = self.state();
-        let known = state.subscriptions.get_mut(arn).ok_or_else(|| no_subscription(arn))?;
-        if whole {
-            known.attributes.clear();
+        let known = state.subscriptions.get_mut(arn).ok_or_else(no_subscription)?;
+        let mut wanted = if whole { BTreeMap::new() } else { known.attributes.clone() };
+        // The scope belongs to the policy and goes with it.
+        if attributes.get("FilterPolicy").is_some_and(|policy| policy.is_empty()) {
+            wanted.remove("FilterPolicyScope");
         }
-        known.attributes.extend(attributes);
-        known.attributes.retain(|_, value| !value.is_empty() && value != "{}");
+        wanted.extend(attributes);
+        wanted.retain(|_, value| !value.is_empty() && value != "{}");
+        judge_filter(&wanted)?;
+        known.attributes = wanted;
         let mut batch = self.store.batch();
         batch.put(SUBSCRIPTIONS, arn, &*known);
         Ok(self.store.commit(batch))
@@ -395,28 +424,39 @@ impl Topics {
         let entries = loose::list(&call.input, "PublishBatchRequestEntries")?;
         let refuse = |code: &str, message: &str| Err(Fault::new(code, 400, message));
         if entries.is_empty() {
-            return refuse("EmptyBatchRequest", "the batch has no entries");
+            return refuse("EmptyBatchRequest", "The batch request doesn't contain any entries.");
         }
         if entries.len() > 10 {
-            return refuse("TooManyEntriesInBatchRequest", "a batch has at most 10 entries");
+            let message = "The batch request contains more entries than permissible.";
+            return refuse("TooManyEntriesInBatchRequest", message);
         }
-        if !self.state().topics.contains_key(&arn) {
-            return Err(no_topic(&arn));
-        }
-        let mut read_entries: Vec<(String, Map<String, Value>)> = Vec::new();
+        let topic = self.state().topics.get(&arn).cloned().ok_or_else(no_topic)?;
+        let mut ids = BTreeSet::new();
+        let mut publications: Vec<(String, Result<Publication, Fault>)> = Vec::new();
         for entry in entries {
             let Value::Object(entry) = entry else {
                 return Err(invalid("an entry must be an object"));
             };
             let id = loose::required(&entry, "Id")?;
-            if read_entries.iter().any(|(known, _)| *known == id) {
-                return refuse("BatchEntryIdsNotDistinct", "two entries have the same id");
+            let is_fit = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            if id.len() > 80 || !id.chars().all(is_fit) {
+                let message = "The Id of a batch entry in a batch request doesn't abide by the specification.";
+                return refuse("InvalidBatchEntryId", message);
             }
-            read_entries.push((id, entry));
+            if !ids.insert(id.clone()) {
+                let message = "Two or more batch entries in the request have the same Id.";
+                return refuse("BatchEntryIdsNotDistinct", message);
+            }
+            let publication = read(&entry);
+            // What a FIFO topic lacks fails the whole batch, and nothing of it is sent.
+            if let Ok(publication) = &publication {
+                publication.judge_order(&topic)?;
+            }
+            publications.push((id, publication));
         }
         let (mut done, mut failed) = (Vec::new(), Vec::new());
-        for (id, entry) in read_entries {
-            let outcome = match read(&entry) {
+        for (id, publication) in publications {
+            let outcome = match publication {
                 Ok(publication) => self.publish_message(&arn, publication).await,
                 Err(fault) => Err(fault),
             };
@@ -435,17 +475,28 @@ impl Topics {
 
     pub(super) fn tag(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?;
-        let commit = self.change(&loose::required(&call.input, "ResourceArn")?, |topic| {
-            topic.tags.extend(tags);
-            Ok(())
-        })?;
-        Ok((Reply::empty(), commit))
+        self.retag(&call, |known| known.extend(tags))
     }
 
     pub(super) fn untag(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let keys = loose::texts(&call.input, "TagKeys")?;
-        let commit = self.change(&loose::required(&call.input, "ResourceArn")?, |topic| {
-            topic.tags.retain(|key, _| !keys.contains(key));
+        self.retag(&call, |known| known.retain(|key, _| !keys.contains(key)))
+    }
+
+    fn retag(
+        &self,
+        call: &Call,
+        change: impl FnOnce(&mut BTreeMap<String, String>),
+    ) -> Result<(Reply, Commit), Fault> {
+        let arn = loose::required(&call.input, "ResourceArn")?;
+        if !self.state().topics.contains_key(&arn) {
+            return Err(no_resource());
+        }
+        let commit = self.change(&arn, |topic| {
+            let mut tags = topic.tags.clone();
+            change(&mut tags);
+            judge_tags(&tags)?;
+            topic.tags = tags;
             Ok(())
         })?;
         Ok((Reply::empty(), commit))
@@ -454,7 +505,7 @@ impl Topics {
     pub(super) fn list_tags(&self, call: Call) -> Result<Reply, Fault> {
         let arn = loose::required(&call.input, "ResourceArn")?;
         let state = self.state();
-        let topic = state.topics.get(&arn).ok_or_else(|| no_topic(&arn))?;
+        let topic = state.topics.get(&arn).ok_or_else(no_resource)?;
         let tags: Vec<Value> =
             topic.tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
         Ok(json!({"Tags": tags}).into())
@@ -470,11 +521,13 @@ fn read(input: &Map<String, Value>) -> Result<Publication, Fault> {
             return Err(invalid(format!("MessageStructure must be json, not `{other}`")));
         }
     };
+    let attributes = attributes(input, "MessageAttributes")
+        .map_err(|fault| Fault::new("ParameterValueInvalid", 400, fault.message))?;
     Ok(Publication {
         message: loose::text(input, "Message")?.unwrap_or_default(),
         subject: loose::text(input, "Subject")?,
         per_protocol,
-        attributes: attributes(input, "MessageAttributes")?,
+        attributes,
         group: loose::text(input, "MessageGroupId")?,
         deduplication: loose::text(input, "MessageDeduplicationId")?,
     })

@@ -163,7 +163,7 @@ fn drop_policy(topics: &Topics, arn: &str) -> Result<Commit, ResourceFault> {
         Ok(())
     });
     match dropped {
-        Err(fault) if fault.code == no_topic(arn).code => {
+        Err(fault) if fault.code == no_topic().code => {
             Ok(topics.store.commit(topics.store.batch()))
         }
         other => Ok(other?),

@@ -124,6 +124,93 @@ async fn filter_policies_choose() {
 }
 
 #[tokio::test]
+async fn filter_policies_have_bounds_and_a_scope() {
+    let cloud = topics();
+    queue(&cloud, "q").await;
+    on(&cloud, "CreateTopic", json!({"Name": "t"})).await.unwrap();
+    let subscription = subscribe(&cloud, json!({"FilterPolicy": "{\"n\":[1.123456789]}"})).await;
+    let number = |text: &str| json!({"n": {"DataType": "Number", "StringValue": text}});
+    publish(&cloud, "1", number("1.1234567")).await;
+    publish(&cloud, "2", number("1.1234")).await;
+    assert_eq!(received(&cloud, "q").await.len(), 1);
+    let shown = || async {
+        let input = json!({"SubscriptionArn": subscription});
+        on(&cloud, "GetSubscriptionAttributes", input).await.unwrap().to_string()
+    };
+    assert!(shown().await.contains("MessageAttributes"));
+    let set = |policy: String| {
+        let input = json!({
+            "SubscriptionArn": subscription, "AttributeName": "FilterPolicy", "AttributeValue": policy,
+        });
+        on(&cloud, "SetSubscriptionAttributes", input)
+    };
+    let many: Vec<String> = (0..151).map(|n| n.to_string()).collect();
+    for (policy, problem) in [
+        (json!({"a": {"b": [1]}}), "nested"),
+        (json!({"a": [1], "b": [1], "c": [1], "d": [1], "e": [1], "f": [1]}), "5 keys"),
+        (json!({"a": many}), "too complex"),
+    ] {
+        let refused = set(policy.to_string()).await.unwrap_err();
+        assert!(refused.message.contains(problem), "{refused}");
+    }
+    set(String::new()).await.unwrap();
+    assert!(!shown().await.contains("Filter"));
+}
+
+#[tokio::test]
+async fn refusals_have_the_codes_of_aws() {
+    let cloud = topics();
+    on(&cloud, "CreateTopic", json!({"Name": "t"})).await.unwrap();
+    let input = json!({"Name": "t.fifo", "Attributes": {"FifoTopic": "true"}});
+    let fifo = on(&cloud, "CreateTopic", input).await.unwrap()["TopicArn"].clone();
+    let batch = |topic: &Value, entry: Value| json!({"TopicArn": topic, "PublishBatchRequestEntries": [entry]});
+    let topic = json!(TOPIC);
+    let tags: Vec<Value> = (0..51).map(|n| json!({"Key": format!("k{n}"), "Value": ""})).collect();
+    let unnamed = json!({"n": {"DataType": "Number", "StringValue": "x"}});
+    for (operation, input, code) in [
+        ("CreateTopic", json!({"Name": "t", "Tags": tags}), "TagLimitExceeded"),
+        ("CreateTopic", json!({"Name": "t", "Tags": [tags[0]]}), "InvalidParameter"),
+        ("TagResource", json!({"ResourceArn": TOPIC, "Tags": tags}), "TagLimitExceeded"),
+        ("TagResource", json!({"ResourceArn": "x", "Tags": []}), "ResourceNotFound"),
+        ("UntagResource", json!({"ResourceArn": "x", "TagKeys": []}), "ResourceNotFound"),
+        ("ListTagsForResource", json!({"ResourceArn": "x"}), "ResourceNotFound"),
+        (
+            "Publish",
+            json!({"TopicArn": TOPIC, "Message": "m", "MessageDeduplicationId": "d"}),
+            "InvalidParameter",
+        ),
+        (
+            "Publish",
+            json!({"TopicArn": TOPIC, "Message": "m", "MessageAttributes": unnamed}),
+            "ParameterValueInvalid",
+        ),
+        ("PublishBatch", batch(&fifo, json!({"Id": "1", "Message": "m"})), "InvalidParameter"),
+        (
+            "PublishBatch",
+            batch(&fifo, json!({"Id": "1", "Message": "m", "MessageGroupId": "g"})),
+            "InvalidParameter",
+        ),
+        ("PublishBatch", batch(&topic, json!({"Id": "a b"})), "InvalidBatchEntryId"),
+    ] {
+        assert_eq!(on(&cloud, operation, input).await.unwrap_err().code, code, "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn a_topic_shows_how_it_delivers() {
+    let cloud = topics();
+    let delivery = json!({"http": {"defaultHealthyRetryPolicy": {"numRetries": 7}}}).to_string();
+    let input = json!({"Name": "t", "Attributes": {"DeliveryPolicy": delivery}});
+    on(&cloud, "CreateTopic", input).await.unwrap();
+    let shown = on(&cloud, "GetTopicAttributes", json!({"TopicArn": TOPIC})).await.unwrap();
+    let shown = shown.to_string().replace('\\', "");
+    assert!(
+        shown.contains("\"numRetries\":7") && shown.contains("\"minDelayTarget\":20"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
 async fn fifo_topics_keep_order() {
     let cloud = topics();
     queue(&cloud, "q.fifo").await;
@@ -152,7 +239,7 @@ async fn fifo_topics_keep_order() {
     on(&cloud, "CreateTopic", json!({"Name": "t"})).await.unwrap();
     let input = json!({"TopicArn": TOPIC, "Protocol": "sqs", "Endpoint": format!("{QUEUE}.fifo")});
     let refused = on(&cloud, "Subscribe", input).await.unwrap_err();
-    assert!(refused.message.contains("standard topics"), "{refused}");
+    assert!(refused.message.contains("standard SNS topics"), "{refused}");
 }
 
 #[tokio::test]

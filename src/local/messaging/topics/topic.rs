@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use iotstack_local_kernel::Fault;
 use iotstack_local_kernel::policy::Policy;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::invalid;
 use crate::pattern::Pattern;
@@ -57,11 +57,12 @@ impl Subscription {
     /// Whether a message fits its filter policy.
     pub(super) fn wants(&self, attributes: &Value, body: &str) -> bool {
         let Some(policy) = self.attributes.get("FilterPolicy") else { return true };
-        let Ok(pattern) = Pattern::parse(policy) else { return true };
-        if self.attributes.get("FilterPolicyScope").is_some_and(|scope| scope == "MessageBody") {
-            return serde_json::from_str(body).is_ok_and(|body: Value| pattern.fits(&body));
+        let Ok(policy) = serde_json::from_str(policy) else { return true };
+        let Ok(pattern) = Pattern::parse(&rounded(policy).to_string()) else { return true };
+        if !is_of_body(&self.attributes) {
+            return pattern.fits(&rounded(attributes.clone()));
         }
-        pattern.fits(attributes)
+        serde_json::from_str(body).is_ok_and(|body: Value| pattern.fits(&rounded(body)))
     }
 }
 
@@ -125,6 +126,102 @@ pub(super) fn judge_subscription(name: &str, value: &str) -> Result<(), Fault> {
     }
 }
 
+/// Judges the filter policy that a subscription would have, by its scope.
+pub(super) fn judge_filter(attributes: &BTreeMap<String, String>) -> Result<(), Fault> {
+    let policy = attributes.get("FilterPolicy").map(|policy| serde_json::from_str(policy));
+    let Some(Ok(Value::Object(policy))) = policy else { return Ok(()) };
+    if !is_of_body(attributes) && policy.values().any(Value::is_object) {
+        return Err(invalid(
+            "Invalid parameter: Filter policy scope MessageAttributes does not support nested \
+             filter policy",
+        ));
+    }
+    let refuse = |what: &str| Err(invalid(format!("Invalid parameter: FilterPolicy: {what}")));
+    if policy.len() > MOST_KEYS {
+        return refuse("Filter policy can not have more than 5 keys");
+    }
+    if combinations(&policy, 1) > MOST_COMBINATIONS {
+        return refuse("Filter policy is too complex");
+    }
+    Ok(())
+}
+
+/// How complex AWS takes a filter policy for: values, by how deep they lie, multiplied.
+fn combinations(members: &Map<String, Value>, depth: usize) -> usize {
+    let of_member = |(name, value): (&String, &Value)| match value {
+        Value::Object(below) => combinations(below, depth + 1),
+        Value::Array(items) if name == "$or" => {
+            items.iter().filter_map(Value::as_object).map(|item| combinations(item, depth)).sum()
+        }
+        Value::Array(items) => items.len() * depth,
+        _ => 1,
+    };
+    members.iter().map(of_member).fold(1, usize::saturating_mul)
+}
+
+fn is_of_body(attributes: &BTreeMap<String, String>) -> bool {
+    attributes.get("FilterPolicyScope").is_some_and(|scope| scope == "MessageBody")
+}
+
+/// Numbers count with five digits after the point, in policies and in messages.
+fn rounded(mut value: Value) -> Value {
+    match &mut value {
+        Value::Number(number) => {
+            let exact = number.as_f64().filter(|number| number.fract() != 0.0);
+            if let Some(exact) = exact {
+                value = json!((exact * 1e5).round() / 1e5);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = rounded(item.take())),
+        Value::Object(members) => {
+            members.values_mut().for_each(|member| *member = rounded(member.take()));
+        }
+        _ => {}
+    }
+    value
+}
+
+/// Judges the tags that a topic would have.
+pub(super) fn judge_tags(tags: &BTreeMap<String, String>) -> Result<(), Fault> {
+    if tags.len() > MOST_TAGS {
+        let message = "Could not complete request: tag quota of per resource exceeded";
+        return Err(Fault::new("TagLimitExceeded", 400, message));
+    }
+    Ok(())
+}
+
+/// The delivery policy of a topic, with what it does not say.
+pub(super) fn effective_delivery(policy: Option<&String>) -> String {
+    let mut effective = json!({"http": {
+        "defaultHealthyRetryPolicy": {
+            "minDelayTarget": 20,
+            "maxDelayTarget": 20,
+            "numRetries": 3,
+            "numMaxDelayRetries": 0,
+            "numNoDelayRetries": 0,
+            "numMinDelayRetries": 0,
+            "backoffFunction": "linear",
+        },
+        "disableSubscriptionOverrides": false,
+        "defaultRequestPolicy": {"headerContentType": "text/plain; charset=UTF-8"},
+    }});
+    let policy = policy.and_then(|policy| serde_json::from_str(policy).ok());
+    overlay(&mut effective, policy.unwrap_or(Value::Null));
+    effective.to_string()
+}
+
+fn overlay(below: &mut Value, above: Value) {
+    match (below, above) {
+        (_, Value::Null) => {}
+        (Value::Object(below), Value::Object(above)) => {
+            for (name, value) in above {
+                overlay(below.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (below, above) => *below = above,
+    }
+}
+
 /// Judges protocol and endpoint of a subscription.
 pub(super) fn judge_endpoint(protocol: &str, endpoint: &str, fifo: bool) -> Result<(), Fault> {
     let is_arn_of =
@@ -145,6 +242,9 @@ pub(super) fn judge_endpoint(protocol: &str, endpoint: &str, fifo: bool) -> Resu
         }
         _ => return Err(invalid(format!("there is no protocol `{protocol}`"))),
     };
+    if !is_fit && protocol == "sqs" {
+        return Err(invalid("Invalid parameter: SQS endpoint ARN"));
+    }
     if !is_fit {
         return Err(invalid(format!("endpoint `{endpoint}` does not fit protocol `{protocol}`")));
     }
@@ -152,12 +252,17 @@ pub(super) fn judge_endpoint(protocol: &str, endpoint: &str, fifo: bool) -> Resu
         return Err(invalid(format!("protocol is `{protocol}`: FIFO topics deliver to sqs only")));
     }
     if !fifo && protocol == "sqs" && endpoint.ends_with(FIFO) {
-        return Err(invalid(format!(
-            "endpoint `{endpoint}` is a FIFO queue: standard topics deliver to standard queues only"
-        )));
+        return Err(invalid(
+            "Invalid parameter: Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be \
+             subscribed to standard SNS topics",
+        ));
     }
     Ok(())
 }
 
 /// How the names of FIFO topics end.
 pub(super) const FIFO: &str = ".fifo";
+
+const MOST_TAGS: usize = 50;
+const MOST_KEYS: usize = 5;
+const MOST_COMBINATIONS: usize = 150;
