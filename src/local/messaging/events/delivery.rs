@@ -141,11 +141,9 @@ impl Events {
             }
             "sqs" => {
                 let group = target.given["SqsParameters"]["MessageGroupId"].as_str();
-                let outgoing = Outgoing {
-                    group: group.map(str::to_owned),
-                    deduplication: group.map(|_| event.id().to_owned()),
-                    ..Outgoing::plain(&text)
-                };
+                // A FIFO queue must tell doubles by their content: no id is sent along.
+                let outgoing =
+                    Outgoing { group: group.map(str::to_owned), ..Outgoing::plain(&text) };
                 self.queues.put_for(arn, outgoing, SERVICE, rule)?.stored().await?;
                 Ok(())
             }

@@ -155,6 +155,29 @@ async fn what_is_not_delivered_becomes_a_dead_letter() {
 }
 
 #[tokio::test]
+async fn a_fifo_queue_must_tell_doubles_by_their_content() {
+    let (cloud, _) = events();
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*",
+    }]});
+    for (id, by_content, count) in [("1", "true", 1), ("2", "false", 0)] {
+        let name = format!("q{id}.fifo");
+        let input = json!({"QueueName": name, "Attributes": {
+            "FifoQueue": "true", "ContentBasedDeduplication": by_content, "Policy": policy.to_string(),
+        }});
+        call(&cloud, "sqs", "CreateQueue", input).await.unwrap();
+        let target = json!({
+            "Id": id, "Arn": format!("arn:aws:sqs:us-east-1:123456789012:{name}"),
+            "SqsParameters": {"MessageGroupId": "g"},
+        });
+        rule(&cloud, "default", json!({"source": ["iotstack.jobs"]}), target).await;
+        put(&cloud, "default", json!({})).await;
+        let found = call(&cloud, "sqs", "ReceiveMessage", json!({"QueueUrl": name})).await.unwrap();
+        assert_eq!(found["Messages"].as_array().map_or(0, Vec::len), count, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn buses_pass_events_on_but_not_for_ever() {
     let (cloud, witness) = events();
     for bus in ["a", "b"] {
