@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::action;
-use super::invalid;
 use super::moment::Moments;
 use super::operations::shown_dimensions;
 use super::query::{Query, period, selection};
 use super::series::Statistic;
+use super::{invalid, unfit};
 
 /// An alarm.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -150,21 +150,24 @@ impl Threshold {
                 treatments.join(", ")
             )));
         }
+        let options = ["evaluate", "ignore"];
+        if let Some(other) =
+            self.low_samples.as_ref().filter(|value| !options.contains(&value.as_str()))
+        {
+            return Err(unfit(format!(
+                "Option {other} is not supported. Supported options for parameter \
+                 EvaluateLowSampleCountPercentile are evaluate and ignore."
+            )));
+        }
         if self.datapoints_to_alarm.is_some_and(|wanted| wanted > self.evaluation_periods) {
-            return Err(Fault::new(
-                "ValidationError",
-                400,
-                "DatapointsToAlarm must not be greater than EvaluationPeriods",
-            ));
+            return Err(unfit("DatapointsToAlarm must not be greater than EvaluationPeriods"));
         }
         let queries = self.queries()?;
         let returned = queries.iter().filter(|query| query.returned).count();
         if returned != 1 {
-            return Err(Fault::new(
-                "ValidationError",
-                400,
-                format!("exactly one metric of an alarm must return data, not {returned}"),
-            ));
+            return Err(unfit(format!(
+                "exactly one metric of an alarm must return data, not {returned}"
+            )));
         }
         Ok(())
     }
@@ -189,7 +192,12 @@ impl Threshold {
         selection.dimensions.clone_from(&self.dimensions);
         selection.unit.clone_from(&self.unit);
         let statistic = match (&self.statistic, &self.extended_statistic) {
-            (Some(name), None) | (None, Some(name)) => Statistic::parse(name)?,
+            (Some(name), None) => Statistic::parse(name)?,
+            (None, Some(name)) => Statistic::parse(name).map_err(|_| {
+                invalid(format!(
+                    "The value {name} for parameter ExtendedStatistic is not supported."
+                ))
+            })?,
             _ => return Err(missing("Statistic or ExtendedStatistic")),
         };
         let step = period(self.period_seconds.ok_or_else(|| missing("Period"))?)?;

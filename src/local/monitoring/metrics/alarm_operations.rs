@@ -249,7 +249,7 @@ impl CloudWatch {
     pub(super) fn list_tags(&self, call: Call) -> Result<Reply, Fault> {
         let name = tagged(&call)?;
         let alarms = self.alarms();
-        let alarm = alarms.all.get(&name).ok_or_else(|| no_alarm(&name))?;
+        let alarm = alarms.all.get(&name).ok_or_else(|| no_resource(&name))?;
         let tags: Vec<Value> =
             alarm.tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
         Ok(json!({"Tags": tags}).into())
@@ -262,7 +262,7 @@ impl CloudWatch {
     ) -> Result<(Reply, Commit), Fault> {
         let name = tagged(call)?;
         let mut alarms = self.alarms();
-        let alarm = alarms.all.get_mut(&name).ok_or_else(|| no_alarm(&name))?;
+        let alarm = alarms.all.get_mut(&name).ok_or_else(|| no_resource(&name))?;
         change(&mut alarm.tags);
         let mut batch = self.store.batch();
         batch.put(ALARMS, name.as_str(), &*alarm);
@@ -278,4 +278,9 @@ fn tagged(call: &Call) -> Result<String, Fault> {
 
 fn no_alarm(name: &str) -> Fault {
     Fault::new("ResourceNotFound", 404, format!("there is no alarm `{name}`"))
+}
+
+/// What the operations on tags call an alarm that is not there.
+fn no_resource(name: &str) -> Fault {
+    Fault::new("ResourceNotFoundException", 404, format!("there is no alarm `{name}`"))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::moment::Moments;
-use super::{CloudWatch, DASHBOARDS};
+use super::{CloudWatch, DASHBOARDS, invalid};
 
 /// A dashboard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -86,6 +86,9 @@ impl CloudWatch {
 
     pub(super) fn delete_dashboards(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let names = loose::texts(&call.input, "DashboardNames")?;
+        if names.is_empty() {
+            return Err(invalid("DashboardNames must not be empty"));
+        }
         Ok((Reply::empty(), self.remove_dashboards(&names)?))
     }
 

@@ -183,6 +183,11 @@ fn invalid(message: impl Into<String>) -> Fault {
     Fault::new("InvalidParameterValue", 400, message)
 }
 
+/// What most operations call invalid, and alarms and queries this.
+fn unfit(message: impl Into<String>) -> Fault {
+    Fault::new("ValidationError", 400, message)
+}
+
 /// The name of the service in the newer formats.
 const GRANITE: &str = "GraniteServiceVersion20100801";
 

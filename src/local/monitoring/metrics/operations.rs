@@ -3,6 +3,8 @@
 //! Data of a request is read and judged as a whole before any of it counts. Lists and
 //! statistics read the same minutes that alarms do.
 
+use std::cmp::Ordering;
+
 use iotstack_local_kernel::ports::METRIC_UNITS;
 use iotstack_local_kernel::{Call, Fault, Reply, Timestamp, loose, page};
 use serde_json::{Map, Value, json};
@@ -10,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::moment::{self, Moments};
 use super::query::{MOST_POINTS, Query, Run, period, selection};
 use super::series::{Metric, Statistic, Summary};
-use super::{CloudWatch, LONGEST, invalid};
+use super::{CloudWatch, LONGEST, invalid, unfit};
 
 impl CloudWatch {
     pub(super) fn put_metric_data(&self, call: Call) -> Result<Reply, Fault> {
@@ -30,8 +32,9 @@ impl CloudWatch {
         // All of it is read before any of it counts.
         let data = data
             .iter()
-            .map(|datum| match datum {
-                Value::Object(datum) => Datum::read(datum, call.at),
+            .enumerate()
+            .map(|(place, datum)| match datum {
+                Value::Object(datum) => Datum::read(datum, place + 1, call.at),
                 other => Err(invalid(format!("a datum must be an object, not {other}"))),
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -55,8 +58,25 @@ impl CloudWatch {
 
     pub(super) fn get_metric_data(&self, call: Call) -> Result<Reply, Fault> {
         let moments = Moments::of(&call);
-        let queries = Query::read_all(&loose::list(&call.input, "MetricDataQueries")?)?;
+        let queries = loose::list(&call.input, "MetricDataQueries")?;
+        let is_empty =
+            |query: &Value| query["MetricStat"].is_null() && query["Expression"].is_null();
+        if let Some(place) = queries.iter().position(is_empty) {
+            let member = format!("MetricDataQueries.member.{}.MetricStat", place + 1);
+            return Err(unfit(format!("The parameter {member} is required.\n")));
+        }
+        // Queries are judged like those of alarms, but told of by another code.
+        let queries = Query::read_all(&queries).map_err(|fault| unfit(fault.message))?;
         let (start, end) = span(&call.input)?;
+        match start.seconds().cmp(&end.seconds()) {
+            Ordering::Less => {}
+            Ordering::Equal => {
+                return Err(unfit("The parameter StartTime must not equal parameter EndTime."));
+            }
+            Ordering::Greater => {
+                return Err(unfit("The parameter EndTime must be greater than StartTime."));
+            }
+        }
         let newest_first = match loose::text(&call.input, "ScanBy")?.as_deref() {
             None | Some("TimestampDescending") => true,
             Some("TimestampAscending") => false,
@@ -71,7 +91,7 @@ impl CloudWatch {
         let mut results: Vec<Value> = Vec::new();
         let mut left = MOST_POINTS;
         for query in queries.iter().filter(|query| query.returned) {
-            for line in run.lines(query)? {
+            for line in run.lines(query).map_err(|fault| unfit(fault.message))? {
                 let mut points: Vec<(i64, f64)> = line.points.into_iter().collect();
                 if newest_first {
                     points.reverse();
@@ -96,6 +116,10 @@ impl CloudWatch {
         let moments = Moments::of(&call);
         let selection = selection(&call.input)?;
         let (start, end) = span(&call.input)?;
+        if start.seconds() >= end.seconds() {
+            let message = "The parameter StartTime must be less than the parameter EndTime.";
+            return Err(invalid(message));
+        }
         let wanted = loose::integer(&call.input, "Period")?.ok_or_else(|| {
             Fault::new("MissingParameter", 400, "The parameter Period is required.")
         })?;
@@ -212,7 +236,9 @@ struct Datum {
 }
 
 impl Datum {
-    fn read(input: &Map<String, Value>, now: Timestamp) -> Result<Self, Fault> {
+    /// Reads the datum that has a place in its request, counted from one.
+    fn read(input: &Map<String, Value>, place: usize, now: Timestamp) -> Result<Self, Fault> {
+        let member = |name: &str| format!("MetricData.member.{place}.{name}");
         let name = loose::required(input, "MetricName")?;
         let dimensions = loose::pairs(input, "Dimensions", ("Name", "Value"))?;
         if dimensions.len() > 30 {
@@ -247,13 +273,24 @@ impl Datum {
         };
         let (values, counts) = (numbers("Values")?, numbers("Counts")?);
         if !counts.is_empty() && counts.len() != values.len() {
-            return Err(invalid(format!("metric `{name}` must have as many Counts as Values")));
+            return Err(invalid(format!(
+                "The parameters {} and {} must be of the same size.",
+                member("Values"),
+                member("Counts")
+            )));
         }
         let mut all: Vec<(f64, f64)> = values
             .into_iter()
             .enumerate()
             .map(|(place, value)| (value, counts.get(place).copied().unwrap_or(1.0)))
             .collect();
+        if let Some(value) = input.get("Value")
+            && number(value).is_some_and(|value| !value.is_finite())
+        {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let member = member("Value");
+            return Err(invalid(format!("The value {value} for parameter {member} is invalid.")));
+        }
         let value = loose::number(input, "Value")?;
         let sums = match loose::object(input, "StatisticValues")? {
             sums if sums.is_empty() => None,
@@ -270,17 +307,24 @@ impl Datum {
                 ))
             }
         };
-        let given = usize::from(value.is_some())
-            + usize::from(!all.is_empty())
-            + usize::from(sums.is_some());
-        if given != 1 {
-            return Err(Fault::new(
-                "InvalidParameterCombination",
-                400,
-                format!(
-                    "metric `{name}` must have exactly one of Value, Values and StatisticValues"
-                ),
-            ));
+        let exclusive = |first: &str, second: &str| {
+            format!(
+                "The parameters {} and {} are mutually exclusive and you have specified both.",
+                member(first),
+                member(second)
+            )
+        };
+        let combination = |message| Err(Fault::new("InvalidParameterCombination", 400, message));
+        match (value.is_some(), !all.is_empty(), sums.is_some()) {
+            (true, true, _) => return Err(invalid(exclusive("Value", "Values"))),
+            (true, _, true) => return combination(exclusive("Value", "StatisticValues")),
+            (_, true, true) => return combination(exclusive("Values", "StatisticValues")),
+            (false, false, false) => {
+                return combination(format!(
+                    "metric `{name}` must have one of Value, Values and StatisticValues"
+                ));
+            }
+            _ => {}
         }
         all.extend(value.map(|value| (value, 1.0)));
         let is_wrong = |(value, count): &(f64, f64)| !value.is_finite() || *count < 0.0;
@@ -293,13 +337,5 @@ impl Datum {
 
 /// From when to when data is wanted.
 fn span(input: &Map<String, Value>) -> Result<(Timestamp, Timestamp), Fault> {
-    let (start, end) = (moment::required(input, "StartTime")?, moment::required(input, "EndTime")?);
-    if start >= end {
-        return Err(Fault::new(
-            "ValidationError",
-            400,
-            format!("StartTime {} must be before EndTime {}", start.iso8601(), end.iso8601()),
-        ));
-    }
-    Ok((start, end))
+    Ok((moment::required(input, "StartTime")?, moment::required(input, "EndTime")?))
 }

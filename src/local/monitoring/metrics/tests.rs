@@ -453,3 +453,67 @@ async fn a_stack_makes_alarms_and_dashboards() {
     dashboard.physical_id = Some(made.physical_id);
     handler.delete(&dashboard).await.unwrap();
 }
+
+#[tokio::test]
+async fn refusals_have_the_codes_of_aws() {
+    let (cloud, _) = watch();
+    let now = cloud.clock.now().seconds();
+    let datum = |mut datum: Value| {
+        datum["MetricName"] = json!("M");
+        json!({"Namespace": "N", "MetricData": [datum]})
+    };
+    let sums = json!({"SampleCount": 1, "Sum": 1, "Minimum": 1, "Maximum": 1});
+    let statistics = |start: i64, end: i64| {
+        json!({
+            "Namespace": "N", "MetricName": "M", "StartTime": start, "EndTime": end, "Period": 60,
+            "Statistics": ["Sum"],
+        })
+    };
+    let query = |query: Value, start: i64| json!({"MetricDataQueries": [query], "StartTime": start, "EndTime": now});
+    let metric = json!({"Id": "m", "MetricStat": {
+        "Metric": {"Namespace": "N", "MetricName": "M"}, "Period": 60, "Stat": "Sum",
+    }});
+    let alarm = |statistic: &str, option: &str| {
+        json!({
+            "AlarmName": "a", "Namespace": "N", "MetricName": "M", "Period": 60, "Threshold": 1,
+            "EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold",
+            "ExtendedStatistic": statistic, "EvaluateLowSampleCountPercentile": option,
+        })
+    };
+    let unknown = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:unknown";
+    let (value, unfit) = ("InvalidParameterValue", "ValidationError");
+    for (operation, input, code, problem) in [
+        ("PutMetricData", datum(json!({"Value": "NaN"})), value, "The value NaN"),
+        ("PutMetricData", datum(json!({"Value": 1, "Values": [1]})), value, "member.1.Values"),
+        ("PutMetricData", datum(json!({"Values": [1], "Counts": [1, 2]})), value, "same size"),
+        (
+            "PutMetricData",
+            datum(json!({"Value": 1, "StatisticValues": sums})),
+            "InvalidParameterCombination",
+            "mutually exclusive",
+        ),
+        ("GetMetricStatistics", statistics(now, now), value, "less than"),
+        ("GetMetricData", query(metric.clone(), now), unfit, "must not equal"),
+        ("GetMetricData", query(metric, now + 1), unfit, "greater than"),
+        ("GetMetricData", query(json!({"Id": "m"}), now - 60), unfit, "MetricStat is required"),
+        ("PutMetricAlarm", alarm("90", "ignore"), value, "The value 90"),
+        ("PutMetricAlarm", alarm("p90", "unknown"), unfit, "Option unknown"),
+        ("DeleteDashboards", json!({"DashboardNames": []}), value, "empty"),
+        (
+            "ListTagsForResource",
+            json!({"ResourceARN": unknown}),
+            "ResourceNotFoundException",
+            "no alarm",
+        ),
+        (
+            "UntagResource",
+            json!({"ResourceARN": unknown, "TagKeys": []}),
+            "ResourceNotFoundException",
+            "no alarm",
+        ),
+    ] {
+        let refused = on(&cloud, operation, input).await.unwrap_err();
+        assert_eq!(refused.code, code, "{operation}: {refused}");
+        assert!(refused.message.contains(problem), "{operation}: {refused}");
+    }
+}
