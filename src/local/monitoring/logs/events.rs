@@ -7,9 +7,10 @@ use iotstack_local_kernel::{Call, Fault, Reply, Timestamp, loose};
 use serde_json::{Map, Value, json};
 
 use super::group::{Line, NEWEST, OLDEST, OVERHEAD};
-use super::operations::{group_of, limit};
+use super::operations::group_of;
 use super::pattern::Pattern;
-use super::{Logs, no_group, no_stream};
+use super::shape::limit;
+use super::{Logs, SEQUENCE_TOKEN, invalid_token, no_group, no_stream};
 
 impl Logs {
     pub(super) fn put_events(&self, call: Call) -> Result<Reply, Fault> {
@@ -32,7 +33,9 @@ impl Logs {
             let text = loose::required(event, "message")?;
             size += text.len() + OVERHEAD;
             if lines.last().is_some_and(|(last, _)| last.0 > at) {
-                return Err(Fault::invalid_input("logEvents must be in the order of their times"));
+                return Err(Fault::invalid_input(
+                    "Log events in a single PutLogEvents request must be in chronological order.",
+                ));
             }
             lines.push((Timestamp(at), text));
         }
@@ -56,7 +59,7 @@ impl Logs {
         if in_time < total {
             rejected.insert("tooNewLogEventStartIndex".to_owned(), json!(in_time));
         }
-        let mut shown = json!({"nextSequenceToken": "0"});
+        let mut shown = json!({"nextSequenceToken": SEQUENCE_TOKEN});
         if !rejected.is_empty() {
             shown["rejectedLogEventsInfo"] = Value::Object(rejected);
         }
@@ -65,13 +68,13 @@ impl Logs {
 
     pub(super) fn get_events(&self, call: Call) -> Result<Reply, Fault> {
         let (name, stream) = (group_of(&call)?, call.text("logStreamName")?);
-        let limit = limit(&call, 10_000, 10_000)?;
+        let limit = limit(&call, 10_000)?;
         let span = Span::of(&call)?;
         let token = call.optional_text("nextToken")?.map(Place::parse).transpose()?;
         let from_head = call.flag("startFromHead")?;
         let groups = self.groups();
-        let group = groups.all.get(&name).ok_or_else(|| no_group(&name))?;
-        let found = group.streams.get(stream).ok_or_else(|| no_stream(stream))?;
+        let group = groups.all.get(&name).ok_or_else(no_group)?;
+        let found = group.streams.get(stream).ok_or_else(no_stream)?;
         let horizon = group.horizon(call.at);
         let lines: Vec<&Line> =
             found.lines.iter().filter(|line| line.at >= horizon && span.holds(line)).collect();
@@ -104,7 +107,7 @@ impl Logs {
     pub(super) fn filter_events(&self, call: Call) -> Result<Reply, Fault> {
         let name = group_of(&call)?;
         let pattern = Pattern::parse(call.optional_text("filterPattern")?.unwrap_or_default())?;
-        let limit = limit(&call, 10_000, 10_000)?;
+        let limit = limit(&call, 10_000)?;
         let span = Span::of(&call)?;
         let names = loose::texts(&call.input, "logStreamNames")?;
         let prefix = call.optional_text("logStreamNamePrefix")?.unwrap_or_default();
@@ -117,9 +120,9 @@ impl Logs {
             Some(token) => Some(Place::parse(token)?.after),
         };
         let groups = self.groups();
-        let group = groups.all.get(&name).ok_or_else(|| no_group(&name))?;
-        if let Some(missing) = names.iter().find(|name| !group.streams.contains_key(*name)) {
-            return Err(no_stream(missing));
+        let group = groups.all.get(&name).ok_or_else(no_group)?;
+        if names.iter().any(|name| !group.streams.contains_key(name)) {
+            return Err(no_stream());
         }
         let horizon = group.horizon(call.at);
         let mut fitting: Vec<(&Line, &str)> = group
@@ -219,9 +222,7 @@ impl Place {
             };
             Some(Place { forward, after: (at.parse().ok()?, number.parse().ok()?) })
         };
-        read().ok_or_else(|| {
-            Fault::invalid_input(format!("nextToken `{token}` was not given by a page"))
-        })
+        read().ok_or_else(invalid_token)
     }
 }
 

@@ -9,7 +9,9 @@ mod filter;
 mod group;
 mod operations;
 mod pattern;
+mod policies;
 mod resource;
+mod shape;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -19,12 +21,13 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use iotstack_local_kernel::ports::LogStreams;
 use iotstack_local_kernel::{
-    Account, Bus, Clock, Cloud, CloudEvent, Commit, Fault, Operation, Operations, Protocol,
+    Account, Bus, Call, Clock, Cloud, CloudEvent, Commit, Fault, Operation, Operations, Protocol,
     Service, Store, StoreError, Timestamp,
 };
 
 use filter::Measured;
 use group::{Group, Line};
+use policies::ResourcePolicy;
 use subscription::Batch;
 
 /// The service.
@@ -39,6 +42,7 @@ pub(crate) struct Logs {
 #[derive(Default)]
 struct Groups {
     all: BTreeMap<String, Group>,
+    policies: BTreeMap<String, ResourcePolicy>,
     /// Numbers lines in the order of their arrival.
     next_line: u64,
     /// The bytes of all lines.
@@ -48,12 +52,13 @@ struct Groups {
 /// Restores groups and registers the service.
 pub(crate) fn install(cloud: &Arc<Cloud>) -> Result<(), StoreError> {
     let all = cloud.store.load(GROUPS)?.into_iter().collect();
+    let policies = cloud.store.load(POLICIES)?.into_iter().collect();
     let logs = Arc::new(Logs {
         cloud: Arc::downgrade(cloud),
         account: cloud.account.clone(),
         clock: cloud.clock.clone(),
         store: cloud.store.clone(),
-        groups: Mutex::new(Groups { all, next_line: 0, size: 0 }),
+        groups: Mutex::new(Groups { all, policies, next_line: 0, size: 0 }),
     });
     cloud.services.add(logs.clone());
     cloud.ports.serve_log_streams(logs.clone());
@@ -77,7 +82,7 @@ impl Logs {
         change: impl FnOnce(&mut Group) -> Result<T, Fault>,
     ) -> Result<(T, Commit), Fault> {
         let mut groups = self.groups();
-        let group = groups.all.get_mut(name).ok_or_else(|| no_group(name))?;
+        let group = groups.all.get_mut(name).ok_or_else(no_group)?;
         let outcome = change(group)?;
         let mut batch = self.store.batch();
         batch.put(GROUPS, name, &*group);
@@ -97,7 +102,7 @@ impl Logs {
             let mut groups = self.groups();
             if !groups.all.contains_key(group) {
                 if !make {
-                    return Err(no_group(group));
+                    return Err(no_group());
                 }
                 let made = Group::new(group, now);
                 let mut batch = self.store.batch();
@@ -106,10 +111,10 @@ impl Logs {
                 // Nobody waits for a group that a line made.
                 self.store.commit(batch).then(|| ());
             }
-            let Groups { all, next_line, size } = &mut *groups;
-            let Some(found) = all.get_mut(group) else { return Err(no_group(group)) };
+            let Groups { all, next_line, size, .. } = &mut *groups;
+            let Some(found) = all.get_mut(group) else { return Err(no_group()) };
             if !make && !found.streams.contains_key(stream) {
-                return Err(no_stream(stream));
+                return Err(no_stream());
             }
             let mut measured: Vec<Measured> = Vec::new();
             let mut wanted: Vec<Batch> = Vec::new();
@@ -158,30 +163,33 @@ impl Service for Logs {
 
     fn operations(self: Arc<Self>) -> Vec<Operation> {
         Operations::of(self)
-            .named_stored("CreateLogGroup", Self::create_group)
-            .named_stored("DeleteLogGroup", Self::delete_group)
-            .named("DescribeLogGroups", Self::describe_groups)
-            .named_stored("PutRetentionPolicy", Self::put_retention)
-            .named_stored("DeleteRetentionPolicy", Self::delete_retention)
-            .named("CreateLogStream", Self::create_stream)
-            .named("DeleteLogStream", Self::delete_stream)
-            .named("DescribeLogStreams", Self::describe_streams)
-            .named("PutLogEvents", Self::put_events)
-            .named("GetLogEvents", Self::get_events)
-            .named("FilterLogEvents", Self::filter_events)
-            .named_stored("PutMetricFilter", Self::put_metric_filter)
-            .named_stored("DeleteMetricFilter", Self::delete_metric_filter)
-            .named("DescribeMetricFilters", Self::describe_metric_filters)
-            .named("TestMetricFilter", Self::test_metric_filter)
-            .named_stored("PutSubscriptionFilter", Self::put_subscription)
-            .named_stored("DeleteSubscriptionFilter", Self::delete_subscription)
-            .named("DescribeSubscriptionFilters", Self::describe_subscriptions)
-            .named_stored("TagResource", Self::tag)
-            .named_stored("UntagResource", Self::untag)
-            .named("ListTagsForResource", Self::list_tags)
-            .named_stored("TagLogGroup", Self::tag)
-            .named_stored("UntagLogGroup", Self::untag)
-            .named("ListTagsLogGroup", Self::list_tags)
+            .named_stored("CreateLogGroup", judged(Self::create_group))
+            .named_stored("DeleteLogGroup", judged(Self::delete_group))
+            .named("DescribeLogGroups", judged(Self::describe_groups))
+            .named_stored("PutRetentionPolicy", judged(Self::put_retention))
+            .named_stored("DeleteRetentionPolicy", judged(Self::delete_retention))
+            .named("CreateLogStream", judged(Self::create_stream))
+            .named("DeleteLogStream", judged(Self::delete_stream))
+            .named("DescribeLogStreams", judged(Self::describe_streams))
+            .named("PutLogEvents", judged(Self::put_events))
+            .named("GetLogEvents", judged(Self::get_events))
+            .named("FilterLogEvents", judged(Self::filter_events))
+            .named_stored("PutMetricFilter", judged(Self::put_metric_filter))
+            .named_stored("DeleteMetricFilter", judged(Self::delete_metric_filter))
+            .named("DescribeMetricFilters", judged(Self::describe_metric_filters))
+            .named("TestMetricFilter", judged(Self::test_metric_filter))
+            .named_stored("PutSubscriptionFilter", judged(Self::put_subscription))
+            .named_stored("DeleteSubscriptionFilter", judged(Self::delete_subscription))
+            .named("DescribeSubscriptionFilters", judged(Self::describe_subscriptions))
+            .named_stored("PutResourcePolicy", judged(Self::put_resource_policy))
+            .named_stored("DeleteResourcePolicy", judged(Self::delete_resource_policy))
+            .named("DescribeResourcePolicies", judged(Self::describe_resource_policies))
+            .named_stored("TagResource", judged(Self::tag))
+            .named_stored("UntagResource", judged(Self::untag))
+            .named("ListTagsForResource", judged(Self::list_tags))
+            .named_stored("TagLogGroup", judged(Self::tag))
+            .named_stored("UntagLogGroup", judged(Self::untag))
+            .named("ListTagsLogGroup", judged(Self::list_tags))
             .list()
     }
 
@@ -222,21 +230,42 @@ fn make_room(all: &mut BTreeMap<String, Group>, size: &mut usize) {
     }
 }
 
+/// An operation that is asked only for what has the shape that it should.
+fn judged<R>(
+    run: impl Fn(&Logs, Call) -> Result<R, Fault> + Send + Sync + 'static,
+) -> impl Fn(&Logs, Call) -> Result<R, Fault> + Send + Sync + 'static {
+    move |logs, call| {
+        shape::judge(&call)?;
+        run(logs, call)
+    }
+}
+
 fn tell(bus: &Bus, group: &str) {
     bus.tell(&CloudEvent::LogWritten { group: group.into() });
 }
 
-fn no_group(name: &str) -> Fault {
-    let message = format!("The specified log group does not exist: {name}");
+fn no_group() -> Fault {
+    missing("log group")
+}
+
+fn no_stream() -> Fault {
+    missing("log stream")
+}
+
+fn missing(what: &str) -> Fault {
+    let message = format!("The specified {what} does not exist.");
     Fault::new("ResourceNotFoundException", 400, message)
 }
 
-fn no_stream(name: &str) -> Fault {
-    let message = format!("The specified log stream does not exist: {name}");
-    Fault::new("ResourceNotFoundException", 400, message)
+fn invalid_token() -> Fault {
+    Fault::invalid_input("The specified nextToken is invalid.")
 }
 
 const GROUPS: &str = "log-groups";
+const POLICIES: &str = "log-resource-policies";
+
+/// Sequence tokens mean nothing any more, but still look as they did.
+const SEQUENCE_TOKEN: &str = "00000000000000000000000000000000000000000000000000000000";
 
 /// The bytes of all lines.
 const LARGEST_MEMORY: usize = 128 * 1024 * 1024;

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::filter::MetricFilter;
 use super::group::{Group, Stream, judge_group, judge_retention, judge_stream};
 use super::pattern::Pattern;
-use super::{GROUPS, Logs, no_group, no_stream};
+use super::shape::limit;
+use super::{GROUPS, Logs, SEQUENCE_TOKEN, invalid_token, missing, no_group, no_stream};
 
 impl Logs {
     pub(super) fn create_group(&self, call: Call) -> Result<(Reply, Commit), Fault> {
@@ -28,7 +29,7 @@ impl Logs {
         judge_group(&group.name)?;
         let mut groups = self.groups();
         if groups.all.contains_key(&group.name) {
-            let message = format!("The specified log group already exists: {}", group.name);
+            let message = "The specified log group already exists";
             return Err(Fault::new("ResourceAlreadyExistsException", 400, message));
         }
         let mut batch = self.store.batch();
@@ -44,7 +45,7 @@ impl Logs {
     /// Removes a group with all its lines.
     pub(super) fn remove(&self, name: &str) -> Result<Commit, Fault> {
         let mut groups = self.groups();
-        let removed = groups.all.remove(name).ok_or_else(|| no_group(name))?;
+        let removed = groups.all.remove(name).ok_or_else(no_group)?;
         groups.size = groups.size.saturating_sub(removed.size());
         let mut batch = self.store.batch();
         batch.remove(GROUPS, name);
@@ -54,14 +55,15 @@ impl Logs {
     pub(super) fn describe_groups(&self, call: Call) -> Result<Reply, Fault> {
         let prefix = call.optional_text("logGroupNamePrefix")?.unwrap_or_default();
         let part = call.optional_text("logGroupNamePattern")?.unwrap_or_default();
-        let limit = limit(&call, 50, 50)?;
+        let limit = limit(&call, 50)?;
         let groups = self.groups();
         let fitting = groups
             .all
             .values()
             .filter(|group| group.name.starts_with(prefix) && group.name.contains(part));
         let token = call.optional_text("nextToken")?;
-        let (found, next) = page::page(fitting, |group| group.name.clone(), token, limit)?;
+        let (found, next) = page::page(fitting, |group| group.name.clone(), token, limit)
+            .map_err(|_| invalid_token())?;
         let shown: Vec<Value> = found.into_iter().map(|group| self.shown(group)).collect();
         Ok(json!({"logGroups": shown, "nextToken": next}).into())
     }
@@ -118,9 +120,9 @@ impl Logs {
     pub(super) fn add_stream(&self, group: &str, stream: &str) -> Result<(), Fault> {
         judge_stream(stream)?;
         let mut groups = self.groups();
-        let found = groups.all.get_mut(group).ok_or_else(|| no_group(group))?;
+        let found = groups.all.get_mut(group).ok_or_else(no_group)?;
         if found.streams.contains_key(stream) {
-            let message = format!("The specified log stream already exists: {stream}");
+            let message = "The specified log stream already exists";
             return Err(Fault::new("ResourceAlreadyExistsException", 400, message));
         }
         found.make_stream(stream, self.clock.now());
@@ -135,8 +137,8 @@ impl Logs {
     /// Removes a stream with its lines.
     pub(super) fn remove_stream(&self, group: &str, stream: &str) -> Result<(), Fault> {
         let mut groups = self.groups();
-        let found = groups.all.get_mut(group).ok_or_else(|| no_group(group))?;
-        let removed = found.streams.remove(stream).ok_or_else(|| no_stream(stream))?;
+        let found = groups.all.get_mut(group).ok_or_else(no_group)?;
+        let removed = found.streams.remove(stream).ok_or_else(no_stream)?;
         groups.size = groups.size.saturating_sub(removed.size);
         Ok(())
     }
@@ -144,23 +146,15 @@ impl Logs {
     pub(super) fn describe_streams(&self, call: Call) -> Result<Reply, Fault> {
         let name = group_of(&call)?;
         let prefix = call.optional_text("logStreamNamePrefix")?.unwrap_or_default();
-        let by_time = match call.optional_text("orderBy")? {
-            None | Some("LogStreamName") => false,
-            Some("LastEventTime") => true,
-            Some(other) => {
-                return Err(Fault::invalid_input(format!(
-                    "orderBy is `{other}`: expected LogStreamName or LastEventTime"
-                )));
-            }
-        };
+        let by_time = call.optional_text("orderBy")? == Some("LastEventTime");
         if by_time && !prefix.is_empty() {
-            let message = "orderBy LastEventTime and logStreamNamePrefix exclude each other";
+            let message = "Cannot order by LastEventTime with a logStreamNamePrefix.";
             return Err(Fault::invalid_input(message));
         }
         let descending = call.flag("descending")?;
-        let limit = limit(&call, 50, 50)?;
+        let limit = limit(&call, 50)?;
         let groups = self.groups();
-        let group = groups.all.get(&name).ok_or_else(|| no_group(&name))?;
+        let group = groups.all.get(&name).ok_or_else(no_group)?;
         let mut fitting: Vec<(String, &String, &Stream)> = group
             .streams
             .iter()
@@ -176,9 +170,12 @@ impl Logs {
             fitting.reverse();
         }
         // The token is the place, as the order may run both ways.
-        let begin: usize =
-            call.optional_text("nextToken")?.and_then(|token| token.parse().ok()).unwrap_or(0);
-        let next = (fitting.len() > begin + limit).then(|| (begin + limit).to_string());
+        let begin: usize = match call.optional_text("nextToken")? {
+            None => 0,
+            Some(token) => token.parse().map_err(|_| invalid_token())?,
+        };
+        let next =
+            (fitting.len() > begin.saturating_add(limit)).then(|| (begin + limit).to_string());
         let shown: Vec<Value> = fitting
             .into_iter()
             .skip(begin)
@@ -189,7 +186,7 @@ impl Logs {
                     "creationTime": found.created.millis(),
                     "arn": format!("{}:log-stream:{stream}", self.arn(&name)),
                     "storedBytes": found.size,
-                    "uploadSequenceToken": "0",
+                    "uploadSequenceToken": SEQUENCE_TOKEN,
                 });
                 if let (Some(first), Some(last)) = (found.lines.front(), found.lines.back()) {
                     shown["firstEventTimestamp"] = json!(first.at.millis());
@@ -229,10 +226,7 @@ impl Logs {
     /// Removes a metric filter.
     pub(super) fn drop_filter(&self, group: &str, filter: &str) -> Result<Commit, Fault> {
         let ((), commit) = self.change(group, |group| {
-            group.filters.remove(filter).map(drop).ok_or_else(|| {
-                let message = format!("The specified metric filter does not exist: {filter}");
-                Fault::new("ResourceNotFoundException", 400, message)
-            })
+            group.filters.remove(filter).map(drop).ok_or_else(|| missing("metric filter"))
         })?;
         Ok(commit)
     }
@@ -242,10 +236,10 @@ impl Logs {
         let prefix = call.optional_text("filterNamePrefix")?.unwrap_or_default();
         let namespace = call.optional_text("metricNamespace")?;
         let metric = call.optional_text("metricName")?;
-        let limit = limit(&call, 50, 50)?;
+        let limit = limit(&call, 50)?;
         let groups = self.groups();
-        if let Some(wanted) = wanted.filter(|wanted| !groups.all.contains_key(*wanted)) {
-            return Err(no_group(wanted));
+        if wanted.is_some_and(|wanted| !groups.all.contains_key(wanted)) {
+            return Err(no_group());
         }
         let fitting = groups
             .all
@@ -256,7 +250,8 @@ impl Logs {
                 filter.name.starts_with(prefix) && filter.is_of(namespace, metric)
             });
         let key = |(group, filter): &(&str, &MetricFilter)| format!("{group}\0{}", filter.name);
-        let (found, next) = page::page(fitting, key, call.optional_text("nextToken")?, limit)?;
+        let (found, next) = page::page(fitting, key, call.optional_text("nextToken")?, limit)
+            .map_err(|_| invalid_token())?;
         let shown: Vec<Value> =
             found.into_iter().map(|(group, filter)| filter.shown(group)).collect();
         Ok(json!({"metricFilters": shown, "nextToken": next}).into())
@@ -300,7 +295,7 @@ impl Logs {
     pub(super) fn list_tags(&self, call: Call) -> Result<Reply, Fault> {
         let name = tagged(&call)?;
         let groups = self.groups();
-        let group = groups.all.get(&name).ok_or_else(|| no_group(&name))?;
+        let group = groups.all.get(&name).ok_or_else(no_group)?;
         Ok(json!({"tags": group.tags}).into())
     }
 }
@@ -323,12 +318,4 @@ fn tagged(call: &Call) -> Result<String, Fault> {
 fn name_of_arn(arn: &str) -> String {
     let name = arn.split_once(":log-group:").map_or(arn, |(_, name)| name);
     name.trim_end_matches(":*").to_owned()
-}
-
-pub(super) fn limit(call: &Call, default: i64, most: i64) -> Result<usize, Fault> {
-    let limit = call.optional_integer("limit")?.unwrap_or(default);
-    if !(1..=most).contains(&limit) {
-        return Err(Fault::invalid_input(format!("limit must be 1 to {most}, not {limit}")));
-    }
-    Ok(usize::try_from(limit).unwrap_or(1))
 }

@@ -120,7 +120,7 @@ fn put_filter(logs: &Logs, request: &ResourceRequest) -> Changed {
     let group = loose::required(&input, "LogGroupName")?;
     let name = filter_name(&input, request)?;
     if !logs.groups().all.contains_key(&group) {
-        return Err(no_group(&group).into());
+        return Err(no_group().into());
     }
     let filter = MetricFilter::read(&input, true, &name, logs.clock.now())?;
     let commit = logs.add_filter(&group, filter)?;

@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::group::Line;
-use super::operations::limit;
 use super::pattern::{Pattern, member};
-use super::{Logs, no_group};
+use super::shape::limit;
+use super::{Logs, invalid_token, missing, no_group};
 
 /// A subscription filter, as it is kept.
 #[derive(Clone, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl Logs {
         mut subscription: Subscription,
     ) -> Result<Commit, Fault> {
         if !self.groups().all.contains_key(group) {
-            return Err(no_group(group));
+            return Err(no_group());
         }
         self.judge_destination(group, &subscription.destination)?;
         let ((), commit) = self.change(group, |group| {
@@ -124,10 +124,8 @@ impl Logs {
     /// Removes a subscription filter.
     pub(super) fn unsubscribe(&self, group: &str, filter: &str) -> Result<Commit, Fault> {
         let ((), commit) = self.change(group, |group| {
-            group.subscriptions.remove(filter).map(drop).ok_or_else(|| {
-                let message = format!("The specified subscription filter does not exist: {filter}");
-                Fault::new("ResourceNotFoundException", 400, message)
-            })
+            let removed = group.subscriptions.remove(filter).map(drop);
+            removed.ok_or_else(|| missing("subscription filter"))
         })?;
         Ok(commit)
     }
@@ -135,12 +133,13 @@ impl Logs {
     pub(super) fn describe_subscriptions(&self, call: Call) -> Result<Reply, Fault> {
         let name = call.text("logGroupName")?;
         let prefix = call.optional_text("filterNamePrefix")?.unwrap_or_default();
-        let limit = limit(&call, 50, 50)?;
+        let limit = limit(&call, 50)?;
         let groups = self.groups();
-        let group = groups.all.get(name).ok_or_else(|| no_group(name))?;
+        let group = groups.all.get(name).ok_or_else(no_group)?;
         let fitting = group.subscriptions.values().filter(|one| one.name.starts_with(prefix));
         let token = call.optional_text("nextToken")?;
-        let (found, next) = page::page(fitting, |one| one.name.clone(), token, limit)?;
+        let (found, next) = page::page(fitting, |one| one.name.clone(), token, limit)
+            .map_err(|_| invalid_token())?;
         let shown: Vec<Value> = found.into_iter().map(|one| one.shown(name)).collect();
         Ok(json!({"subscriptionFilters": shown, "nextToken": next}).into())
     }

@@ -225,7 +225,69 @@ async fn the_newest_streams_come_first_if_wanted() {
     let wrong = json!({"logGroupName": "g", "orderBy": "LastEvent"});
     let refused = on(&cloud, "DescribeLogStreams", wrong).await.unwrap_err();
     assert_eq!(refused.code, "InvalidParameterException");
-    assert!(refused.message.contains("`LastEvent`"), "{}", refused.message);
+    assert!(refused.message.contains("'LastEvent'"), "{}", refused.message);
+}
+
+#[tokio::test]
+async fn what_has_the_wrong_shape_is_refused_before_it_is_looked_up() {
+    let cloud = logs();
+    let long = "x".repeat(513);
+    for (operation, input, problem) in [
+        ("CreateLogGroup", json!({"logGroupName": long}), "length less than or equal to 512"),
+        (
+            "DeleteMetricFilter",
+            json!({"logGroupName": "g", "filterName": "a:b"}),
+            "pattern: [^:*]*",
+        ),
+        ("DescribeMetricFilters", json!({"metricName": "$"}), "Value '$' at 'metricName'"),
+        ("DescribeLogGroups", json!({"limit": 51}), "Value '51' at 'limit'"),
+        ("DescribeLogGroups", json!({"nextToken": "?"}), "nextToken is invalid"),
+        (
+            "DescribeLogStreams",
+            json!({"logGroupIdentifier": "g:*"}),
+            "Value at 'logGroupIdentifier'",
+        ),
+        (
+            "DescribeLogStreams",
+            json!({"logGroupName": "g", "orderBy": "", "logStreamNamePrefix": ""}),
+            "2 validation errors detected: ",
+        ),
+    ] {
+        let refused = on(&cloud, operation, input).await.unwrap_err();
+        assert_eq!(refused.code, "InvalidParameterException", "{operation}");
+        assert!(refused.message.contains(problem), "{refused}");
+    }
+    write(&cloud, "s", &["x"]);
+    let input = json!({"logGroupName": "g", "nextToken": "elsewhere"});
+    let refused = on(&cloud, "DescribeLogStreams", input).await.unwrap_err();
+    assert_eq!(refused.code, "InvalidParameterException");
+}
+
+#[tokio::test]
+async fn resource_policies_are_kept() {
+    let cloud = logs();
+    let document = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"},
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "*",
+    }]});
+    let put = |name: String, document: String| {
+        let input = json!({"policyName": name, "policyDocument": document});
+        on(&cloud, "PutResourcePolicy", input)
+    };
+    for n in [0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9] {
+        put(format!("p{n}"), document.to_string()).await.unwrap();
+    }
+    let refused = put("p10".to_owned(), document.to_string()).await.unwrap_err();
+    assert_eq!(refused.code, "LimitExceededException");
+    let refused = put("p1".to_owned(), "{}".to_owned()).await.unwrap_err();
+    assert_eq!(refused.code, "InvalidParameterException");
+    let shown = on(&cloud, "DescribeResourcePolicies", json!({})).await.unwrap();
+    let policies = shown["resourcePolicies"].as_array().unwrap();
+    assert_eq!((policies.len(), &policies[0]["policyName"]), (10, &json!("p0")));
+    let input = json!({"policyName": "p0"});
+    on(&cloud, "DeleteResourcePolicy", input.clone()).await.unwrap();
+    let gone = on(&cloud, "DeleteResourcePolicy", input).await.unwrap_err();
+    assert_eq!(gone.code, "ResourceNotFoundException");
 }
 
 /// Functions that remember what they were sent; `denied` may not be called.
