@@ -3,6 +3,8 @@
 //! Tokens name a place between two lines, by time and number, so that lines that
 //! come or go between two pages neither repeat nor hide others.
 
+use std::time::Duration;
+
 use iotstack_local_kernel::{Call, Fault, Reply, Timestamp, loose};
 use serde_json::{Map, Value, json};
 
@@ -49,12 +51,26 @@ impl Logs {
         let too_old = lines.iter().take_while(|(at, _)| *at < oldest).count();
         let in_time = lines.iter().take_while(|(at, _)| *at <= newest).count();
         let total = lines.len();
+        // What is past the retention of its group is not kept, and said to be expired.
+        let horizon = self.groups().all.get(group).ok_or_else(no_group)?.horizon(call.at);
+        let expired = lines.iter().take_while(|(at, _)| *at < horizon).count();
         lines.truncate(in_time);
-        lines.drain(..too_old.min(in_time));
+        lines.drain(..too_old.max(expired).min(in_time));
+        if let (Some((first, _)), Some((last, _))) = (lines.first(), lines.last())
+            && last.since(*first) > LONGEST_SPAN
+        {
+            return Err(Fault::invalid_input(
+                "The batch of log events in a single PutLogEvents request cannot span more than \
+                 24 hours.",
+            ));
+        }
         self.append(group, stream, lines, false)?;
         let mut rejected = Map::new();
         if too_old > 0 {
             rejected.insert("tooOldLogEventEndIndex".to_owned(), json!(too_old));
+        }
+        if expired > too_old {
+            rejected.insert("expiredLogEventEndIndex".to_owned(), json!(expired));
         }
         if in_time < total {
             rejected.insert("tooNewLogEventStartIndex".to_owned(), json!(in_time));
@@ -233,6 +249,7 @@ fn mut_fn<'a>(mut fits: impl FnMut(&'a Line) -> bool) -> impl FnMut(&&'a Line) -
 
 /// What one PutLogEvents may bring.
 const LARGEST_BATCH: usize = 1_048_576;
+const LONGEST_SPAN: Duration = Duration::from_secs(86_400);
 
 /// What one page of FilterLogEvents brings.
 const LARGEST_PAGE: usize = 1_048_576;

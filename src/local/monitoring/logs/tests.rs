@@ -99,10 +99,20 @@ async fn what_is_too_old_or_too_new_is_rejected() {
     );
     let input = json!({"logGroupName": "g", "logStreamName": "s"});
     assert_eq!(messages(&on(&cloud, "GetLogEvents", input).await.unwrap()), ["now"]);
-    let events = [event(now, "b"), event(now - 1, "a")];
+    for events in [
+        [event(now, "b"), event(now - 1, "a")],
+        [event(now - 86_400_001, "a day"), event(now, "is too long")],
+    ] {
+        let input = json!({"logGroupName": "g", "logStreamName": "s", "logEvents": events});
+        let refused = on(&cloud, "PutLogEvents", input).await.unwrap_err();
+        assert_eq!(refused.code, "InvalidParameterException");
+    }
+    let input = json!({"logGroupName": "g", "retentionInDays": 1});
+    on(&cloud, "PutRetentionPolicy", input).await.unwrap();
+    let events = [event(now - 2 * 86_400_000, "expired"), event(now, "kept")];
     let input = json!({"logGroupName": "g", "logStreamName": "s", "logEvents": events});
-    let refused = on(&cloud, "PutLogEvents", input).await.unwrap_err();
-    assert_eq!(refused.code, "InvalidParameterException");
+    let answer = on(&cloud, "PutLogEvents", input).await.unwrap();
+    assert_eq!(answer["rejectedLogEventsInfo"], json!({"expiredLogEventEndIndex": 1}));
 }
 
 #[tokio::test]
