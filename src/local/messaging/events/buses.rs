@@ -13,7 +13,9 @@ use super::{BUSES, Events, invalid, no_bus};
 impl Events {
     pub(super) fn create_bus(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let (arn, commit) = self.make_bus(&call.input)?;
-        Ok((json!({"EventBusArn": arn}).into(), commit))
+        let mut shown = settings(&call.input);
+        shown.insert("EventBusArn".to_owned(), json!(arn));
+        Ok((Value::Object(shown).into(), commit))
     }
 
     /// Makes a bus; gives its ARN.
@@ -51,7 +53,10 @@ impl Events {
     pub(super) fn update_bus(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let name = self.bus_of(loose::text(&call.input, "Name")?.as_deref());
         let commit = self.change_bus(&name, |bus| describe(bus, &call.input))?;
-        Ok((json!({"Name": name, "Arn": self.bus_arn(&name)}).into(), commit))
+        let mut shown = settings(&call.input);
+        shown.insert("Name".to_owned(), json!(name));
+        shown.insert("Arn".to_owned(), json!(self.bus_arn(&name)));
+        Ok((Value::Object(shown).into(), commit))
     }
 
     /// Changes a bus and stores it.
@@ -96,9 +101,17 @@ impl Events {
         let name = self.bus_of(loose::text(&call.input, "Name")?.as_deref());
         let state = self.state();
         let bus = state.buses.get(&name).ok_or_else(|| no_bus(&name))?;
-        Ok(self.shown_bus(bus).into())
+        let mut shown = self.shown_bus(bus);
+        if let Some(key) = &bus.kms_key {
+            shown["KmsKeyIdentifier"] = json!(key);
+        }
+        if let Some(queue) = &bus.dead_letter {
+            shown["DeadLetterConfig"] = json!({"Arn": queue});
+        }
+        Ok(shown.into())
     }
 
+    /// As lists show it, without what only its description tells.
     fn shown_bus(&self, bus: &Bus) -> Value {
         let mut shown = json!({
             "Name": bus.name,
@@ -106,17 +119,12 @@ impl Events {
             "CreationTime": bus.created.fractional_seconds(),
             "LastModifiedTime": bus.modified.fractional_seconds(),
         });
-        for (member, value) in [
-            ("Description", bus.description.clone()),
-            ("KmsKeyIdentifier", bus.kms_key.clone()),
-            ("Policy", bus.document()),
-        ] {
+        for (member, value) in
+            [("Description", bus.description.clone()), ("Policy", bus.document())]
+        {
             if let Some(value) = value {
                 shown[member] = json!(value);
             }
-        }
-        if let Some(queue) = &bus.dead_letter {
-            shown["DeadLetterConfig"] = json!({"Arn": queue});
         }
         shown
     }
@@ -184,6 +192,13 @@ impl Events {
         })?;
         Ok((Reply::empty(), commit))
     }
+}
+
+/// What a request says about a bus, as its answer repeats it.
+fn settings(input: &Map<String, Value>) -> Map<String, Value> {
+    let members = ["Description", "KmsKeyIdentifier", "DeadLetterConfig"];
+    let given = input.iter().filter(|(name, _)| members.contains(&name.as_str()));
+    given.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Takes over what a request says about a bus.

@@ -267,6 +267,19 @@ async fn wrong_rules_targets_and_events_are_refused() {
 }
 
 #[tokio::test]
+async fn a_bus_tells_its_settings() {
+    let (cloud, _) = events();
+    let queue = json!({"Arn": "arn:aws:sqs:us-east-1:123456789012:q"});
+    let input = json!({"Name": "b", "Description": "d", "DeadLetterConfig": queue});
+    let made = on(&cloud, "CreateEventBus", input).await.unwrap();
+    assert_eq!((&made["Description"], &made["DeadLetterConfig"]), (&json!("d"), &queue));
+    let input = json!({"Name": "b", "Description": "e"});
+    assert_eq!(on(&cloud, "UpdateEventBus", input).await.unwrap()["Description"], "e");
+    let shown = on(&cloud, "ListEventBuses", json!({"NamePrefix": "b"})).await.unwrap();
+    assert_eq!(shown["EventBuses"][0]["Description"], "e");
+}
+
+#[tokio::test]
 async fn targets_and_rules_of_a_target_come_in_pages() {
     let (cloud, _) = events();
     for name in ["a", "b"] {
