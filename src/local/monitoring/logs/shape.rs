@@ -6,13 +6,15 @@
 use iotstack_local_kernel::{Call, Fault};
 use serde_json::Value;
 
+/// A pattern as AWS tells it, and which characters it means.
+type Pattern = (&'static str, fn(char) -> bool);
+
 /// A text's bounds in characters, and the characters that it may have.
 struct Shape {
     member: &'static str,
     shortest: usize,
     longest: usize,
-    /// The pattern as AWS tells it, and what it means.
-    pattern: Option<(&'static str, fn(char) -> bool)>,
+    pattern: Option<Pattern>,
 }
 
 /// Judges the members of a request.
@@ -47,7 +49,7 @@ impl Shape {
     const fn new(
         member: &'static str,
         (shortest, longest): (usize, usize),
-        pattern: Option<(&'static str, fn(char) -> bool)>,
+        pattern: Option<Pattern>,
     ) -> Self {
         Shape { member, shortest, longest, pattern }
     }
@@ -84,12 +86,12 @@ fn refused(violations: &[String]) -> Fault {
     Fault::invalid_input(format!("{count} validation {errors} detected: {}", violations.join("; ")))
 }
 
-const GROUP: Option<(&str, fn(char) -> bool)> =
+const GROUP: Option<Pattern> =
     Some((r"[\.\-_/#A-Za-z0-9]+", |c| c.is_ascii_alphanumeric() || ".-_/#".contains(c)));
-const IDENTIFIER: Option<(&str, fn(char) -> bool)> =
+const IDENTIFIER: Option<Pattern> =
     Some((r"[\w#+=/:,.@-]*", |c| c.is_ascii_alphanumeric() || "_#+=/:,.@-".contains(c)));
-const NAME: Option<(&str, fn(char) -> bool)> = Some(("[^:*]*", |c| c != ':' && c != '*'));
-const METRIC: Option<(&str, fn(char) -> bool)> = Some(("[^:*$]*", |c| !":*$".contains(c)));
+const NAME: Option<Pattern> = Some(("[^:*]*", |c| c != ':' && c != '*'));
+const METRIC: Option<Pattern> = Some(("[^:*$]*", |c| !":*$".contains(c)));
 
 const SHAPES: &[Shape] = &[
     Shape::new("logGroupName", (1, 512), GROUP),
