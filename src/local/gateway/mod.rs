@@ -191,8 +191,10 @@ fn format_of(scope: &str, headers: &HeaderMap) -> Format {
     }
     match scope {
         "cloudformation" | "iam" | "sts" | "sns" => Format::Query { namespace: "" },
-        "ssm" | "kms" | "logs" | "events" | "secretsmanager" | "acm" | "dynamodb" | "sqs"
-        | "monitoring" => Format::AwsJson { version: "1.1" },
+        "ssm" | "kms" | "logs" | "events" | "secretsmanager" | "acm" | "dynamodb" => {
+            Format::AwsJson { version: "1.1", spoke_query: false }
+        }
+        "sqs" | "monitoring" => Format::AwsJson { version: "1.1", spoke_query: true },
         _ => Format::RestJson,
     }
 }

@@ -188,7 +188,12 @@ impl Services {
         };
         if tables.is_empty() {
             let fault = Fault::not_implemented(format!("the service `{scope}`"));
-            return Err((fault, Format::RestJson));
+            // Clients of services that nobody offers must be able to read it, too.
+            let format = match wire::query::is_form(request.headers()) {
+                true => Format::Query { namespace: "" },
+                false => Format::RestJson,
+            };
+            return Err((fault, format));
         }
         if let Some((name, operation)) = wire::cbor::target(request) {
             return find_cbor(&tables, name, operation, request);
@@ -302,14 +307,19 @@ fn find_target(
     request: &Request<Bytes>,
 ) -> Result<Found, (Fault, Format)> {
     let (prefix, name) = target.rsplit_once('.').unwrap_or(("", target));
-    let mut format = Format::AwsJson { version: "1.0" };
+    let mut format = Format::AwsJson { version: "1.0", spoke_query: false };
     for table in tables {
         for protocol in table.service.protocols() {
             let Protocol::AwsJson { version, target } = protocol else { continue };
             if *target != prefix {
                 continue;
             }
-            format = Format::AwsJson { version };
+            let spoke_query = table
+                .service
+                .protocols()
+                .iter()
+                .any(|protocol| matches!(protocol, Protocol::Query { .. }));
+            format = Format::AwsJson { version, spoke_query };
             if let Some(operation) = table.named.get(name) {
                 return Ok(Found {
                     operation: operation.clone(),

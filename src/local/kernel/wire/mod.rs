@@ -24,6 +24,8 @@ pub enum Format {
     AwsJson {
         /// `1.0` or `1.1`.
         version: &'static str,
+        /// Whether the service also speaks query, or once did.
+        spoke_query: bool,
     },
     /// CBOR, the error's code in the body.
     Cbor,
@@ -91,7 +93,7 @@ pub fn write_reply(
         (Body::Members(members), Format::RestJson) => {
             ("application/json".to_owned(), members.to_string().into())
         }
-        (Body::Members(members), Format::AwsJson { version }) => {
+        (Body::Members(members), Format::AwsJson { version, .. }) => {
             (format!("application/x-amz-json-{version}"), members.to_string().into())
         }
         (Body::Members(members), Format::Cbor) => {
@@ -125,14 +127,17 @@ pub fn write_fault(fault: &Fault, format: &Format, request_id: &str) -> Response
             insert(&mut response, "x-amzn-errortype", &fault.code);
             response
         }
-        Format::AwsJson { version } => {
+        Format::AwsJson { version, spoke_query } => {
             members.insert("__type".to_owned(), json!(fault.code));
             members.insert("message".to_owned(), json!(fault.message));
             members.insert("Message".to_owned(), json!(fault.message));
             let body = Value::Object(members).to_string();
             let kind = format!("application/x-amz-json-{version}");
             let mut response = response(status, &kind, body.into(), request_id);
-            insert(&mut response, "x-amzn-query-error", &query_error(fault));
+            // Clients show what it says beside the error, so others must not have it.
+            if *spoke_query {
+                insert(&mut response, "x-amzn-query-error", &query_error(fault));
+            }
             response
         }
         Format::Cbor => {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
 
-use crate::wire::query;
+use crate::wire::{Format, query, write_fault};
 use crate::{
     Call, Caller, Fault, Operation, Operations, Protocol, Reply, Service, Services, Timestamp,
 };
@@ -135,6 +135,10 @@ async fn a_fault_looks_as_its_format_wants_it() {
     let response = answer(target("Echo", r#"{"lamp":"gone"}"#)).await;
     assert_eq!(json_of(&response)["__type"], "LampGone");
     assert_eq!(response.headers()["content-type"], "application/x-amz-json-1.1");
+    assert_eq!(response.headers()["x-amzn-query-error"], "LampGone;Sender");
+    let plain = Format::AwsJson { version: "1.1", spoke_query: false };
+    let response = write_fault(&Fault::new("LampGone", 404, "gone"), &plain, "1");
+    assert!(!response.headers().contains_key("x-amzn-query-error"));
 
     let response = answer(form("Action=Echo&lamp=gone")).await;
     assert!(
@@ -150,6 +154,11 @@ async fn what_is_missing_is_refused_by_name() {
         assert!(text_of(&response).contains("lamps:Explode: lamps must last"), "{response:?}");
     }
     assert_eq!(answer(get("/elsewhere")).await.status(), 501);
+    let services = Services::default();
+    let nobody = services.answer("tractors", form("Action=Plough"), Caller::Root, Timestamp(0));
+    let response = nobody.await;
+    assert_eq!(response.headers()["content-type"], "text/xml");
+    assert!(text_of(&response).contains("the service `tractors`"), "{response:?}");
 }
 
 #[tokio::test]
