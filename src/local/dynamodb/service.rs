@@ -50,15 +50,23 @@ impl DynamoDb {
         operation: &'static str,
         mut input: Map<String, Value>,
     ) -> Result<Value, Fault> {
-        self.arns.inward(&mut input);
+        let renamed = self.arns.inward(&mut input);
+        refuse_empty_names(&input)?;
+        let key = asks_for_old(operation, &input);
         let engine = self.engine.clone();
         let outcome = tokio::task::spawn_blocking(move || engine.run(operation, input)).await;
         let outcome = outcome.unwrap_or_else(|error| Err(Fault::internal(error.to_string())));
         match outcome {
             Ok(mut answer) => {
                 // Items are left as they are: what looks like an ARN there is the user's.
-                if !OF_ITEMS.contains(&operation) {
+                if OF_ITEMS.contains(&operation) {
+                    renamed.back(&mut answer);
+                    if let Some(key) = key {
+                        forget_new(&key, &mut answer);
+                    }
+                } else {
                     self.arns.outward(&mut answer);
+                    forget_disabled(&mut answer);
                 }
                 Ok(answer)
             }
@@ -81,6 +89,51 @@ impl DynamoDb {
             "TableMaxWriteCapacityUnits": 40_000,
         })
         .into())
+    }
+}
+
+/// What AWS also refuses in a transaction: names and values that are none.
+fn refuse_empty_names(input: &Map<String, Value>) -> Result<(), Fault> {
+    let actions = input.get("TransactItems").and_then(Value::as_array);
+    let actions = actions.into_iter().flatten().filter_map(Value::as_object);
+    for action in actions.flat_map(Map::values) {
+        for member in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
+            let given = action.get(member).and_then(Value::as_object);
+            if given.is_some_and(Map::is_empty) {
+                let message = format!("{member} must not be empty");
+                return Err(Fault::new("ValidationException", 400, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The key of an item that is changed, if it is asked what the item was before.
+fn asks_for_old(operation: &str, input: &Map<String, Value>) -> Option<Value> {
+    let is_asked = input.get("ReturnValues").and_then(Value::as_str) == Some("ALL_OLD");
+    (operation == "UpdateItem" && is_asked).then(|| input.get("Key").cloned()).flatten()
+}
+
+/// Leaves out what an item was before the change that made it. The engine takes it for one
+/// that had its key alone, and nothing else tells the two apart.
+fn forget_new(key: &Value, answer: &mut Value) {
+    let (Some(key), Some(answer)) = (key.as_object(), answer.as_object_mut()) else { return };
+    let old = answer.get("Attributes").and_then(Value::as_object);
+    let is_key = |old: &Map<String, Value>| {
+        old.len() == key.len() && key.keys().all(|name| old.contains_key(name))
+    };
+    if old.is_some_and(is_key) {
+        answer.remove("Attributes");
+    }
+}
+
+/// Leaves out the encryption of a table with a key of DynamoDB's own, as AWS does.
+fn forget_disabled(answer: &mut Value) {
+    for member in ["Table", "TableDescription"] {
+        let Some(table) = answer.get_mut(member).and_then(Value::as_object_mut) else { continue };
+        if table.get("SSEDescription").is_some_and(|found| found["Status"] == "DISABLED") {
+            table.remove("SSEDescription");
+        }
     }
 }
 
@@ -115,11 +168,22 @@ impl Service for DynamoDb {
     fn refused(&self) -> &'static [(&'static str, &'static str)] {
         &[
             ("CreateBackup", "copy the state folder instead"),
+            ("DeleteBackup", "there are none"),
+            ("DescribeBackup", "there are none"),
+            ("ListBackups", "there are none"),
+            ("RestoreTableFromBackup", "there are none"),
+            ("RestoreTableToPointInTime", "there are no backups"),
             ("UpdateContinuousBackups", "copy the state folder instead"),
             ("DescribeContinuousBackups", "there are none"),
             ("CreateGlobalTable", "there is only one region here"),
+            ("DescribeEndpoints", "there is one, which the request came to"),
             ("ExportTableToPointInTime", "scan the table instead"),
+            ("ListExports", "there are none"),
             ("ImportTable", "write the items instead"),
+            ("ListImports", "there are none"),
+            ("PutResourcePolicy", "only the policies of identities are asked"),
+            ("GetResourcePolicy", "only the policies of identities are asked"),
+            ("DeleteResourcePolicy", "only the policies of identities are asked"),
         ]
     }
 }

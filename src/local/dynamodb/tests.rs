@@ -90,6 +90,66 @@ async fn errors_have_the_names_of_aws() {
 }
 
 #[tokio::test]
+async fn tables_may_be_named_by_their_arns_everywhere() {
+    let cloud = tables();
+    on(&cloud, "CreateTable", lamps()).await.unwrap();
+    let arn = "arn:aws:dynamodb:us-east-1:123456789012:table/lamps";
+    let input = json!({"TransactItems": [{"Put": {"TableName": arn, "Item": item("a", 1)}}]});
+    on(&cloud, "TransactWriteItems", input).await.unwrap();
+    let mut requests = json!({arn: [{"PutRequest": {"Item": item("b", 2)}}]});
+    on(&cloud, "BatchWriteItem", json!({"RequestItems": requests})).await.unwrap();
+    let key = json!({"Keys": [{"id": {"S": "b"}}]});
+    let found = on(&cloud, "BatchGetItem", json!({"RequestItems": {arn: key}})).await.unwrap();
+    assert_eq!(found["Responses"], json!({arn: [item("b", 2)]}));
+    requests["lamps"] = json!([{"PutRequest": {"Item": item("c", 3)}}]);
+    let refused = on(&cloud, "BatchWriteItem", json!({"RequestItems": requests})).await;
+    assert_eq!(refused.unwrap_err().code, "ValidationException");
+}
+
+#[tokio::test]
+async fn names_and_values_of_a_transaction_are_none_or_some() {
+    let cloud = tables();
+    on(&cloud, "CreateTable", lamps()).await.unwrap();
+    let write = json!({"Put": {
+        "TableName": "lamps", "Item": item("a", 1), "ExpressionAttributeValues": {},
+    }});
+    let refused = on(&cloud, "TransactWriteItems", json!({"TransactItems": [write]})).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code, "ValidationException");
+    assert_eq!(refused.message, "ExpressionAttributeValues must not be empty");
+}
+
+#[tokio::test]
+async fn a_new_item_was_nothing_before() {
+    let cloud = tables();
+    on(&cloud, "CreateTable", lamps()).await.unwrap();
+    let input = json!({
+        "TableName": "lamps", "Key": {"id": {"S": "a"}}, "UpdateExpression": "SET watts = :n",
+        "ExpressionAttributeValues": {":n": {"N": "2"}}, "ReturnValues": "ALL_OLD",
+    });
+    let first = on(&cloud, "UpdateItem", input.clone()).await.unwrap();
+    assert!(first.get("Attributes").is_none());
+    assert_eq!(on(&cloud, "UpdateItem", input).await.unwrap()["Attributes"], item("a", 2));
+}
+
+#[tokio::test]
+async fn encryption_is_told_if_it_is_asked_for() {
+    let cloud = tables();
+    let mut table = lamps();
+    table["SSESpecification"] = json!({"Enabled": false});
+    let made = on(&cloud, "CreateTable", table.clone()).await.unwrap();
+    assert!(made["TableDescription"].get("SSEDescription").is_none());
+    table["TableName"] = json!("lanterns");
+    table["SSESpecification"] =
+        json!({"Enabled": true, "SSEType": "KMS", "KMSMasterKeyId": "the-key"});
+    let made = on(&cloud, "CreateTable", table).await.unwrap();
+    let encryption = &made["TableDescription"]["SSEDescription"];
+    assert_eq!(encryption["Status"], "ENABLED");
+    let arn = "arn:aws:kms:us-east-1:123456789012:key/the-key";
+    assert_eq!(encryption["KMSMasterKeyArn"], arn);
+}
+
+#[tokio::test]
 async fn items_expire_on_the_clock() {
     let cloud = tables();
     on(&cloud, "CreateTable", lamps()).await.unwrap();
