@@ -5,8 +5,11 @@
 //! the Runtime API; their version is the machine's, not the one in the name, if
 //! that one is not installed. Other runtimes are refused.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 
 use iotstack_local_kernel::Fault;
 
@@ -119,8 +122,24 @@ fn kind(runtime: &str) -> Option<Kind> {
 
 /// The interpreter of exactly this version if it is there, else the machine's own.
 fn interpreter(kind: Kind, runtime: &str) -> Option<PathBuf> {
-    let exact = if kind == Kind::Python { Some(runtime) } else { None };
-    exact.into_iter().chain([kind.program()]).find_map(in_path)
+    let exact = if kind == Kind::Python { in_path(runtime) } else { None };
+    exact.filter(|file| runs(file)).or_else(|| in_path(kind.program()))
+}
+
+/// Whether a program runs at all. Managers of versions put programs into the path for every
+/// version that they have, and refuse to run the ones that are not chosen.
+fn runs(program: &Path) -> bool {
+    static KNOWN: Mutex<Option<HashMap<PathBuf, bool>>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    if let Some(runs) = known.get(program) {
+        return *runs;
+    }
+    let mut command = std::process::Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let runs = command.status().is_ok_and(|status| status.success());
+    known.insert(program.to_owned(), runs);
+    runs
 }
 
 fn in_path(program: &str) -> Option<PathBuf> {

@@ -132,7 +132,7 @@ impl Lambda {
     pub(crate) fn get_mapping(&self, call: Call) -> Result<Reply, Fault> {
         let id = call.text("UUID")?;
         let all = self.mappings();
-        let mapping = all.get(id).ok_or_else(|| unknown(id))?;
+        let mapping = all.get(id).ok_or_else(unknown)?;
         Ok(mapping.shown(mapping.state()).into())
     }
 
@@ -148,7 +148,7 @@ impl Lambda {
         input: &Map<String, Value>,
     ) -> Result<(Mapping, Commit), Fault> {
         let mut all = self.mappings();
-        let known = all.get_mut(id).ok_or_else(|| unknown(id))?;
+        let known = all.get_mut(id).ok_or_else(unknown)?;
         let mut mapping = known.clone();
         mapping.apply(self, input)?;
         *known = mapping.clone();
@@ -168,7 +168,7 @@ impl Lambda {
     /// Removes a mapping; its task ends by itself.
     pub(crate) fn remove_mapping(&self, id: &str) -> Result<(Mapping, Commit), Fault> {
         let mut all = self.mappings();
-        let mapping = all.remove(id).ok_or_else(|| unknown(id))?;
+        let mapping = all.remove(id).ok_or_else(unknown)?;
         let mut batch = self.store.batch();
         batch.remove(MAPPINGS, id);
         Ok((mapping, self.store.commit(batch)))
@@ -325,8 +325,8 @@ fn within(member: &str, value: i64, least: i64, most: i64) -> Result<u32, Fault>
     }
 }
 
-fn unknown(id: &str) -> Fault {
-    not_found(format!("there is no event source mapping with the UUID {id}"))
+fn unknown() -> Fault {
+    not_found("The resource you requested does not exist.")
 }
 
 /// Where mappings are stored.

@@ -363,6 +363,10 @@ impl Lambda {
     /// Whether Lambda may act as a role; a cloud without credentials allows it.
     pub(crate) fn judge_role(&self, role: &str) -> Result<(), Fault> {
         let cloud = self.cloud()?;
+        if role.split(':').nth(4).is_some_and(|account| account != self.account.id) {
+            let message = "Cross-account pass role is not allowed.";
+            return Err(Fault::new("AccessDeniedException", 403, message));
+        }
         let Ok(credentials) = cloud.ports.credentials() else { return Ok(()) };
         credentials.assume(role, "judge", LAMBDA).map(drop).map_err(|fault| {
             crate::error::invalid(format!(

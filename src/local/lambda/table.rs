@@ -167,6 +167,12 @@ impl Service for Lambda {
                 "/2019-09-25/functions/{FunctionName}/event-invoke-config?Qualifier",
                 Self::get_event_config,
             )
+            .rest(
+                "ListFunctionEventInvokeConfigs",
+                GET,
+                "/2019-09-25/functions/{FunctionName}/event-invoke-config/list?Marker&MaxItems:int",
+                Self::list_event_configs,
+            )
             .rest_stored(
                 "DeleteFunctionEventInvokeConfig",
                 DELETE,

@@ -320,6 +320,41 @@ async fn reserved_concurrency_is_the_most_that_runs() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_events_is_listed_and_needs_an_arn() {
+    let (cloud, _) = lambda();
+    create(&cloud, python("f", "def handler(event, context):\n    return 1")).await;
+    let list = "ListFunctionEventInvokeConfigs";
+    let none = call(&cloud, "lambda", list, json!({"FunctionName": "f"})).await.unwrap();
+    assert_eq!(none["FunctionEventInvokeConfigs"], json!([]));
+    let put = |destination: &str| {
+        let config = json!({"FunctionName": "f",
+            "DestinationConfig": {"OnFailure": {"Destination": destination}}});
+        call(&cloud, "lambda", "PutFunctionEventInvokeConfig", config)
+    };
+    assert!(put("failed").await.unwrap_err().message.contains("must be an ARN, not `failed`"));
+    let queue = "arn:aws:sqs:us-east-1:123456789012:failed";
+    put(queue).await.unwrap();
+    let one = call(&cloud, "lambda", list, json!({"FunctionName": "f"})).await.unwrap();
+    let shown = &one["FunctionEventInvokeConfigs"][0];
+    assert_eq!(shown["DestinationConfig"]["OnFailure"]["Destination"], queue);
+    assert!(shown["FunctionArn"].as_str().unwrap().ends_with(":function:f:$LATEST"));
+}
+
+#[tokio::test]
+async fn roles_of_others_and_permissions_that_are_none_are_refused() {
+    let (cloud, _) = lambda();
+    let mut input = python("f", "def handler(event, context):\n    return 1");
+    input["Role"] = json!("arn:aws:iam::210987654321:role/r");
+    let refused = call(&cloud, "lambda", "CreateFunction", input.clone()).await.unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.status), ("AccessDeniedException", 403));
+    input["Role"] = json!(ROLE);
+    create(&cloud, input).await;
+    let removed = json!({"FunctionName": "f", "StatementId": "s"});
+    let refused = call(&cloud, "lambda", "RemovePermission", removed).await.unwrap_err();
+    assert_eq!(refused.message, "No policy is associated with the given resource.");
+}
+
+#[tokio::test]
 async fn an_event_is_tried_three_times_and_then_told() {
     let (cloud, witness) = lambda();
     create(&cloud, python("f", "def handler(event, context):\n    raise ValueError('no')")).await;

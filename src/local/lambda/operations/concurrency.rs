@@ -3,10 +3,11 @@
 //! A reservation is both the most that may run and, with zero, a way to stop a
 //! function. What is said about events holds for a version or an alias each.
 
+use iotstack_local_kernel::page::page;
 use iotstack_local_kernel::{Call, Commit, Fault, Reply, loose};
 use serde_json::{Map, Value, json};
 
-use super::{named, unqualified};
+use super::{limit, named, unqualified};
 use crate::error::not_found;
 use crate::name::FunctionName;
 use crate::record::EventConfig;
@@ -73,6 +74,22 @@ impl Lambda {
         Ok(known.shown(&shown_arn(self, &name)).into())
     }
 
+    pub(crate) fn list_event_configs(&self, call: Call) -> Result<Reply, Fault> {
+        let name = unqualified(&call)?;
+        let limit = limit(&call)?;
+        self.read(&name, |function| {
+            let key = |(qualifier, _): &(&String, &EventConfig)| (*qualifier).clone();
+            let marker = call.optional_text("Marker")?;
+            let (found, next) = page(&function.event_configs, key, marker, limit)?;
+            let arn = self.arn(&name.name);
+            let shown: Vec<Value> = found
+                .into_iter()
+                .map(|(qualifier, config)| config.shown(&format!("{arn}:{qualifier}")))
+                .collect();
+            Ok(json!({"FunctionEventInvokeConfigs": shown, "NextMarker": next}).into())
+        })
+    }
+
     pub(crate) fn delete_event_config(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let name = named(&call)?;
         let ((), commit) = self.change(&name, |function| {
@@ -102,6 +119,9 @@ impl Lambda {
             if targets.contains_key(member) {
                 let arn = loose::text(&loose::object(&targets, member)?, "Destination")?;
                 *target = arn.filter(|arn| !arn.is_empty());
+                if let Some(arn) = target.as_deref().filter(|arn| !is_arn(arn)) {
+                    return Err(no_destination(member, arn));
+                }
             }
         }
         config.modified = self.now();
@@ -137,6 +157,14 @@ fn shown_arn(lambda: &Lambda, name: &FunctionName) -> String {
 
 fn no_config(lambda: &Lambda, name: &FunctionName) -> Fault {
     not_found(format!("The function {} doesn't have an EventInvokeConfig", shown_arn(lambda, name)))
+}
+
+fn is_arn(text: &str) -> bool {
+    text.starts_with("arn:") && text.splitn(6, ':').count() == 6
+}
+
+fn no_destination(member: &str, arn: &str) -> Fault {
+    Fault::invalid_input(format!("the Destination of {member} must be an ARN, not `{arn}`"))
 }
 
 fn within(

@@ -81,6 +81,9 @@ impl Lambda {
         let ((), commit) = self.change(name, |function| {
             check_revision(function, revision)?;
             let all = function.statements.entry(key(name)).or_default();
+            if all.is_empty() {
+                return Err(not_found("No policy is associated with the given resource."));
+            }
             let place = all.iter().position(|known| known.id == statement);
             let place = place.ok_or_else(|| {
                 not_found(format!("Statement {statement} is not found in resource policy."))
