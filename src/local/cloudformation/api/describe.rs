@@ -110,7 +110,7 @@ fn described(stack: &Stack) -> Value {
         "NotificationARNs": definition.map(|definition| &definition.notification_arns),
         "TimeoutInMinutes": head.timeout,
         "Capabilities": definition.map(|definition| &definition.capabilities),
-        "Outputs": outputs,
+        "Outputs": (!outputs.is_empty()).then_some(outputs),
         "RoleARN": definition.and_then(|definition| definition.role_arn.as_ref()),
         "Tags": tags,
         "EnableTerminationProtection": head.protected,

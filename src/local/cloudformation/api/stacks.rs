@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::input::{self, flag, number, required, text, texts};
 use super::{CloudFormation, wrong_state};
-use crate::engine::{Prepared, Wanted, plan, prepare, source};
+use crate::engine::{Prepared, Wanted, left_out, plan, prepare, source};
 use crate::run::{self, back, begin, nested, remove};
 use crate::state::{Definition, Head, OnFailure, Stack, StackStatus, put_head};
 use crate::{Error, Result};
@@ -37,6 +37,7 @@ pub async fn create(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
         .await?
         .ok_or_else(no_template)?;
     let prepared = prepare(&cloud, text, wanted, name)?;
+    left_out::refuse(&prepared, &cloud.account, name)?;
     let id = begin::new_stack_id(&cloud, name);
     let mut head =
         Head::new(id.clone(), name.to_owned(), StackStatus::CreateInProgress, cloud.clock.now());
@@ -291,7 +292,9 @@ pub async fn proposed(
     let uses_previous = flag(call, "UsePreviousTemplate")?.unwrap_or_default();
     let text = match (given, before) {
         (Some(_), _) if uses_previous => {
-            return Err(Error::invalid("UsePreviousTemplate goes with no other template"));
+            return Err(Error::invalid(
+                "You cannot specify both usePreviousTemplate and Template Body/Template URL.",
+            ));
         }
         (Some(text), _) => text,
         (None, Some(before)) if uses_previous => before.text.clone(),

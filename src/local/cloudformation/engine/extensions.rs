@@ -80,13 +80,34 @@ pub fn transforms(template: &Value) -> Vec<&str> {
     }
 }
 
+/// Refuses transforms inside of the template, which stand anywhere, also where no function
+/// would be resolved.
+fn refuse_inner(value: &Value) -> Result<()> {
+    match value {
+        Value::Object(map) => {
+            if let Some(called) = map.get("Fn::Transform") {
+                let name = called.get("Name").and_then(Value::as_str).unwrap_or("Fn::Transform");
+                return Err(not_known(name));
+            }
+            map.values().try_for_each(refuse_inner)
+        }
+        Value::Array(items) => items.iter().try_for_each(refuse_inner),
+        _ => Ok(()),
+    }
+}
+
+fn not_known(name: &str) -> Error {
+    Error::NotOffered(format!(
+        "the transform {name}; of all transforms it knows AWS::LanguageExtensions"
+    ))
+}
+
 fn has_extensions(template: &Value) -> Result<bool> {
+    refuse_inner(template)?;
     let mut found = false;
     for name in transforms(template) {
         if name != "AWS::LanguageExtensions" {
-            return Err(Error::NotOffered(format!(
-                "the transform {name}; of all transforms it knows AWS::LanguageExtensions"
-            )));
+            return Err(not_known(name));
         }
         found = true;
     }

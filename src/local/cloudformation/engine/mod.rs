@@ -9,6 +9,7 @@
 //! 7. [`capabilities`]: what the caller has to agree to
 //! 8. [`plan`]: what would change
 //!
+//! A new stack has no plan; [`left_out`] finds what would have stopped one.
 //! While resources are made, [`judge`] looks at their resolved properties, and
 //! [`stack_policy`] at what may happen to those that are there.
 //! Nothing in here changes a stack.
@@ -19,6 +20,7 @@ pub mod evaluate;
 pub mod extensions;
 pub mod functions;
 pub mod judge;
+pub mod left_out;
 pub mod parameters;
 pub mod plan;
 mod planner;

@@ -204,8 +204,8 @@ impl World {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         self.stack(name).await["Outputs"]
             .as_array()
-            .unwrap()
-            .iter()
+            .into_iter()
+            .flatten()
             .map(|output| (text(&output["OutputKey"]), text(&output["OutputValue"])))
             .collect()
     }

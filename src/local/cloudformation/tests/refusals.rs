@@ -172,6 +172,36 @@ async fn what_a_condition_leaves_out_cannot_be_asked_for() {
 }
 
 #[tokio::test]
+async fn a_transform_inside_is_refused_by_name() {
+    let include = json!({"Name": "AWS::Include", "Parameters": {"Location": "s3://b/k"}});
+    let text = refused(json!({
+        "Mappings": {"M": {"Fn::Transform": include}},
+        "Resources": {"T": topic("t")}}))
+    .await;
+    assert!(text.contains("the transform AWS::Include"), "{text}");
+}
+
+#[tokio::test]
+async fn a_new_stack_is_refused_if_it_asks_for_what_a_condition_leaves_out() {
+    let with = |value: Value| {
+        json!({
+            "Conditions": {"Never": {"Fn::Equals": ["a", "b"]}},
+            "Resources": {"Kept": topic("a"),
+                "Left": {"Type": "AWS::SNS::Topic", "Condition": "Never"}},
+            "Outputs": {"O": {"Value": value}}})
+    };
+    let text = refused(with(json!({"Ref": "Left"}))).await;
+    let reason = "Unresolved resource dependencies [Left] in the Outputs block of the template";
+    assert!(text.contains(reason), "{text}");
+    let world = World::new();
+    world.create("s", with(json!({"Fn::If": ["Never", {"Ref": "Left"}, "none"]}))).await;
+    assert_eq!(world.outputs("s").await["O"], "none");
+    world.create("t", json!({"Resources": {"Kept": topic("b")}})).await;
+    let found = world.ask("DescribeStacks", json!({"StackName": "t"})).await;
+    assert!(found["Stacks"][0].get("Outputs").is_none_or(Value::is_null));
+}
+
+#[tokio::test]
 async fn conditions_decide_what_is_made_and_what_goes() {
     let world = World::new();
     let with = |stage: &str| {
