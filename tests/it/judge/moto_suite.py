@@ -15,6 +15,7 @@ import random
 import subprocess
 import sys
 import time
+from datetime import UTC
 from unittest.mock import patch
 
 order = json.load(sys.stdin)
@@ -30,6 +31,20 @@ os.environ.update(
 )
 sys.path.insert(0, order["source"])
 
+import botocore.compat
+import freezegun.api
+
+
+def signing_time(remove_tzinfo=True):
+    """The time that it is, also where a test stops the clock: that puts another one into
+    all modules but its own."""
+    now = freezegun.api.real_datetime.now(UTC)
+    return now.replace(tzinfo=None) if remove_tzinfo else now
+
+
+# Signers take it from there when they are imported, which comes next.
+botocore.compat.get_current_datetime = signing_time
+
 import boto3
 import botocore.client
 import pytest
@@ -37,6 +52,7 @@ from moto import settings
 from moto.core import decorator, models
 
 POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"}]}'
+TRUST = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}'
 FINISHED = 20
 
 
@@ -90,6 +106,8 @@ class Mock(models.ServerModeMockAWS):
             def here(*arguments, make=make, **named):
                 region = named.get("region_name") or (arguments[1] if len(arguments) > 1 else None)
                 named.setdefault("endpoint_url", cloud.url(region))
+                if named.get("aws_access_key_id") == "ak":
+                    named["aws_access_key_id"] = named["aws_secret_access_key"] = "test"
                 return make(*arguments, **named)
 
             patcher = patch(f"boto3.{name}", here)
@@ -113,6 +131,9 @@ def adapted(call, client, operation, parameters):
             value = parameters.get(name)
             if isinstance(value, str) and not value.startswith("arn:"):
                 parameters[name] = value.replace("_", "-")
+    # Tests of functions ask for their role until they get one.
+    if service == "iam" and parameters.get("AssumeRolePolicyDocument") == "some policy":
+        parameters["AssumeRolePolicyDocument"] = TRUST
     if service == "iot" and parameters.get("policyDocument") == "{}":
         parameters["policyDocument"] = POLICY
     if service == "iot" and operation == "SearchIndex" and not cloud.is_indexed:
