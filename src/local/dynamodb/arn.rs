@@ -3,6 +3,8 @@
 //!
 //! Data of items is never touched: what looks like an ARN there is the user's own text.
 
+use std::collections::BTreeSet;
+
 use iotstack_local_kernel::Account;
 use serde_json::{Map, Value};
 
@@ -43,10 +45,12 @@ impl Arns {
         }
         let mut renamed = Renamed::default();
         if let Some(batch) = input.get_mut("RequestItems").and_then(Value::as_object_mut) {
-            for (arn, requests) in std::mem::take(batch) {
+            let given = std::mem::take(batch);
+            let names: BTreeSet<String> = given.keys().cloned().collect();
+            for (arn, requests) in given {
                 match self.name_of(Some(&arn)) {
                     // Who names a table in both ways is refused, as the ARN stays.
-                    Some(name) if !batch.contains_key(&name) => {
+                    Some(name) if !names.contains(&name) => {
                         batch.insert(name.clone(), requests);
                         renamed.0.push((name, arn));
                     }

@@ -53,6 +53,7 @@ impl DynamoDb {
         let renamed = self.arns.inward(&mut input);
         refuse_empty_names(&input)?;
         let key = asks_for_old(operation, &input);
+        let tables = tables_of(&input);
         let engine = self.engine.clone();
         let outcome = tokio::task::spawn_blocking(move || engine.run(operation, input)).await;
         let outcome = outcome.unwrap_or_else(|error| Err(Fault::internal(error.to_string())));
@@ -60,6 +61,7 @@ impl DynamoDb {
             Ok(mut answer) => {
                 // Items are left as they are: what looks like an ARN there is the user's.
                 if OF_ITEMS.contains(&operation) {
+                    order_capacity(&tables, &mut answer);
                     renamed.back(&mut answer);
                     if let Some(key) = key {
                         forget_new(&key, &mut answer);
@@ -106,6 +108,33 @@ fn refuse_empty_names(input: &Map<String, Value>) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// The tables of a batch or a transaction, in their order.
+fn tables_of(input: &Map<String, Value>) -> Vec<String> {
+    let batch = input.get("RequestItems").and_then(Value::as_object);
+    let mut tables: Vec<String> =
+        batch.into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    let actions = input.get("TransactItems").and_then(Value::as_array);
+    let actions = actions.into_iter().flatten().filter_map(Value::as_object);
+    for action in actions.flat_map(Map::values) {
+        if let Some(name) = action.get("TableName").and_then(Value::as_str) {
+            tables.push(name.to_owned());
+        }
+    }
+    tables
+}
+
+/// Tells what was consumed in the order of the request; the engine's changes by chance.
+fn order_capacity(tables: &[String], answer: &mut Value) {
+    let Some(consumed) = answer.get_mut("ConsumedCapacity").and_then(Value::as_array_mut) else {
+        return;
+    };
+    consumed.sort_by_cached_key(|of| {
+        let name = of["TableName"].as_str().unwrap_or_default().to_owned();
+        let place = tables.iter().position(|table| *table == name);
+        (place.unwrap_or(usize::MAX), name)
+    });
 }
 
 /// The key of an item that is changed, if it is asked what the item was before.

@@ -120,6 +120,26 @@ async fn names_and_values_of_a_transaction_are_none_or_some() {
 }
 
 #[tokio::test]
+async fn what_is_consumed_is_told_in_the_order_of_the_request() {
+    let cloud = tables();
+    let names = ["lamps", "fans", "doors", "locks"];
+    for name in names {
+        let mut table = lamps();
+        table["TableName"] = json!(name);
+        on(&cloud, "CreateTable", table).await.unwrap();
+    }
+    let gets: Vec<Value> = names
+        .iter()
+        .map(|name| json!({"Get": {"TableName": name, "Key": {"id": {"S": "a"}}}}))
+        .collect();
+    let input = json!({"TransactItems": gets, "ReturnConsumedCapacity": "TOTAL"});
+    let found = on(&cloud, "TransactGetItems", input).await.unwrap();
+    let told = found["ConsumedCapacity"].as_array().unwrap();
+    let told: Vec<&str> = told.iter().map(|of| of["TableName"].as_str().unwrap()).collect();
+    assert_eq!(told, names);
+}
+
+#[tokio::test]
 async fn a_new_item_was_nothing_before() {
     let cloud = tables();
     on(&cloud, "CreateTable", lamps()).await.unwrap();

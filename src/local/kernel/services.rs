@@ -189,9 +189,10 @@ impl Services {
         if tables.is_empty() {
             let fault = Fault::not_implemented(format!("the service `{scope}`"));
             // Clients of services that nobody offers must be able to read it, too.
-            let format = match wire::query::is_form(request.headers()) {
-                true => Format::Query { namespace: "" },
-                false => Format::RestJson,
+            let format = if wire::query::is_form(request.headers()) {
+                Format::Query { namespace: "" }
+            } else {
+                Format::RestJson
             };
             return Err((fault, format));
         }

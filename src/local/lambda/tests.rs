@@ -320,6 +320,20 @@ async fn reserved_concurrency_is_the_most_that_runs() {
 }
 
 #[tokio::test]
+async fn what_is_published_at_once_is_told_as_the_function() {
+    let (cloud, _) = lambda();
+    let mut input = python("f", "def handler(event, context):\n    return 1");
+    input["Publish"] = json!(true);
+    let made = call(&cloud, "lambda", "CreateFunction", input.clone()).await.unwrap();
+    let arn = "arn:aws:lambda:us-east-1:123456789012:function:f";
+    assert_eq!((&made["Version"], &made["FunctionArn"]), (&json!("1"), &json!(arn)));
+    let code = zip("index.py", "def handler(event, context):\n    return 2");
+    let change = json!({"FunctionName": arn, "ZipFile": code, "Publish": true});
+    let changed = call(&cloud, "lambda", "UpdateFunctionCode", change).await.unwrap();
+    assert_eq!(changed["FunctionArn"], format!("{arn}:2"));
+}
+
+#[tokio::test]
 async fn what_is_said_of_events_is_listed_and_needs_an_arn() {
     let (cloud, _) = lambda();
     create(&cloud, python("f", "def handler(event, context):\n    return 1")).await;

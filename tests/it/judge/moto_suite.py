@@ -15,6 +15,7 @@ import random
 import subprocess
 import sys
 import time
+import uuid
 from datetime import UTC
 from unittest.mock import patch
 
@@ -33,6 +34,11 @@ sys.path.insert(0, order["source"])
 
 import botocore.compat
 import freezegun.api
+
+# What tests name by chance has the same name each time, so that what depends on it does not
+# change either.
+chance = random.Random()
+uuid.uuid4 = lambda: uuid.UUID(int=chance.getrandbits(128), version=4)
 
 
 def signing_time(remove_tzinfo=True):
@@ -195,6 +201,7 @@ class Outcomes:
     def pytest_runtest_setup(self, item):
         # Some tests choose by chance what they look at.
         random.seed(0)
+        chance.seed(item.nodeid)
 
     def pytest_runtest_logreport(self, report):
         name = report.nodeid.removeprefix("tests/")
