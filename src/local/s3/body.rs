@@ -67,34 +67,12 @@ impl Received {
             announced.sha1 = announced.sha1.or_else(|| text("x-amz-checksum-sha1"));
             announced.sha256 = announced.sha256.or_else(|| text("x-amz-checksum-sha256"));
         }
-        let mut hasher = s3s::checksum::ChecksumHasher::default();
-        let wants = |name: &str, announced: &Option<String>| {
-            announced.is_some() || algorithm.is_some_and(|wanted| wanted.eq_ignore_ascii_case(name))
+        let named = announced.algorithms();
+        let wants = |name: &str| {
+            named.contains(&name)
+                || algorithm.is_some_and(|wanted| wanted.eq_ignore_ascii_case(name))
         };
-        if wants("CRC32", &announced.crc32) {
-            hasher.crc32 = Some(s3s::crypto::Checksum::new());
-        }
-        if wants("CRC32C", &announced.crc32c) {
-            hasher.crc32c = Some(s3s::crypto::Checksum::new());
-        }
-        if wants("CRC64NVME", &announced.crc64nvme) {
-            hasher.crc64nvme = Some(s3s::crypto::Checksum::new());
-        }
-        if wants("SHA1", &announced.sha1) {
-            hasher.sha1 = Some(s3s::crypto::Checksum::new());
-        }
-        if wants("SHA256", &announced.sha256) {
-            hasher.sha256 = Some(s3s::crypto::Checksum::new());
-        }
-        hasher.update(&self.bytes);
-        let found = hasher.finalize();
-        let found = Checksums {
-            crc32: found.checksum_crc32,
-            crc32c: found.checksum_crc32c,
-            crc64nvme: found.checksum_crc64nvme,
-            sha1: found.checksum_sha1,
-            sha256: found.checksum_sha256,
-        };
+        let found = checksums(&self.bytes, wants);
         let differs = |announced: &Option<String>, found: &Option<String>| {
             announced.is_some() && announced != found
         };
@@ -117,6 +95,35 @@ impl Received {
             }
         }
         Ok(found)
+    }
+}
+
+/// The checksums of bytes, of the algorithms that are wanted.
+pub(crate) fn checksums(bytes: &[u8], wants: impl Fn(&str) -> bool) -> Checksums {
+    let mut hasher = s3s::checksum::ChecksumHasher::default();
+    if wants("CRC32") {
+        hasher.crc32 = Some(s3s::crypto::Checksum::new());
+    }
+    if wants("CRC32C") {
+        hasher.crc32c = Some(s3s::crypto::Checksum::new());
+    }
+    if wants("CRC64NVME") {
+        hasher.crc64nvme = Some(s3s::crypto::Checksum::new());
+    }
+    if wants("SHA1") {
+        hasher.sha1 = Some(s3s::crypto::Checksum::new());
+    }
+    if wants("SHA256") {
+        hasher.sha256 = Some(s3s::crypto::Checksum::new());
+    }
+    hasher.update(bytes);
+    let found = hasher.finalize();
+    Checksums {
+        crc32: found.checksum_crc32,
+        crc32c: found.checksum_crc32c,
+        crc64nvme: found.checksum_crc64nvme,
+        sha1: found.checksum_sha1,
+        sha256: found.checksum_sha256,
     }
 }
 

@@ -56,10 +56,27 @@ impl ReadCondition {
 
     /// For the source of a copy, which knows no 304.
     pub(crate) fn demand(&self, version: &Version) -> Result<(), Error> {
-        match self.judge(version)? {
-            Verdict::Read => Ok(()),
-            Verdict::NotModified => Err(Error::PreconditionFailed("If-None-Match")),
-        }
+        let outcome = match self.judge(version) {
+            Err(error) => Err(error),
+            Ok(Verdict::Read) => Ok(()),
+            Ok(Verdict::NotModified) => Err(Error::PreconditionFailed("If-None-Match")),
+        };
+        // The headers have names of their own there.
+        outcome.map_err(|error| match error {
+            Error::PreconditionFailed("If-Match") => {
+                Error::PreconditionFailed("x-amz-copy-source-If-Match")
+            }
+            Error::PreconditionFailed("If-Unmodified-Since") => {
+                Error::PreconditionFailed("x-amz-copy-source-If-Unmodified-Since")
+            }
+            Error::PreconditionFailed(_) if self.if_none_match.is_some() => {
+                Error::PreconditionFailed("x-amz-copy-source-If-None-Match")
+            }
+            Error::PreconditionFailed(_) => {
+                Error::PreconditionFailed("x-amz-copy-source-If-Modified-Since")
+            }
+            other => other,
+        })
     }
 }
 

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::record::{
-    BucketRecord, CORS, ENCRYPTION, LIFECYCLE, OWNERSHIP, POLICY, Setting, Versioning,
+    BucketRecord, CORS, ENCRYPTION, LIFECYCLE, NOTIFICATION, OWNERSHIP, POLICY, PUBLIC_ACCESS,
+    Setting, Versioning,
 };
 use crate::store::Buckets;
 
@@ -32,9 +33,10 @@ pub(crate) async fn set(
     setting: &Setting,
     value: &impl Serialize,
 ) -> Result<(), Error> {
-    let value =
+    let mut value =
         serde_json::to_value(value).map_err(|error| Error::InvalidRequest(error.to_string()))?;
     check(setting, &value)?;
+    complete(setting, &mut value);
     buckets
         .configure(bucket, |record| {
             record.settings.insert(setting.name.to_owned(), value);
@@ -93,6 +95,59 @@ pub(crate) fn versioning_status(versioning: Versioning) -> Option<dto::BucketVer
     Some(dto::BucketVersioningStatus::from_static(name))
 }
 
+/// In which region a bucket is made that is asked for at an endpoint.
+pub(crate) fn location(endpoint: &str, wanted: Option<&str>) -> Result<String, Error> {
+    let wanted = wanted.filter(|wanted| !wanted.is_empty());
+    match (endpoint, wanted) {
+        // The oldest region has no name here, and makes buckets for all others.
+        ("us-east-1", None) => Ok(endpoint.to_owned()),
+        ("us-east-1", Some("us-east-1")) => {
+            Err(Error::InvalidLocationConstraint(endpoint.to_owned()))
+        }
+        ("us-east-1" | "eu-west-1", Some("EU")) => Ok("eu-west-1".to_owned()),
+        ("us-east-1", Some(other)) => Ok(other.to_owned()),
+        (_, Some(wanted)) if wanted == endpoint => Ok(wanted.to_owned()),
+        (_, wanted) => {
+            Err(Error::IllegalLocationConstraint(wanted.unwrap_or("unspecified").to_owned()))
+        }
+    }
+}
+
+/// Says what a configuration leaves open, as AWS gives it back.
+pub(crate) fn complete(setting: &Setting, value: &mut Value) {
+    let fill = |value: &mut Value, member: &str, with: Value| {
+        if value.is_object() && value[member].is_null() {
+            value[member] = with;
+        }
+    };
+    let each = |value: &mut Value, list: &str, member: &str, with: &dyn Fn() -> Value| {
+        for one in value[list].as_array_mut().into_iter().flatten() {
+            fill(one, member, with());
+        }
+    };
+    let fresh = || json!(iotstack_local_kernel::id::uuid());
+    match setting.name {
+        name if name == ENCRYPTION.name => {
+            each(value, "rules", "bucket_key_enabled", &|| json!(false))
+        }
+        name if name == LIFECYCLE.name => each(value, "rules", "id", &fresh),
+        name if name == PUBLIC_ACCESS.name => {
+            for member in PUBLIC_ACCESS_MEMBERS {
+                fill(value, member, json!(false));
+            }
+        }
+        name if name == NOTIFICATION.name => {
+            for list in ["lambda_function", "queue", "topic"] {
+                each(value, &format!("{list}_configurations"), "id", &fresh);
+            }
+        }
+        _ => {}
+    }
+}
+
+const PUBLIC_ACCESS_MEMBERS: [&str; 4] =
+    ["block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets"];
+
 /// What a new bucket comes with, as on AWS since 2023.
 pub(crate) fn defaults(record: &mut BucketRecord) {
     let block = json!({
@@ -101,7 +156,7 @@ pub(crate) fn defaults(record: &mut BucketRecord) {
         "ignore_public_acls": true,
         "restrict_public_buckets": true,
     });
-    record.settings.insert(crate::record::PUBLIC_ACCESS.name.to_owned(), block);
+    record.settings.insert(PUBLIC_ACCESS.name.to_owned(), block);
     record.settings.insert(OWNERSHIP.name.to_owned(), json!(["BucketOwnerEnforced"]));
     let encryption = json!({"rules": [{
         "apply_server_side_encryption_by_default": {
@@ -134,13 +189,16 @@ pub(crate) fn check(setting: &Setting, value: &Value) -> Result<(), Error> {
     if setting.name == LIFECYCLE.name {
         let rules = value["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
         if rules.is_empty() || rules.len() > 1000 {
-            return refuse(format!("a lifecycle takes 1 to 1000 rules, not {}", rules.len()));
+            let reason = format!("a lifecycle takes 1 to 1000 rules, not {}", rules.len());
+            return Err(Error::MalformedXml(reason));
         }
         for rule in rules {
             let status = rule["status"].as_str().unwrap_or_default();
             if !["Enabled", "Disabled"].contains(&status) {
-                return refuse(format!("a rule is Enabled or Disabled, not `{status}`"));
+                let reason = format!("a rule is Enabled or Disabled, not `{status}`");
+                return Err(Error::MalformedXml(reason));
             }
+            check_rule(rule)?;
             let does = [
                 "abort_incomplete_multipart_upload",
                 "expiration",
@@ -149,7 +207,7 @@ pub(crate) fn check(setting: &Setting, value: &Value) -> Result<(), Error> {
                 "transitions",
             ];
             if does.iter().all(|action| rule[action].is_null()) {
-                return refuse("a lifecycle rule needs at least one action".to_owned());
+                return refuse("At least one action needs to be specified in a rule".to_owned());
             }
         }
     }
@@ -158,7 +216,9 @@ pub(crate) fn check(setting: &Setting, value: &Value) -> Result<(), Error> {
             for method in rule["allowed_methods"].as_array().into_iter().flatten() {
                 let method = method.as_str().unwrap_or_default();
                 if !["GET", "PUT", "POST", "DELETE", "HEAD"].contains(&method) {
-                    return refuse(format!("CORS knows no method `{method}`"));
+                    return refuse(format!(
+                        "Found unsupported HTTP method in CORS config. Unsupported method is {method}"
+                    ));
                 }
             }
         }
@@ -174,6 +234,44 @@ pub(crate) fn check(setting: &Setting, value: &Value) -> Result<(), Error> {
             if algorithm == "AES256" && !default["kms_master_key_id"].is_null() {
                 return refuse("a KMS key needs the algorithm aws:kms".to_owned());
             }
+        }
+    }
+    if setting.name == PUBLIC_ACCESS.name
+        && PUBLIC_ACCESS_MEMBERS.iter().all(|member| value[*member].is_null())
+    {
+        return refuse("Must specify at least one configuration.".to_owned());
+    }
+    Ok(())
+}
+
+/// Refuses a rule of a lifecycle whose elements exclude each other or lack others.
+fn check_rule(rule: &Value) -> Result<(), Error> {
+    let malformed = |reason: &str| Err(Error::MalformedXml(reason.to_owned()));
+    let count = |value: &Value, members: &[&str]| {
+        members.iter().filter(|member| !value[**member].is_null()).count()
+    };
+    if rule["filter"].is_null() == rule["prefix"].is_null() {
+        return malformed("a rule needs either Filter or Prefix");
+    }
+    let filters = ["and", "object_size_greater_than", "object_size_less_than", "prefix", "tag"];
+    if count(&rule["filter"], &filters) > 1 {
+        return malformed("a Filter takes one element; And takes several");
+    }
+    let expiration = &rule["expiration"];
+    let times = ["date", "days", "expired_object_delete_marker"];
+    if !expiration.is_null() && count(expiration, &times) != 1 {
+        return malformed("an Expiration takes one of Date, Days and ExpiredObjectDeleteMarker");
+    }
+    for transition in rule["transitions"].as_array().into_iter().flatten() {
+        if count(transition, &["date", "days"]) != 1 || transition["storage_class"].is_null() {
+            return malformed("a Transition needs a StorageClass, and either Date or Days");
+        }
+    }
+    for transition in rule["noncurrent_version_transitions"].as_array().into_iter().flatten() {
+        if count(transition, &["noncurrent_days", "storage_class"]) != 2 {
+            return malformed(
+                "a NoncurrentVersionTransition needs NoncurrentDays and StorageClass",
+            );
         }
     }
     Ok(())

@@ -8,16 +8,19 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri, header};
+use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
+use iotstack_local_kernel::wire::pattern::pairs;
+use iotstack_local_kernel::wire::query::escaped;
 use iotstack_local_kernel::{BoxFuture, Cloud};
 use s3s::host::{S3Host, VirtualHost};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Error, S3Result};
 
 use crate::access::{Asker, Permissions, Signatures};
+use crate::error::MEMBERS;
 use crate::operations::Backend;
 use crate::presign::Presigner;
 use crate::refused::Younger;
@@ -54,6 +57,8 @@ impl Front {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let request_id = iotstack_local_kernel::id::capitals(16);
+        let method = request.method().clone();
+        let range = request.headers().get(header::RANGE).cloned();
         let mut response = match self.prepare(request.map(s3s::Body::http_body_unsync)) {
             Ok(request) => match self.service.call(request).await {
                 Ok(response) => response,
@@ -68,6 +73,20 @@ impl Front {
         if response.status() == http::StatusCode::NOT_MODIFIED {
             // The library writes a body for it, which HTTP does not allow.
             *response.body_mut() = s3s::Body::empty();
+        }
+        let members = response.headers_mut().remove(MEMBERS);
+        if response.status().is_client_error() || response.status().is_server_error() {
+            let mut told = Vec::new();
+            for (name, value) in pairs(text(members.as_ref())) {
+                told.push(match name.as_str() {
+                    "Method" => (name, method.to_string()),
+                    "RangeRequested" => (name, text(range.as_ref()).to_owned()),
+                    _ => (name, value),
+                });
+            }
+            told.push(("RequestId".to_owned(), request_id.clone()));
+            told.push(("HostId".to_owned(), request_id.clone()));
+            tell(&mut response, &told);
         }
         if let Ok(request_id) = request_id.parse() {
             response.headers_mut().insert("x-amz-request-id", request_id);
@@ -144,6 +163,34 @@ impl S3Host for Hosts {
         }
     }
 }
+
+fn text(header: Option<&HeaderValue>) -> &str {
+    header.and_then(|header| header.to_str().ok()).unwrap_or_default()
+}
+
+/// Writes the members of an error, which the library does not know, into its body.
+fn tell(response: &mut s3s::HttpResponse, members: &[(String, String)]) {
+    let body = response.body().bytes().unwrap_or_default();
+    let Some(start) = std::str::from_utf8(&body).ok().and_then(|body| body.strip_suffix(END))
+    else {
+        return;
+    };
+    let mut body = start.to_owned();
+    if !body.contains("<Message>") && body.contains("<Code>SignatureDoesNotMatch</Code>") {
+        body.push_str(
+            "<Message>The request signature we calculated does not match the signature you \
+             provided. Check your key and signing method.</Message>",
+        );
+    }
+    for (name, value) in members {
+        body.push_str(&format!("<{name}>{}</{name}>", escaped(value)));
+    }
+    body.push_str(END);
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    *response.body_mut() = s3s::Body::from(body);
+}
+
+const END: &str = "</Error>";
 
 fn plain(refused: S3Error) -> s3s::HttpResponse {
     refused.to_http_response().unwrap_or_else(|_| {

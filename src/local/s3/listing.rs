@@ -16,7 +16,7 @@ use s3s::dto;
 use crate::Error;
 use crate::condition::wire_etag;
 use crate::object::{signed, wire_time};
-use crate::record::Version;
+use crate::record::{Checksums, Upload, Version};
 use crate::store::Buckets;
 
 /// `ListObjectsV2`.
@@ -76,7 +76,8 @@ pub(crate) fn objects(
         contents: Some(contents),
         common_prefixes: Some(common_prefixes(&found.prefixes, url)),
         is_truncated: Some(found.next.is_some()),
-        next_marker: found.next.map(|next| shown(&next, url)),
+        // Without a delimiter the last key of the page says it.
+        next_marker: found.next.filter(|_| walk.delimiter.is_some()).map(|next| shown(&next, url)),
         name: Some(input.bucket),
         prefix: Some(shown(walk.prefix, url)),
         delimiter: input.delimiter.map(|delimiter| shown(&delimiter, url)),
@@ -184,32 +185,36 @@ pub(crate) fn uploads(
     let owner = owner(buckets);
     let mut all = buckets.read(&input.bucket, |bucket| {
         let fitting = bucket.uploads.values().filter(|upload| upload.key.starts_with(prefix));
-        fitting.map(|u| (u.key.clone(), u.id.clone(), u.initiated)).collect::<Vec<_>>()
+        fitting.cloned().collect::<Vec<_>>()
     })?;
-    all.sort();
+    all.sort_by(|a, b| (&a.key, &a.id).cmp(&(&b.key, &b.id)));
     if let Some(marker) = input.key_marker.as_deref().filter(|marker| !marker.is_empty()) {
         let id = input.upload_id_marker.as_deref().filter(|id| !id.is_empty());
-        all.retain(|(key, upload, _)| match id {
-            Some(id) => (key.as_str(), upload.as_str()) > (marker, id),
-            None => key.as_str() > marker,
+        all.retain(|upload| match id {
+            Some(id) => (upload.key.as_str(), upload.id.as_str()) > (marker, id),
+            None => upload.key.as_str() > marker,
         });
     }
     let truncated = all.len() > limit && limit > 0;
     all.truncate(limit);
     let last = truncated.then(|| all.last().cloned()).flatten();
-    let upload = |(key, id, at): &(String, String, _)| dto::MultipartUpload {
-        key: Some(shown(key, url)),
-        upload_id: Some(id.clone()),
-        initiated: Some(wire_time(*at)),
+    let upload = |upload: &Upload| dto::MultipartUpload {
+        key: Some(shown(&upload.key, url)),
+        upload_id: Some(upload.id.clone()),
+        initiated: Some(wire_time(upload.initiated)),
         owner: Some(owner.clone()),
-        storage_class: Some(dto::StorageClass::from("STANDARD".to_owned())),
+        storage_class: Some(dto::StorageClass::from(
+            upload.content.storage_class.clone().unwrap_or_else(|| "STANDARD".to_owned()),
+        )),
+        checksum_algorithm: upload.checksum_algorithm.clone().map(dto::ChecksumAlgorithm::from),
+        checksum_type: upload.checksum_type.clone().map(dto::ChecksumType::from),
         ..Default::default()
     };
     Ok(dto::ListMultipartUploadsOutput {
         uploads: Some(all.iter().map(upload).collect()),
         is_truncated: Some(truncated),
-        next_key_marker: last.as_ref().map(|(key, ..)| shown(key, url)),
-        next_upload_id_marker: last.map(|(_, id, _)| id),
+        next_key_marker: last.as_ref().map(|last| shown(&last.key, url)),
+        next_upload_id_marker: last.map(|last| last.id),
         bucket: Some(input.bucket),
         prefix: Some(shown(prefix, url)),
         key_marker: Some(input.key_marker.unwrap_or_default()),
@@ -377,6 +382,8 @@ fn entry(version: &Version, url: bool, owner: Option<dto::Owner>) -> dto::Object
         last_modified: Some(wire_time(version.modified)),
         size: Some(signed(content.blob.size)),
         storage_class: Some(dto::ObjectStorageClass::from(class)),
+        checksum_type: content.checksums.kind().map(dto::ChecksumType::from_static),
+        checksum_algorithm: algorithms(&content.checksums),
         owner,
         ..Default::default()
     }
@@ -398,9 +405,17 @@ fn version_entry(
         last_modified: Some(wire_time(version.modified)),
         size: Some(signed(content.blob.size)),
         storage_class: Some(dto::ObjectVersionStorageClass::from(class)),
+        checksum_type: content.checksums.kind().map(dto::ChecksumType::from_static),
+        checksum_algorithm: algorithms(&content.checksums),
         owner: Some(owner.clone()),
         ..Default::default()
     }
+}
+
+fn algorithms(checksums: &Checksums) -> Option<dto::ChecksumAlgorithmList> {
+    let names = checksums.algorithms();
+    let wire = |name: &&'static str| dto::ChecksumAlgorithm::from_static(name);
+    (!names.is_empty()).then(|| names.iter().map(wire).collect())
 }
 
 fn common_prefixes(prefixes: &[String], url: bool) -> dto::CommonPrefixList {
@@ -419,8 +434,8 @@ fn limit(max: Option<i32>) -> Result<usize, Error> {
 fn decode(token: &str) -> Result<String, Error> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    text.ok_or_else(|| {
-        Error::InvalidArgument(format!("continuation token `{token}` was not given by a page"))
+    text.filter(|text| !text.is_empty()).ok_or_else(|| {
+        Error::InvalidArgument("The continuation token provided is incorrect".to_owned())
     })
 }
 

@@ -84,11 +84,14 @@ macro_rules! shown {
         output.server_side_encryption = content.encryption.wire();
         output.ssekms_key_id = content.encryption.kms_key_id;
         output.bucket_key_enabled = content.encryption.bucket_key;
-        output.storage_class = content.storage_class.map(dto::StorageClass::from);
+        // The ordinary class is not told.
+        let class = content.storage_class.filter(|class| class != "STANDARD");
+        output.storage_class = class.map(dto::StorageClass::from);
         output.parts_count = view.parts_count;
         output.metadata = wire_metadata(content.metadata);
         // A part of an object has no checksum that anybody could compare.
         if view.checksums && view.content_range.is_none() {
+            output.checksum_type = content.checksums.kind().map(dto::ChecksumType::from_static);
             show_checksums!(output, content.checksums);
         }
         output.content_range = view.content_range;

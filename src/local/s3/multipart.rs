@@ -3,6 +3,8 @@
 //! Parts are kept as blobs of their own until the object is made of them or the
 //! upload is given up. Uploads that nobody ends stay, as on AWS.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 use s3s::TrailingHeaders;
 use s3s::dto;
@@ -11,12 +13,12 @@ use iotstack_local_kernel::id;
 
 use crate::Error;
 use crate::blob::Blob;
-use crate::body::{LARGEST, Received};
+use crate::body::{LARGEST, Received, checksums};
 use crate::condition::{ReadCondition, WriteCondition, wire_etag};
 use crate::listing::owner;
 use crate::members::{announced, headers, show_checksums};
-use crate::object::{self, check_key, encryption, shown_version, signed, wire_time};
-use crate::record::{Checksums, Content, Part, Upload};
+use crate::object::{self, check_key, encryption, shown_version, signed, storage_class, wire_time};
+use crate::record::{COMPOSITE, Checksums, Content, Part, Upload, Version};
 use crate::store::Buckets;
 use crate::tags::tags_of_header;
 
@@ -43,13 +45,14 @@ pub(crate) async fn create(
                 input.ssekms_key_id,
                 input.bucket_key_enabled,
             )?,
-            storage_class: input.storage_class.map(|class| class.as_str().to_owned()),
+            storage_class: storage_class(input.storage_class)?,
             ..Content::default()
         },
         checksum_algorithm: input
             .checksum_algorithm
             .as_ref()
             .map(|algorithm| algorithm.as_str().to_owned()),
+        checksum_type: input.checksum_type.as_ref().map(|kind| kind.as_str().to_owned()),
         parts: Default::default(),
     };
     let (upload_id, encryption) = (upload.id.clone(), upload.content.encryption.clone());
@@ -79,11 +82,11 @@ pub(crate) async fn upload_part(
     let algorithm = input.checksum_algorithm.as_ref().map(|algorithm| algorithm.as_str());
     let algorithm = algorithm.or(upload.checksum_algorithm.as_deref());
     let body = Received::all(input.body.take(), input.content_length).await?;
-    let checksums = body.check(announced, algorithm, trailers, input.content_md5.as_deref())?;
+    let sums = body.check(announced, algorithm, trailers, input.content_md5.as_deref())?;
     let part = Part {
         md5: body.md5,
         modified: buckets.cloud.clock.now(),
-        checksums: checksums.clone(),
+        checksums: sums.clone(),
         blob: buckets.blobs.keep(body.bytes).await?,
     };
     let etag = id::hex(&part.md5);
@@ -94,7 +97,7 @@ pub(crate) async fn upload_part(
         ssekms_key_id: upload.content.encryption.kms_key_id,
         ..Default::default()
     };
-    show_checksums!(output, checksums);
+    show_checksums!(output, sums);
     Ok(output)
 }
 
@@ -103,7 +106,7 @@ pub(crate) async fn copy_part(
     buckets: &Buckets,
     input: dto::UploadPartCopyInput,
 ) -> Result<dto::UploadPartCopyOutput, Error> {
-    buckets.upload(&input.bucket, &input.key, &input.upload_id)?;
+    let upload = buckets.upload(&input.bucket, &input.key, &input.upload_id)?;
     check_number(input.part_number)?;
     let (bucket, key, version) = object::source(&input.copy_source)?;
     let origin = buckets.find(bucket, key, version)?;
@@ -119,27 +122,32 @@ pub(crate) async fn copy_part(
     let (start, end) = match input.copy_source_range.as_deref() {
         None => (0, size),
         Some(text) => {
-            let refuse = || Error::InvalidArgument(format!("`{text}` is no range of bytes"));
+            let wanted = "The x-amz-copy-source-range value must be of the form \
+                          bytes=first-last where first and last are the zero-based offsets of \
+                          the first and last bytes to copy";
+            let refuse = || Error::InvalidArgument(wanted.to_owned());
             let range = dto::Range::parse(text).map_err(|_| refuse())?;
             let range = range.check(size).map_err(|_| Error::InvalidRange(size))?;
             (range.start, range.end)
         }
     };
     let bytes = buckets.blobs.read(&content.blob, start, end).await?;
+    let algorithm = upload.checksum_algorithm.as_deref();
     let part = Part {
         md5: Md5::digest(&bytes).into(),
         modified: buckets.cloud.clock.now(),
-        checksums: Checksums::default(),
+        checksums: checksums(&bytes, |name| algorithm == Some(name)),
         blob: buckets.blobs.keep(bytes).await?,
     };
-    let (etag, modified) = (id::hex(&part.md5), part.modified);
+    let mut result = dto::CopyPartResult {
+        e_tag: Some(wire_etag(&id::hex(&part.md5))),
+        last_modified: Some(wire_time(part.modified)),
+        ..Default::default()
+    };
+    show_checksums!(result, part.checksums.clone());
     buckets.put_part(&input.bucket, &input.upload_id, input.part_number, part).await?;
     Ok(dto::UploadPartCopyOutput {
-        copy_part_result: Some(dto::CopyPartResult {
-            e_tag: Some(wire_etag(&etag)),
-            last_modified: Some(wire_time(modified)),
-            ..Default::default()
-        }),
+        copy_part_result: Some(result),
         copy_source_version_id: shown_version(buckets, &origin)?,
         ..Default::default()
     })
@@ -150,10 +158,18 @@ pub(crate) async fn complete(
     buckets: &Buckets,
     input: dto::CompleteMultipartUploadInput,
 ) -> Result<dto::CompleteMultipartUploadOutput, Error> {
-    let upload = buckets.upload(&input.bucket, &input.key, &input.upload_id)?;
+    let upload = match buckets.upload(&input.bucket, &input.key, &input.upload_id) {
+        // Whoever did not hear that an upload is completed may say so again.
+        Err(Error::NoSuchUpload(id)) => {
+            let made = buckets.completed(&input.bucket, &input.key, &id);
+            let made = made.ok_or(Error::NoSuchUpload(id))?;
+            return completed(buckets, input.bucket, input.key, &made);
+        }
+        found => found?,
+    };
     let named = input.multipart_upload.and_then(|named| named.parts).unwrap_or_default();
     if named.is_empty() {
-        return Err(Error::InvalidRequest("an upload needs at least one part".to_owned()));
+        return Err(Error::MalformedXml(String::new()));
     }
     let mut parts: Vec<(i32, &Part)> = Vec::with_capacity(named.len());
     for wanted in &named {
@@ -182,22 +198,66 @@ pub(crate) async fn complete(
     let mut content = upload.content.clone();
     content.etag = format!("{}-{}", id::hex(&digests.finalize()), named.len());
     content.parts = sizes;
+    content.upload = Some(upload.id.clone());
     content.blob = buckets.blobs.join(blobs).await?;
+    if let Some(algorithm) = upload.checksum_algorithm.as_deref() {
+        let sums: Vec<&Checksums> = parts.iter().map(|(_, part)| &part.checksums).collect();
+        content.checksums = match of_parts(algorithm, upload.checksum_type.as_deref()) {
+            true => composite(algorithm, &sums),
+            false => {
+                let bytes = object::read_all(buckets, &content.blob).await?;
+                checksums(&bytes, |name| name == algorithm)
+            }
+        };
+    }
     let condition = WriteCondition { if_match: input.if_match, if_none_match: input.if_none_match };
     let made = buckets.complete(&upload, content, &condition).await?;
+    completed(buckets, input.bucket, input.key, &made)
+}
+
+/// What is answered when an upload has become an object.
+fn completed(
+    buckets: &Buckets,
+    bucket: String,
+    key: String,
+    made: &Version,
+) -> Result<dto::CompleteMultipartUploadOutput, Error> {
     let content = made.content.clone().unwrap_or_default();
     let endpoint = buckets.cloud.addresses().endpoint;
-    Ok(dto::CompleteMultipartUploadOutput {
-        location: Some(format!("{endpoint}/{}/{}", input.bucket, input.key)),
-        bucket: Some(input.bucket),
-        key: Some(input.key),
+    let mut output = dto::CompleteMultipartUploadOutput {
+        location: Some(format!("{endpoint}/{bucket}/{key}")),
+        bucket: Some(bucket),
+        key: Some(key),
         e_tag: Some(wire_etag(&content.etag)),
-        version_id: shown_version(buckets, &made)?,
+        version_id: shown_version(buckets, made)?,
         server_side_encryption: content.encryption.wire(),
         ssekms_key_id: content.encryption.kms_key_id,
         bucket_key_enabled: content.encryption.bucket_key,
+        checksum_type: content.checksums.kind().map(dto::ChecksumType::from_static),
         ..Default::default()
-    })
+    };
+    show_checksums!(output, content.checksums);
+    Ok(output)
+}
+
+/// Whether an object's checksum is made of those of its parts, or of all its bytes.
+fn of_parts(algorithm: &str, kind: Option<&str>) -> bool {
+    match kind {
+        Some(kind) => kind == COMPOSITE,
+        None => algorithm != "CRC64NVME",
+    }
+}
+
+/// The checksum of the checksums of parts, with their number.
+fn composite(algorithm: &str, sums: &[&Checksums]) -> Checksums {
+    let decoded = |sum: &&Checksums| STANDARD.decode(sum.get(algorithm)?).ok();
+    let all: Vec<u8> = sums.iter().filter_map(decoded).flatten().collect();
+    let mut found = checksums(&all, |name| name == algorithm);
+    let Checksums { crc32, crc32c, crc64nvme, sha1, sha256 } = &mut found;
+    for sum in [crc32, crc32c, crc64nvme, sha1, sha256].into_iter().flatten() {
+        sum.push_str(&format!("-{}", sums.len()));
+    }
+    found
 }
 
 /// The parts that have arrived.
@@ -206,10 +266,14 @@ pub(crate) fn parts(
     input: dto::ListPartsInput,
 ) -> Result<dto::ListPartsOutput, Error> {
     let upload = buckets.upload(&input.bucket, &input.key, &input.upload_id)?;
-    let limit = input.max_parts.and_then(|max| usize::try_from(max).ok()).unwrap_or(1000);
-    let limit = limit.clamp(1, 1000);
-    let after = input.part_number_marker.as_ref().map(ToString::to_string);
-    let after: i32 = after.and_then(|marker| marker.parse().ok()).unwrap_or(0);
+    let positive = |name: &str, value: i32| {
+        let wanted = "must be an integer between 0 and 2147483647";
+        usize::try_from(value)
+            .map_err(|_| Error::InvalidArgument(format!("Argument {name} {wanted}")))
+    };
+    let limit = positive("max-parts", input.max_parts.unwrap_or(1000))?.min(1000);
+    let after = input.part_number_marker.unwrap_or(0);
+    positive("part-number-marker", after)?;
     let rest: Vec<_> = upload.parts.range(after.saturating_add(1)..).collect();
     let page = &rest[..rest.len().min(limit)];
     let truncated = page.len() < rest.len();
@@ -224,12 +288,12 @@ pub(crate) fn parts(
         show_checksums!(shown, part.checksums.clone());
         shown
     };
-    let next = page.last().filter(|_| truncated).map(|(number, _)| **number);
+    let next = page.last().map_or(0, |(number, _)| **number);
     Ok(dto::ListPartsOutput {
         parts: Some(page.iter().map(part).collect()),
         is_truncated: Some(truncated),
-        next_part_number_marker: next,
-        part_number_marker: input.part_number_marker,
+        next_part_number_marker: Some(next),
+        part_number_marker: Some(after),
         max_parts: i32::try_from(limit).ok(),
         bucket: Some(input.bucket),
         key: Some(input.key),
@@ -244,7 +308,8 @@ fn check_number(number: i32) -> Result<(), Error> {
     if (1..=10_000).contains(&number) {
         return Ok(());
     }
-    Err(Error::InvalidArgument(format!("a part number is 1 to 10000, not {number}")))
+    let reason = "Part number must be an integer between 1 and 10000, inclusive";
+    Err(Error::InvalidArgument(reason.to_owned()))
 }
 
 const SMALLEST_PART: u64 = 5 * 1024 * 1024;

@@ -13,6 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto;
 use serde_json::{Value, json};
 
+use crate::Error;
 use crate::record::Version;
 
 /// What happened to an object, in S3's words.
@@ -23,6 +24,8 @@ pub(crate) enum Happening {
     Completed,
     Deleted,
     Marked,
+    Tagged,
+    Untagged,
 }
 
 /// Tells whoever the configuration names.
@@ -53,6 +56,80 @@ pub(crate) fn tell(
     });
 }
 
+/// Refuses a configuration that AWS would not take for a bucket of a region. Whether the
+/// destinations exist is not asked.
+pub(crate) fn check(
+    configuration: &dto::NotificationConfiguration,
+    region: &str,
+) -> Result<(), Error> {
+    let functions = configuration.lambda_function_configurations.as_deref().unwrap_or_default();
+    let queues = configuration.queue_configurations.as_deref().unwrap_or_default();
+    let topics = configuration.topic_configurations.as_deref().unwrap_or_default();
+    let all = functions
+        .iter()
+        .map(|one| ("lambda", &one.lambda_function_arn, &one.events))
+        .chain(queues.iter().map(|one| ("sqs", &one.queue_arn, &one.events)))
+        .chain(topics.iter().map(|one| ("sns", &one.topic_arn, &one.events)));
+    for (service, arn, events) in all {
+        let parts: Vec<&str> = arn.split(':').collect();
+        if parts.len() < 6 || parts[0] != "arn" || parts[2] != service {
+            return Err(Error::InvalidArgument("The ARN is not well formed".to_owned()));
+        }
+        if parts[3] != region {
+            let reason = "The notification destination service region is not valid for the \
+                          bucket location constraint";
+            return Err(Error::InvalidArgument(reason.to_owned()));
+        }
+        if let Some(event) = events.iter().find(|event| !EVENTS.contains(&event.as_ref())) {
+            let known = EVENTS.map(|event| format!("'{event}'")).join(", ");
+            let reason = format!(
+                "The event '{}' is not supported for notifications. Supported events are as \
+                 follows: [{known}]",
+                AsRef::<str>::as_ref(event)
+            );
+            return Err(Error::InvalidArgument(reason));
+        }
+    }
+    Ok(())
+}
+
+/// Sends the queues and topics of a new configuration the message that S3 tries them with.
+pub(crate) fn greet(
+    cloud: &Arc<Cloud>,
+    bucket: &str,
+    configuration: &dto::NotificationConfiguration,
+) {
+    let queues = configuration.queue_configurations.as_deref().unwrap_or_default();
+    let topics = configuration.topic_configurations.as_deref().unwrap_or_default();
+    let queues: Vec<String> = queues.iter().map(|one| one.queue_arn.clone()).collect();
+    let topics: Vec<String> = topics.iter().map(|one| one.topic_arn.clone()).collect();
+    let message = json!({
+        "Service": "Amazon S3",
+        "Event": "s3:TestEvent",
+        "Time": cloud.clock.now().iso8601(),
+        "Bucket": bucket,
+        "RequestId": id::capitals(16),
+        "HostId": "",
+    })
+    .to_string();
+    let cloud = cloud.clone();
+    tokio::spawn(async move {
+        for arn in queues {
+            let sent = async { cloud.ports.queues()?.send(&arn, &message).await };
+            if let Err(fault) = sent.await {
+                tracing::warn!(%fault, destination = arn, "a queue of s3 cannot be reached");
+            }
+        }
+        for arn in topics {
+            let subject = Some("Amazon S3 Notification");
+            let sent = async { cloud.ports.topics()?.publish(&arn, &message, subject).await };
+            if let Err(fault) = sent.await {
+                tracing::warn!(%fault, destination = arn, "a topic of s3 cannot be reached");
+            }
+        }
+    });
+}
+
 enum Destination {
     Function { arn: String, id: String },
     Queue { arn: String, id: String },
@@ -69,6 +146,8 @@ impl Happening {
             Happening::Completed => "ObjectCreated:CompleteMultipartUpload",
             Happening::Deleted => "ObjectRemoved:Delete",
             Happening::Marked => "ObjectRemoved:DeleteMarkerCreated",
+            Happening::Tagged => "ObjectTagging:Put",
+            Happening::Untagged => "ObjectTagging:Delete",
         }
     }
 
@@ -238,8 +317,14 @@ fn bus_event(cloud: &Cloud, version: &Version, happening: Happening, bucket: Str
         Happening::Completed => ("Object Created", "reason", "CompleteMultipartUpload"),
         Happening::Deleted => ("Object Deleted", "deletion-type", "Permanently Deleted"),
         Happening::Marked => ("Object Deleted", "deletion-type", "Delete Marker Created"),
+        Happening::Tagged | Happening::Untagged => {
+            let added = happening == Happening::Tagged;
+            (if added { "Object Tags Added" } else { "Object Tags Deleted" }, "", "")
+        }
     };
-    detail[member] = json!(value);
+    if !member.is_empty() {
+        detail[member] = json!(value);
+    }
     if kind == "Object Deleted" {
         detail["reason"] = json!("DeleteObject");
     }
@@ -255,6 +340,37 @@ fn bus_event(cloud: &Cloud, version: &Version, happening: Happening, bucket: Str
 fn sequencer(version: &Version) -> String {
     format!("{:016X}", version.sequence)
 }
+
+/// The events that can be asked for.
+const EVENTS: [&str; 27] = [
+    "s3:IntelligentTiering",
+    "s3:LifecycleExpiration:*",
+    "s3:LifecycleExpiration:Delete",
+    "s3:LifecycleExpiration:DeleteMarkerCreated",
+    "s3:LifecycleTransition",
+    "s3:ObjectAcl:Put",
+    "s3:ObjectCreated:*",
+    "s3:ObjectCreated:CompleteMultipartUpload",
+    "s3:ObjectCreated:Copy",
+    "s3:ObjectCreated:Post",
+    "s3:ObjectCreated:Put",
+    "s3:ObjectRemoved:*",
+    "s3:ObjectRemoved:Delete",
+    "s3:ObjectRemoved:DeleteMarkerCreated",
+    "s3:ObjectRestore:*",
+    "s3:ObjectRestore:Completed",
+    "s3:ObjectRestore:Delete",
+    "s3:ObjectRestore:Post",
+    "s3:ObjectTagging:*",
+    "s3:ObjectTagging:Delete",
+    "s3:ObjectTagging:Put",
+    "s3:ReducedRedundancyLostObject",
+    "s3:Replication:*",
+    "s3:Replication:OperationFailedReplication",
+    "s3:Replication:OperationMissedThreshold",
+    "s3:Replication:OperationNotTracked",
+    "s3:Replication:OperationReplicatedAfterThreshold",
+];
 
 const FORM: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/');

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use iotstack_local_kernel::Timestamp;
+use md5::{Digest, Md5};
 use s3s::TrailingHeaders;
 use s3s::dto;
 
 use crate::Error;
 use crate::blob::Blob;
-use crate::body::Received;
+use crate::body::{Received, checksums};
 use crate::condition::{ReadCondition, Verdict, WriteCondition, wire_etag};
 use crate::members::{announced, headers, show_checksums, shown, wanted};
 use crate::notify::Happening;
@@ -31,7 +32,7 @@ pub(crate) async fn put(
     let announced = announced!(input);
     let algorithm = input.checksum_algorithm.as_ref().map(|algorithm| algorithm.as_str());
     let body = Received::all(input.body.take(), input.content_length).await?;
-    let checksums = body.check(announced, algorithm, trailers, input.content_md5.as_deref())?;
+    let sums = body.check(announced, algorithm, trailers, input.content_md5.as_deref())?;
     let tags = input.tagging.as_deref().map(tags_of_header).transpose()?.unwrap_or_default();
     input.content_encoding = input.content_encoding.and_then(without_aws_chunked);
     let content = Content {
@@ -39,7 +40,7 @@ pub(crate) async fn put(
         headers: headers!(input),
         metadata: input.metadata.unwrap_or_default().into_iter().collect(),
         tags,
-        checksums: checksums.clone(),
+        checksums: sums.clone(),
         encryption: encryption(
             buckets,
             &input.bucket,
@@ -47,9 +48,10 @@ pub(crate) async fn put(
             input.ssekms_key_id,
             input.bucket_key_enabled,
         )?,
-        storage_class: input.storage_class.map(|class| class.as_str().to_owned()),
+        storage_class: storage_class(input.storage_class)?,
         blob: buckets.blobs.keep(body.bytes).await?,
         parts: Vec::new(),
+        upload: None,
     };
     let condition = WriteCondition { if_match: input.if_match, if_none_match: input.if_none_match };
     let version =
@@ -61,9 +63,10 @@ pub(crate) async fn put(
         server_side_encryption: content.encryption.wire(),
         ssekms_key_id: content.encryption.kms_key_id,
         bucket_key_enabled: content.encryption.bucket_key,
+        checksum_type: sums.kind().map(dto::ChecksumType::from_static),
         ..Default::default()
     };
-    show_checksums!(output, checksums);
+    show_checksums!(output, sums);
     Ok(output)
 }
 
@@ -116,6 +119,14 @@ pub(crate) fn attributes(
                 ..Default::default()
             }
         }),
+        checksum: content.checksums.kind().filter(|_| asked("Checksum")).map(|kind| {
+            let mut shown = dto::Checksum {
+                checksum_type: Some(dto::ChecksumType::from_static(kind)),
+                ..Default::default()
+            };
+            show_checksums!(shown, content.checksums.clone());
+            shown
+        }),
         version_id: shown_version(buckets, &version)?,
         ..Default::default()
     })
@@ -139,12 +150,27 @@ pub(crate) async fn copy(
     let mut content = origin.content.clone().unwrap_or_default();
     let replaces = |directive: Option<&str>| directive == Some("REPLACE");
     let replaced = replaces(input.metadata_directive.as_ref().map(|d| d.as_str()));
-    let (class, algorithm) = (&input.storage_class, &input.server_side_encryption);
-    let changed = replaced || class.is_some() || algorithm.is_some() || version.is_some();
+    let algorithm = &input.server_side_encryption;
+    let redirects = input.website_redirect_location.clone();
+    let class = storage_class(input.storage_class.clone())?;
+    let asks = replaced || class.is_some() || algorithm.is_some() || redirects.is_some();
+    let before = content.encryption.clone();
+    content.encryption = encryption(
+        buckets,
+        &input.bucket,
+        algorithm.as_ref().map(dto::ServerSideEncryption::as_str),
+        input.ssekms_key_id.clone(),
+        input.bucket_key_enabled,
+    )?;
+    let changed = asks || version.is_some() || content.encryption != before;
     if *bucket == input.bucket && *key == input.key && !changed {
-        let reason = "a copy onto itself must change metadata, storage class or encryption";
+        let reason = "This copy request is illegal because it is trying to copy an object to \
+                      itself without changing the object's metadata, storage class, website \
+                      redirect location or encryption attributes.";
         return Err(Error::InvalidRequest(reason.to_owned()));
     }
+    // What redirects is never copied.
+    content.headers.website_redirect_location = redirects;
     if replaced {
         content.metadata = input.metadata.unwrap_or_default().into_iter().collect();
         content.headers = headers!(input);
@@ -153,27 +179,38 @@ pub(crate) async fn copy(
         let tags = input.tagging.as_deref().map(tags_of_header).transpose()?;
         content.tags = tags.unwrap_or_default();
     }
-    content.encryption = encryption(
-        buckets,
-        &input.bucket,
-        algorithm.as_ref().map(dto::ServerSideEncryption::as_str),
-        input.ssekms_key_id,
-        input.bucket_key_enabled,
-    )?;
-    content.storage_class = class.as_ref().map(|class| class.as_str().to_owned());
-    content.parts = Vec::new();
+    content.storage_class = class;
     buckets.read(&input.bucket, |_| ())?;
+    // A copy is written at once, whatever its source was: with checksums of the whole.
+    let wanted = input.checksum_algorithm.as_ref().map(|algorithm| algorithm.as_str().to_owned());
+    let kept = content.checksums.algorithms();
+    let of_parts = !content.parts.is_empty();
+    if of_parts || wanted.is_some() {
+        let bytes = read_all(buckets, &content.blob).await?;
+        let wants = |name: &str| match &wanted {
+            Some(wanted) => wanted.eq_ignore_ascii_case(name),
+            None => kept.contains(&name),
+        };
+        content.checksums = checksums(&bytes, wants);
+        if of_parts {
+            content.etag = iotstack_local_kernel::id::hex(&Md5::digest(&bytes));
+        }
+    }
+    (content.parts, content.upload) = (Vec::new(), None);
     content.blob = buckets.blobs.copy(&content.blob).await?;
     let made = buckets
         .put(&input.bucket, &input.key, content, &WriteCondition::default(), Happening::Copy)
         .await?;
     let content = made.content.clone().unwrap_or_default();
+    let mut result = dto::CopyObjectResult {
+        e_tag: Some(wire_etag(&content.etag)),
+        last_modified: Some(wire_time(made.modified)),
+        checksum_type: content.checksums.kind().map(dto::ChecksumType::from_static),
+        ..Default::default()
+    };
+    show_checksums!(result, content.checksums);
     Ok(dto::CopyObjectOutput {
-        copy_object_result: Some(dto::CopyObjectResult {
-            e_tag: Some(wire_etag(&content.etag)),
-            last_modified: Some(wire_time(made.modified)),
-            ..Default::default()
-        }),
+        copy_object_result: Some(result),
         copy_source_version_id: shown_version(buckets, &origin)?,
         version_id: shown_version(buckets, &made)?,
         server_side_encryption: content.encryption.wire(),
@@ -198,6 +235,31 @@ pub(crate) fn shown_version(buckets: &Buckets, version: &Version) -> Result<Opti
     use crate::record::Versioning;
     let versioning = buckets.read(&version.bucket, |bucket| bucket.record.versioning)?;
     Ok((versioning != Versioning::Never).then(|| version.id.clone()))
+}
+
+/// A storage class that S3 knows.
+pub(crate) fn storage_class(class: Option<dto::StorageClass>) -> Result<Option<String>, Error> {
+    let known = [
+        "STANDARD",
+        "REDUCED_REDUNDANCY",
+        "STANDARD_IA",
+        "ONEZONE_IA",
+        "INTELLIGENT_TIERING",
+        "GLACIER",
+        "DEEP_ARCHIVE",
+        "GLACIER_IR",
+        "OUTPOSTS",
+        "SNOW",
+        "EXPRESS_ONEZONE",
+        "FSX_OPENZFS",
+        "FSX_ONTAP",
+    ];
+    match class {
+        Some(class) if !known.contains(&class.as_str()) => {
+            Err(Error::InvalidStorageClass(class.as_str().to_owned()))
+        }
+        class => Ok(class.map(|class| class.as_str().to_owned())),
+    }
 }
 
 /// How an object will be said to be encrypted: as the request wants it, else as
@@ -326,7 +388,8 @@ fn part_range(content: &Content, number: i32) -> Result<(u64, u64), Error> {
     let size = content.blob.size;
     let parts: &[u64] = if content.parts.is_empty() { &[size] } else { &content.parts };
     let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-    let index = index.filter(|index| *index < parts.len()).ok_or(Error::InvalidRange(size))?;
+    let index = index.filter(|index| *index < parts.len());
+    let index = index.ok_or(Error::InvalidPartNumber(number))?;
     let start: u64 = parts[..index].iter().sum();
     Ok((start, start + parts[index]))
 }

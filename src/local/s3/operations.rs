@@ -9,12 +9,13 @@ use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use crate::access::{Asker, permit};
+use crate::condition::WriteCondition;
 use crate::record::{
     BucketRecord, CORS, ENCRYPTION, LIFECYCLE, NOTIFICATION, OWNERSHIP, POLICY, PUBLIC_ACCESS,
     TAGGING, Versioning,
 };
 use crate::store::Buckets;
-use crate::{Error, configuration, listing, multipart, object, tags};
+use crate::{Error, configuration, listing, multipart, notify, object, tags};
 
 /// What answers typed requests.
 pub(crate) struct Backend(pub(crate) Arc<Buckets>);
@@ -53,12 +54,16 @@ operations! {
     create_bucket(CreateBucketInput) -> CreateBucketOutput = |buckets, req| {
         let cloud = &buckets.cloud;
         let wanted = req.input.create_bucket_configuration;
-        let region = wanted.and_then(|configuration| configuration.location_constraint);
-        let region = region.map(|region| region.as_str().to_owned());
+        let wanted = wanted.and_then(|configuration| configuration.location_constraint);
+        let wanted = wanted.as_ref().map(|region| region.as_str());
+        // The region of the endpoint is the one that the caller signed for.
+        let endpoint = req.region.as_ref().map(|region| region.as_str().to_owned());
+        let endpoint = endpoint.unwrap_or_else(|| cloud.account.region.clone());
+        let region = configuration::location(&endpoint, wanted)?;
         let mut record = BucketRecord {
             name: req.input.bucket.clone(),
             created: cloud.clock.now(),
-            region: region.unwrap_or_else(|| cloud.account.region.clone()),
+            region: region.clone(),
             versioning: Versioning::Never,
             settings: Default::default(),
         };
@@ -72,7 +77,9 @@ operations! {
         }
         match buckets.create(record).await {
             // In its oldest region S3 takes a second creation by the owner for done.
-            Err(Error::BucketAlreadyOwnedByYou(_)) if cloud.account.region == "us-east-1" => {}
+            Err(Error::BucketAlreadyOwnedByYou(name))
+                if region == "us-east-1"
+                    && buckets.read(&name, |bucket| bucket.record.region == region)? => {}
             outcome => outcome?,
         }
         reply(CreateBucketOutput { location: Some(format!("/{}", req.input.bucket)) })
@@ -80,7 +87,11 @@ operations! {
 
     head_bucket(HeadBucketInput) -> HeadBucketOutput = |buckets, req| {
         let region = buckets.read(&req.input.bucket, |bucket| bucket.record.region.clone())?;
-        reply(HeadBucketOutput { bucket_region: Some(region), ..Default::default() })
+        let output = HeadBucketOutput { bucket_region: Some(region), ..Default::default() };
+        let mut headers = http::HeaderMap::new();
+        let kind = http::HeaderValue::from_static("application/xml");
+        headers.insert(http::header::CONTENT_TYPE, kind);
+        Ok(S3Response::with_headers(output, headers))
     }
 
     get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput = |buckets, req| {
@@ -106,7 +117,11 @@ operations! {
     }
 
     head_object(HeadObjectInput) -> HeadObjectOutput = |buckets, req| {
-        reply(object::head(buckets, req.input)?)
+        let output = object::head(buckets, req.input)?;
+        match output.content_range {
+            Some(_) => Ok(S3Response::with_status(output, http::StatusCode::PARTIAL_CONTENT)),
+            None => reply(output),
+        }
     }
 
     get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput = |buckets, req| {
@@ -122,7 +137,8 @@ operations! {
     delete_object(DeleteObjectInput) -> DeleteObjectOutput = |buckets, req| {
         let input = req.input;
         let version = input.version_id.as_deref();
-        let deleted = buckets.delete(&input.bucket, &input.key, version).await?;
+        let condition = WriteCondition { if_match: input.if_match, if_none_match: None };
+        let deleted = buckets.delete(&input.bucket, &input.key, version, &condition).await?;
         reply(DeleteObjectOutput {
             delete_marker: deleted.marker.then_some(true),
             version_id: deleted.version,
@@ -145,7 +161,11 @@ operations! {
                 if version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
             let place = format!("{}/{}", input.bucket, wanted.key);
             let outcome = match permit(&buckets.cloud, extensions.get(), action, &place) {
-                Ok(()) => buckets.delete(&input.bucket, &wanted.key, version).await,
+                Ok(()) => {
+                    let if_match = wanted.e_tag.map(ETagCondition::ETag);
+                    let condition = WriteCondition { if_match, if_none_match: None };
+                    buckets.delete(&input.bucket, &wanted.key, version, &condition).await
+                }
                 Err(error) => Err(error),
             };
             match outcome {
@@ -385,8 +405,13 @@ operations! {
     }
 
     put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput = |buckets, req| {
-        configuration::set(buckets, &req.input.bucket, &TAGGING, &req.input.tagging).await?;
-        reply(PutBucketTaggingOutput::default())
+        let (bucket, tagging) = (&req.input.bucket, &req.input.tagging);
+        tags::check_bucket_tags(tagging)?;
+        match tagging.tag_set.is_empty() {
+            true => configuration::remove(buckets, bucket, &TAGGING).await?,
+            false => configuration::set(buckets, bucket, &TAGGING, tagging).await?,
+        }
+        Ok(S3Response::with_status(PutBucketTaggingOutput::default(), http::StatusCode::NO_CONTENT))
     }
 
     delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput = |buckets, req| {
@@ -407,8 +432,11 @@ operations! {
     }
 
     put_bucket_notification_configuration(PutBucketNotificationConfigurationInput) -> PutBucketNotificationConfigurationOutput = |buckets, req| {
-        let wanted = &req.input.notification_configuration;
-        configuration::set(buckets, &req.input.bucket, &NOTIFICATION, wanted).await?;
+        let (bucket, wanted) = (&req.input.bucket, &req.input.notification_configuration);
+        let region = buckets.read(bucket, |bucket| bucket.record.region.clone())?;
+        notify::check(wanted, &region)?;
+        configuration::set(buckets, bucket, &NOTIFICATION, wanted).await?;
+        notify::greet(&buckets.cloud, bucket, wanted);
         reply(PutBucketNotificationConfigurationOutput::default())
     }
 

@@ -62,6 +62,9 @@ pub(crate) struct Content {
     pub(crate) storage_class: Option<String>,
     /// The sizes of its parts, if it was uploaded in parts.
     pub(crate) parts: Vec<u64>,
+    /// The upload that it was made of, for those who complete it again.
+    #[serde(default)]
+    pub(crate) upload: Option<String>,
 }
 
 /// Headers that travel with an object.
@@ -104,6 +107,8 @@ pub(crate) struct Upload {
     /// What the object will be, but for its bytes.
     pub(crate) content: Content,
     pub(crate) checksum_algorithm: Option<String>,
+    #[serde(default)]
+    pub(crate) checksum_type: Option<String>,
     pub(crate) parts: BTreeMap<i32, Part>,
 }
 
@@ -121,38 +126,82 @@ pub(crate) struct Setting {
     pub(crate) name: &'static str,
     /// What AWS answers if it was never set.
     pub(crate) missing: &'static str,
-    /// What a reader calls it.
-    pub(crate) what: &'static str,
+    /// What it says then.
+    pub(crate) message: &'static str,
 }
 
-pub(crate) const CORS: Setting =
-    Setting { name: "cors", missing: "NoSuchCORSConfiguration", what: "CORS configuration" };
+pub(crate) const CORS: Setting = Setting {
+    name: "cors",
+    missing: "NoSuchCORSConfiguration",
+    message: "The CORS configuration does not exist",
+};
 pub(crate) const ENCRYPTION: Setting = Setting {
     name: "encryption",
     missing: "ServerSideEncryptionConfigurationNotFoundError",
-    what: "encryption configuration",
+    message: "The server side encryption configuration was not found",
 };
 pub(crate) const LIFECYCLE: Setting = Setting {
     name: "lifecycle",
     missing: "NoSuchLifecycleConfiguration",
-    what: "lifecycle configuration",
+    message: "The lifecycle configuration does not exist",
 };
-pub(crate) const NOTIFICATION: Setting =
-    Setting { name: "notification", missing: "", what: "notification configuration" };
+pub(crate) const NOTIFICATION: Setting = Setting { name: "notification", missing: "", message: "" };
 pub(crate) const OWNERSHIP: Setting = Setting {
     name: "ownership",
     missing: "OwnershipControlsNotFoundError",
-    what: "ownership controls",
+    message: "The bucket ownership controls were not found",
 };
-pub(crate) const POLICY: Setting =
-    Setting { name: "policy", missing: "NoSuchBucketPolicy", what: "policy" };
+pub(crate) const POLICY: Setting = Setting {
+    name: "policy",
+    missing: "NoSuchBucketPolicy",
+    message: "The bucket policy does not exist",
+};
 pub(crate) const PUBLIC_ACCESS: Setting = Setting {
     name: "public-access",
     missing: "NoSuchPublicAccessBlockConfiguration",
-    what: "public access block",
+    message: "The public access block configuration was not found",
 };
 pub(crate) const TAGGING: Setting =
-    Setting { name: "tagging", missing: "NoSuchTagSet", what: "tags" };
+    Setting { name: "tagging", missing: "NoSuchTagSet", message: "The TagSet does not exist" };
+
+impl Checksums {
+    /// The algorithms whose checksums these are.
+    pub(crate) fn algorithms(&self) -> Vec<&'static str> {
+        let all = [
+            ("CRC32", &self.crc32),
+            ("CRC32C", &self.crc32c),
+            ("CRC64NVME", &self.crc64nvme),
+            ("SHA1", &self.sha1),
+            ("SHA256", &self.sha256),
+        ];
+        all.into_iter().filter(|(_, sum)| sum.is_some()).map(|(name, _)| name).collect()
+    }
+
+    /// Whether it is of the whole object or of the checksums of its parts, if there is any.
+    pub(crate) fn kind(&self) -> Option<&'static str> {
+        let sums = [&self.crc32, &self.crc32c, &self.crc64nvme, &self.sha1, &self.sha256];
+        let mut sums = sums.into_iter().flatten().peekable();
+        sums.peek()?;
+        // Such a checksum ends with the number of parts.
+        Some(if sums.any(|sum| sum.contains('-')) { COMPOSITE } else { FULL_OBJECT })
+    }
+
+    /// The checksum of an algorithm.
+    pub(crate) fn get(&self, algorithm: &str) -> Option<&str> {
+        let sum = match algorithm {
+            "CRC32" => &self.crc32,
+            "CRC32C" => &self.crc32c,
+            "CRC64NVME" => &self.crc64nvme,
+            "SHA1" => &self.sha1,
+            "SHA256" => &self.sha256,
+            _ => &None,
+        };
+        sum.as_deref()
+    }
+}
+
+pub(crate) const COMPOSITE: &str = "COMPOSITE";
+pub(crate) const FULL_OBJECT: &str = "FULL_OBJECT";
 
 impl Version {
     /// Whether it only says that the object is deleted.

@@ -225,6 +225,8 @@ fn apply(record: &mut BucketRecord, request: &ResourceRequest) -> Result<(), Res
 
 fn set(record: &mut BucketRecord, setting: &Setting, value: Value) -> Result<(), ResourceFault> {
     configuration::check(setting, &value).map_err(fault)?;
+    let mut value = value;
+    configuration::complete(setting, &mut value);
     record.settings.insert(setting.name.to_owned(), value);
     Ok(())
 }

@@ -122,7 +122,10 @@ impl Buckets {
             let mut state = self.lock();
             let bucket = state.bucket(name)?;
             if !bucket.keys.is_empty() {
-                return Err(Error::BucketNotEmpty);
+                return Err(Error::BucketNotEmpty {
+                    bucket: name.to_owned(),
+                    versioned: bucket.record.versioning != Versioning::Never,
+                });
             }
             let mut batch = self.cloud.store.batch();
             batch.remove(BUCKETS, name);
@@ -160,7 +163,7 @@ impl Buckets {
         self.read(name, |bucket| bucket.record.settings.get(setting.name).cloned())?.ok_or_else(
             || Error::NotConfigured {
                 code: setting.missing,
-                what: setting.what,
+                message: setting.message,
                 bucket: name.to_owned(),
             },
         )
@@ -261,11 +264,14 @@ impl Buckets {
         bucket: &str,
         key: &str,
         version: Option<&str>,
+        condition: &WriteCondition,
     ) -> Result<Deleted, Error> {
+        version.map(check_version).transpose()?;
         let (deleted, commit, blobs, told, gone) = {
             let mut state = self.lock();
             let sequence = state.sequence + 1;
             let owner = state.bucket_mut(bucket)?;
+            condition.check(key, owner.find(key, version).ok().as_deref())?;
             let mut batch = self.cloud.store.batch();
             // What is told of the deletion, which has no content any more.
             let gone = Version {
@@ -318,7 +324,8 @@ impl Buckets {
         version: Option<&str>,
         tags: Vec<(String, String)>,
     ) -> Result<Arc<Version>, Error> {
-        let (version, commit) = {
+        let happening = if tags.is_empty() { Happening::Untagged } else { Happening::Tagged };
+        let (version, commit, told) = {
             let mut state = self.lock();
             let owner = state.bucket_mut(bucket)?;
             let found = owner.find(key, version)?;
@@ -334,9 +341,11 @@ impl Buckets {
             }
             let mut batch = self.cloud.store.batch();
             batch.put(VERSIONS, changed.record_key(), &*changed);
-            (changed, self.cloud.store.commit(batch))
+            let told = owner.notification();
+            (changed, self.cloud.store.commit(batch), told)
         };
         commit.stored().await?;
+        notify::tell(&self.cloud, told, &version, happening);
         Ok(version)
     }
 
@@ -385,6 +394,15 @@ impl Buckets {
             }
             Ok((commit, old)) => self.finish(commit, old.into_iter().collect()).await,
         }
+    }
+
+    /// What an upload became that has been completed, if it is still there.
+    pub(crate) fn completed(&self, bucket: &str, key: &str, id: &str) -> Option<Arc<Version>> {
+        let made = |version: &&Arc<Version>| {
+            version.content.as_ref().is_some_and(|content| content.upload.as_deref() == Some(id))
+        };
+        let find = |bucket: &Bucket| bucket.keys.get(key)?.iter().find(made).cloned();
+        self.read(bucket, find).ok().flatten()
     }
 
     /// Gives an upload up.
@@ -441,6 +459,7 @@ impl Bucket {
                 false => Ok(newest.clone()),
             };
         };
+        check_version(id)?;
         let found = versions
             .iter()
             .find(|version| version.id == id)
@@ -488,6 +507,15 @@ impl Bucket {
         batch.remove(VERSIONS, gone.record_key());
         deleted.marker = gone.is_marker();
         (deleted, gone.content.iter().map(|content| content.blob.clone()).collect())
+    }
+}
+
+/// Ids of versions have a form, which is looked at before the object is.
+fn check_version(id: &str) -> Result<(), Error> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    match id == NULL || (id.len() == 32 && id.chars().all(fits)) {
+        true => Ok(()),
+        false => Err(Error::InvalidVersion(id.to_owned())),
     }
 }
 

@@ -1,6 +1,5 @@
-//! Tags of objects: ten at most, as a header or a document.
-//!
-//! Tags of buckets are a configuration, which [`crate::configuration`] checks.
+//! Tags: ten at most of an object, as a header or a document; fifty of a bucket, whose
+//! tags are a configuration.
 
 use s3s::dto;
 
@@ -17,6 +16,25 @@ pub(crate) fn tags_of(tagging: dto::Tagging) -> Result<Vec<(String, String)>, Er
     check_tags(tagging.tag_set.into_iter().map(pair).collect())
 }
 
+/// Refuses tags that nobody may give a bucket.
+pub(crate) fn check_bucket_tags(tagging: &dto::Tagging) -> Result<(), Error> {
+    let key = |tag: &dto::Tag| tag.key.clone().unwrap_or_default();
+    let keys: Vec<String> = tagging.tag_set.iter().map(key).collect();
+    if keys.iter().any(|key| key.starts_with("aws:")) {
+        return refuse("System tags cannot be added/updated by requester");
+    }
+    if keys.len() > 50 {
+        return Err(Error::InvalidRequest(format!("a bucket takes 50 tags, not {}", keys.len())));
+    }
+    for (index, tag) in tagging.tag_set.iter().enumerate() {
+        check_tag(&keys[index], tag.value.as_deref().unwrap_or_default())?;
+        if keys[..index].contains(&keys[index]) {
+            return refuse("Cannot provide multiple Tags with the same key");
+        }
+    }
+    Ok(())
+}
+
 /// Tags on the wire.
 pub(crate) fn wire_tags(tags: &[(String, String)]) -> dto::TagSet {
     let tag = |(key, value): &(String, String)| dto::Tag {
@@ -28,17 +46,30 @@ pub(crate) fn wire_tags(tags: &[(String, String)]) -> dto::TagSet {
 
 fn check_tags(tags: Vec<(String, String)>) -> Result<Vec<(String, String)>, Error> {
     if tags.len() > 10 {
-        let reason = format!("an object takes 10 tags, not {}", tags.len());
-        return Err(Error::InvalidArgument(reason));
+        return Err(Error::TooManyTags);
     }
     for (index, (key, value)) in tags.iter().enumerate() {
-        if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
-            let reason = format!("tag `{key}` needs a key of 1 to 128 and a value of at most 256");
-            return Err(Error::InvalidArgument(reason));
+        if key.starts_with("aws:") {
+            return refuse("Your TagKey cannot be prefixed with aws:");
         }
+        check_tag(key, value)?;
         if tags[..index].iter().any(|(other, _)| other == key) {
-            return Err(Error::InvalidArgument(format!("tag `{key}` is given twice")));
+            return refuse("Cannot provide multiple Tags with the same key");
         }
     }
     Ok(tags)
+}
+
+fn check_tag(key: &str, value: &str) -> Result<(), Error> {
+    if key.is_empty() || key.chars().count() > 128 {
+        return refuse("The TagKey you have provided is invalid");
+    }
+    if value.chars().count() > 256 {
+        return refuse("The TagValue you have provided is invalid");
+    }
+    Ok(())
+}
+
+fn refuse<T>(reason: &str) -> Result<T, Error> {
+    Err(Error::InvalidTag(reason.to_owned()))
 }

@@ -172,7 +172,7 @@ async fn a_stack_makes_a_bucket_with_all_that_it_asks_for() {
 
     let refused = handler.delete(&changed).await.unwrap_err();
     let ResourceFault::Failed { message, .. } = &refused else { panic!("{refused}") };
-    assert!(message.contains("bucket you tried to delete is not empty"), "{message}");
+    assert!(message.contains("The bucket you tried to delete is not empty"), "{message}");
     let objects = bench.get(&format!("/{name}?versions")).await;
     bench.delete(&format!("/{name}/a?versionId={}", objects.all("VersionId")[0])).await;
     handler.delete(&changed).await.unwrap();

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use super::Bench;
 
+const F: &str = "arn:aws:lambda:us-east-1:1:function:f";
+
 /// Hears as a queue, a function and a bus.
 #[derive(Default)]
 struct Ears(Mutex<Vec<(String, Value)>>);
@@ -50,7 +52,7 @@ impl Functions for Ears {
 
     fn permits(&self, function: &str, principal: &str, source: &str) -> bool {
         assert_eq!((principal, source), ("s3.amazonaws.com", "arn:aws:s3:::firmware"));
-        function == "arn:aws:lambda:f"
+        function == F
     }
 }
 
@@ -74,12 +76,12 @@ async fn changes_reach_those_whose_events_and_filters_fit() {
     };
     let configuration = format!(
         "<NotificationConfiguration>\
-         <QueueConfiguration><Id>q</Id><Queue>arn:aws:sqs:q</Queue>\
+         <QueueConfiguration><Id>q</Id><Queue>arn:aws:sqs:us-east-1:1:q</Queue>\
          <Event>s3:ObjectCreated:*</Event>\
          <Filter><S3Key>{}{}</S3Key></Filter></QueueConfiguration>\
-         <CloudFunctionConfiguration><Id>f</Id><CloudFunction>arn:aws:lambda:f</CloudFunction>\
+         <CloudFunctionConfiguration><Id>f</Id><CloudFunction>arn:aws:lambda:us-east-1:1:function:f</CloudFunction>\
          <Event>s3:ObjectRemoved:DeleteMarkerCreated</Event></CloudFunctionConfiguration>\
-         <CloudFunctionConfiguration><Id>g</Id><CloudFunction>arn:aws:lambda:g</CloudFunction>\
+         <CloudFunctionConfiguration><Id>g</Id><CloudFunction>arn:aws:lambda:us-east-1:1:function:g</CloudFunction>\
          <Event>s3:ObjectRemoved:*</Event></CloudFunctionConfiguration>\
          </NotificationConfiguration>",
         rule("prefix", "in/"),
@@ -87,13 +89,20 @@ async fn changes_reach_those_whose_events_and_filters_fit() {
     );
     assert_eq!(bench.put("/firmware?notification", &configuration).await.status, 200);
 
+    let heard = ears.heard(1).await;
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert_eq!(
+        (&heard[0].1["Event"], &heard[0].1["Bucket"]),
+        (&json!("s3:TestEvent"), &json!("firmware"))
+    );
+
     bench.put("/firmware/out/a.bin", "x").await;
     bench.put("/firmware/in/a.txt", "x").await;
     let version = bench.put("/firmware/in/a%20b.bin", "hello").await;
     let heard = ears.heard(1).await;
     assert_eq!(heard.len(), 1, "{heard:?}");
     let (queue, message) = &heard[0];
-    assert_eq!(queue, "arn:aws:sqs:q");
+    assert_eq!(queue, "arn:aws:sqs:us-east-1:1:q");
     let record = &message["Records"][0];
     assert_eq!(record["eventName"], "ObjectCreated:Put");
     assert_eq!(record["s3"]["configurationId"], "q");
@@ -105,7 +114,7 @@ async fn changes_reach_those_whose_events_and_filters_fit() {
     bench.delete("/firmware/in/a.txt").await;
     let heard = ears.heard(1).await;
     assert_eq!(heard.len(), 1, "{heard:?}");
-    assert_eq!(heard[0].0, "arn:aws:lambda:f");
+    assert_eq!(heard[0].0, F);
 }
 
 #[tokio::test]

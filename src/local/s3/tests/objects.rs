@@ -32,8 +32,12 @@ async fn versions_stay_readable_under_a_delete_marker() {
     assert_eq!(list.all("IsLatest"), ["true", "false", "false"]);
     bench.delete(&format!("/firmware/a?versionId={marker}")).await;
     assert_eq!(bench.get("/firmware/a").await.text(), "two");
-    let unknown = bench.get("/firmware/a?versionId=nothing").await;
+    let nothing = "0".repeat(32);
+    let unknown = bench.get(&format!("/firmware/a?versionId={nothing}")).await;
     assert_eq!(unknown.refusal(), (404, "NoSuchVersion".to_owned()));
+    assert_eq!((unknown.all("Key"), unknown.all("VersionId")), (vec!["a"], vec![&*nothing]));
+    let none = bench.get("/firmware/a?versionId=nothing").await;
+    assert_eq!(none.refusal(), (400, "InvalidArgument".to_owned()));
 }
 
 #[tokio::test]
