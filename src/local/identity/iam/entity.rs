@@ -51,6 +51,14 @@ impl Kind {
         }
     }
 
+    /// What its own policies are called.
+    pub(crate) fn inline(self) -> &'static str {
+        match self {
+            Kind::Role => "role policy",
+            Kind::User => "user policy",
+        }
+    }
+
     /// The member that names it.
     pub(crate) fn member(self) -> &'static str {
         match self {
@@ -71,8 +79,10 @@ impl Entity {
             "Path": self.path,
             "Arn": self.arn(account),
             "CreateDate": self.created.iso8601(),
-            "Tags": shown_tags(&self.tags),
         });
+        if !self.tags.is_empty() {
+            shown["Tags"] = shown_tags(&self.tags);
+        }
         let (name, id) = match self.kind {
             Kind::Role => ("RoleName", "RoleId"),
             Kind::User => ("UserName", "UserId"),
@@ -94,6 +104,19 @@ impl Entity {
         shown
     }
 }
+
+impl Entity {
+    /// As lists show it, which leave something out.
+    pub(crate) fn listed(&self, account: &Account) -> Value {
+        let mut shown = self.shown(account);
+        if let Some(members) = shown.as_object_mut() {
+            members.retain(|name, _| !UNLISTED.contains(&name.as_str()));
+        }
+        shown
+    }
+}
+
+const UNLISTED: [&str; 3] = ["PermissionsBoundary", "RoleLastUsed", "Tags"];
 
 /// Documents stand percent-encoded in IAM's answers.
 pub(crate) fn encoded(document: &str) -> String {

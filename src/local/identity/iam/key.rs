@@ -32,7 +32,7 @@ impl Iam {
         let user = self.user_of(&call)?;
         let (key, commit) = self.keys.change(|keys| {
             if keys.values().filter(|key| key.user == user).count() >= 2 {
-                let reason = format!("the user `{user}` has two access keys already");
+                let reason = "Cannot exceed quota for AccessKeysPerUser: 2";
                 return Err(Fault::new("LimitExceeded", 409, reason));
             }
             let key = AccessKey {
@@ -81,7 +81,7 @@ impl Iam {
             }
         };
         let ((), commit) = self.keys.change(|keys| {
-            let mut key = keys.get(&id).cloned().ok_or_else(|| no_such("access key", &id))?;
+            let mut key = keys.get(&id).cloned().ok_or_else(|| no_key(&id))?;
             key.active = active;
             keys.put(&id, key);
             Ok(())
@@ -91,9 +91,8 @@ impl Iam {
 
     pub(super) fn delete_key(&self, call: Call) -> Written {
         let id = loose::required(&call.input, "AccessKeyId")?;
-        let ((), commit) = self
-            .keys
-            .change(|keys| keys.remove(&id).map(drop).ok_or_else(|| no_such("access key", &id)))?;
+        let ((), commit) =
+            self.keys.change(|keys| keys.remove(&id).map(drop).ok_or_else(|| no_key(&id)))?;
         Ok((Reply::empty(), commit))
     }
 
@@ -110,4 +109,8 @@ impl Iam {
             None => Err(no_such("user", &name)),
         }
     }
+}
+
+fn no_key(id: &str) -> Fault {
+    Fault::new("NoSuchEntity", 404, format!("The Access Key with id {id} cannot be found"))
 }

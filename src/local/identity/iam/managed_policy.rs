@@ -5,15 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use iotstack_local_kernel::policy::Policy;
 use iotstack_local_kernel::{Call, Commit, Fault, Reply, Timestamp, id, loose};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::aws_policies::managed;
+use super::document::check_identity;
 use super::entity::{encoded, shown_tags};
-use super::operations::{check_name, check_path, paged};
-use super::{Iam, Kind, conflict, exists, malformed, no_such};
+use super::operations::{check_name, check_path, paged, tags_page};
+use super::{Entity, Iam, Kind, conflict, no_policy, tags};
 use crate::records::Written;
 
 /// A managed policy.
@@ -48,8 +48,8 @@ impl ManagedPolicy {
         default.map(|version| version.document.as_str()).unwrap_or_default()
     }
 
-    /// As `GetPolicy` shows it.
-    pub(crate) fn shown(&self, attached: usize) -> Value {
+    /// As lists show it: without description and tags.
+    pub(super) fn listed(&self, (attached, bounds): (usize, usize)) -> Value {
         json!({
             "PolicyName": self.name,
             "PolicyId": self.id,
@@ -57,19 +57,19 @@ impl ManagedPolicy {
             "Path": self.path,
             "DefaultVersionId": format!("v{}", self.default),
             "AttachmentCount": attached,
-            "PermissionsBoundaryUsageCount": 0,
+            "PermissionsBoundaryUsageCount": bounds,
             "IsAttachable": true,
-            "Description": self.description,
             "CreateDate": self.created.iso8601(),
             "UpdateDate": self.updated.iso8601(),
-            "Tags": shown_tags(&self.tags),
         })
     }
 
     fn version(&self, version: &str) -> Result<&PolicyVersion, Fault> {
         let number = version.strip_prefix('v').and_then(|number| number.parse::<u32>().ok());
         let found = self.versions.iter().find(|version| Some(version.number) == number);
-        found.ok_or_else(|| no_such("policy version", version))
+        let reason =
+            format!("Policy {} version {version} does not exist or is not attachable.", self.arn);
+        found.ok_or_else(|| Fault::new("NoSuchEntity", 404, reason))
     }
 
     fn shown_version(&self, version: &PolicyVersion, document: bool) -> Value {
@@ -116,7 +116,10 @@ impl Iam {
         };
         self.policies.change(|policies| {
             if policies.get(&arn).is_some() {
-                return Err(exists("policy", &arn));
+                let reason = format!(
+                    "A policy called {name} already exists. Duplicate names are not allowed."
+                );
+                return Err(Fault::new("EntityAlreadyExists", 409, reason));
             }
             policies.put(&arn, policy.clone());
             Ok(policy)
@@ -161,12 +164,12 @@ impl Iam {
     pub(crate) fn drop_policy(&self, arn: &str) -> Result<Commit, Fault> {
         self.own_policy(arn)?;
         let users = self.attached_to(arn);
-        if let Some((kind, name)) = users.first() {
+        if let Some(Entity { kind, name, .. }) = users.first() {
             let reason = format!("the policy is attached to the {} `{name}`", kind.word());
             return Err(conflict(reason));
         }
         let ((), commit) = self.policies.change(|policies| {
-            let policy = policies.get(arn).ok_or_else(|| no_such("policy", arn))?;
+            let policy = policies.get(arn).ok_or_else(|| no_policy(arn))?;
             if policy.versions.len() > 1 {
                 return Err(conflict("delete all versions but the default first"));
             }
@@ -189,17 +192,47 @@ impl Iam {
 
     /// A policy of this account.
     pub(crate) fn own_policy(&self, arn: &str) -> Result<ManagedPolicy, Fault> {
-        self.policies.get(arn).ok_or_else(|| no_such("policy", arn))
+        self.policies.get(arn).ok_or_else(|| no_policy(arn))
     }
 
     /// Who has a policy attached, in order.
-    pub(crate) fn attached_to(&self, arn: &str) -> Vec<(Kind, String)> {
+    pub(crate) fn attached_to(&self, arn: &str) -> Vec<Entity> {
         let mut all = self.entities.all();
         all.retain(|entity| {
             entity.attached.iter().any(|attached| attached == arn)
                 || entity.boundary.as_deref() == Some(arn)
         });
-        all.into_iter().map(|entity| (entity.kind, entity.name)).collect()
+        all
+    }
+
+    /// How many have a policy attached, and how many are bounded by it.
+    pub(super) fn uses(&self, arn: &str) -> (usize, usize) {
+        let all = self.entities.all();
+        let attached = |entity: &&Entity| entity.attached.iter().any(|attached| attached == arn);
+        let bounded = |entity: &&Entity| entity.boundary.as_deref() == Some(arn);
+        (all.iter().filter(attached).count(), all.iter().filter(bounded).count())
+    }
+
+    pub(super) fn tag_policy(&self, call: Call) -> Written {
+        let arn = loose::required(&call.input, "PolicyArn")?;
+        let more = tags::given(&call.input)?;
+        let ((), commit) = self.edit_policy(&arn, |policy| tags::add(&mut policy.tags, more))?;
+        Ok((Reply::empty(), commit))
+    }
+
+    pub(super) fn untag_policy(&self, call: Call) -> Written {
+        let arn = loose::required(&call.input, "PolicyArn")?;
+        let keys = tags::named(&call.input)?;
+        let ((), commit) = self.edit_policy(&arn, |policy| {
+            tags::remove(&mut policy.tags, &keys);
+            Ok(())
+        })?;
+        Ok((Reply::empty(), commit))
+    }
+
+    pub(super) fn list_policy_tags(&self, call: Call) -> Result<Reply, Fault> {
+        let policy = self.own_policy(&loose::required(&call.input, "PolicyArn")?)?;
+        tags_page(&call.input, policy.tags)
     }
 
     pub(super) fn create_policy(&self, call: Call) -> Written {
@@ -209,26 +242,35 @@ impl Iam {
             loose::text(input, "Path")?,
             &loose::required(input, "PolicyDocument")?,
             loose::text(input, "Description")?,
-            loose::pairs(input, "Tags", ("Key", "Value"))?,
+            tags::given(input)?,
         )?;
-        Ok((json!({"Policy": policy.shown(0)}).into(), commit))
+        let mut shown = policy.listed((0, 0));
+        if !policy.tags.is_empty() {
+            shown["Tags"] = shown_tags(&policy.tags);
+        }
+        Ok((json!({"Policy": shown}).into(), commit))
     }
 
     pub(super) fn get_policy(&self, call: Call) -> Result<Reply, Fault> {
         let arn = loose::required(&call.input, "PolicyArn")?;
-        let attached = self.attached_to(&arn).len();
+        let uses = self.uses(&arn);
         if managed(&arn).is_some() {
             let name = arn.rsplit('/').next().unwrap_or_default();
             let shown = json!({
                 "PolicyName": name,
                 "Arn": arn,
                 "DefaultVersionId": "v1",
-                "AttachmentCount": attached,
+                "AttachmentCount": uses.0,
+                "PermissionsBoundaryUsageCount": uses.1,
                 "IsAttachable": true,
             });
             return Ok(json!({"Policy": shown}).into());
         }
-        Ok(json!({"Policy": self.own_policy(&arn)?.shown(attached)}).into())
+        let policy = self.own_policy(&arn)?;
+        let mut shown = policy.listed(uses);
+        shown["Description"] = json!(policy.description);
+        shown["Tags"] = shown_tags(&policy.tags);
+        Ok(json!({"Policy": shown}).into())
     }
 
     pub(super) fn list_policies(&self, call: Call) -> Result<Reply, Fault> {
@@ -238,8 +280,12 @@ impl Iam {
         }
         let only_attached = loose::flag(&call.input, "OnlyAttached")?.unwrap_or(false);
         let mut all = self.policies.all();
-        all.retain(|policy| !only_attached || !self.attached_to(&policy.arn).is_empty());
-        let shown = |policy: &ManagedPolicy| policy.shown(self.attached_to(&policy.arn).len());
+        let prefix = loose::text(&call.input, "PathPrefix")?.unwrap_or_else(|| "/".to_owned());
+        all.retain(|policy| {
+            policy.path.starts_with(&prefix)
+                && (!only_attached || !self.attached_to(&policy.arn).is_empty())
+        });
+        let shown = |policy: &ManagedPolicy| policy.listed(self.uses(&policy.arn));
         paged(&call.input, "Policies", all, |policy| policy.arn.clone(), shown)
     }
 
@@ -299,9 +345,18 @@ impl Iam {
     pub(super) fn list_entities_for_policy(&self, call: Call) -> Result<Reply, Fault> {
         let arn = loose::required(&call.input, "PolicyArn")?;
         let attached = self.attached_to(&arn);
+        let filter = loose::text(&call.input, "EntityFilter")?;
         let list = |wanted: Kind| -> Vec<Value> {
-            let fitting = attached.iter().filter(|(kind, _)| *kind == wanted);
-            fitting.map(|(kind, name)| json!({ kind.member(): name })).collect()
+            let name = if wanted == Kind::Role { "Role" } else { "User" };
+            if filter.as_deref().is_some_and(|filter| filter != name) {
+                return Vec::new();
+            }
+            let fitting = attached.iter().filter(|entity| entity.kind == wanted);
+            let shown = |entity: &Entity| {
+                let id = if wanted == Kind::Role { "RoleId" } else { "UserId" };
+                json!({ wanted.member(): entity.name, id: entity.id })
+            };
+            fitting.map(shown).collect()
         };
         Ok(json!({
             "PolicyRoles": list(Kind::Role),
@@ -318,7 +373,7 @@ impl Iam {
         change: impl FnOnce(&mut ManagedPolicy) -> Result<R, Fault>,
     ) -> Result<(R, Commit), Fault> {
         let changed = self.policies.change(|policies| {
-            let mut policy = policies.get(arn).cloned().ok_or_else(|| no_such("policy", arn))?;
+            let mut policy = policies.get(arn).cloned().ok_or_else(|| no_policy(arn))?;
             let outcome = change(&mut policy)?;
             policies.put(arn, policy);
             Ok(outcome)
@@ -329,7 +384,7 @@ impl Iam {
 }
 
 fn check_document(document: &str) -> Result<(), Fault> {
-    Policy::parse_identity(document).map_err(|reason| malformed(&reason))?;
+    check_identity(document, true)?;
     let size = document.chars().filter(|c| !c.is_whitespace()).count();
     if size > 6144 {
         let reason = format!("a managed policy has 6144 characters at most, not {size}");

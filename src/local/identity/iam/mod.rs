@@ -8,12 +8,14 @@
 //! multi-factor devices, service-linked roles, credential reports.
 
 mod aws_policies;
+mod document;
 mod entity;
 mod key;
 mod managed_policy;
 mod operations;
 pub(crate) mod resources;
 mod simulate;
+mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -186,6 +188,13 @@ impl Service for Iam {
             .named_stored("CreateUser", Iam::create_user)
             .named("GetUser", |iam: &Iam, call| iam.get(User, call))
             .named("ListUsers", |iam: &Iam, call| iam.list(User, call))
+            .named_stored("UpdateUser", Iam::update_user)
+            .named_stored("PutUserPermissionsBoundary", |iam: &Iam, call| {
+                iam.put_boundary(User, call)
+            })
+            .named_stored("DeleteUserPermissionsBoundary", |iam: &Iam, call| {
+                iam.delete_boundary(User, call)
+            })
             .named_stored("DeleteUser", |iam: &Iam, call| iam.delete(User, call))
             .named_stored("PutUserPolicy", |iam: &Iam, call| iam.put_inline(User, call))
             .named("GetUserPolicy", |iam: &Iam, call| iam.get_inline(User, call))
@@ -210,6 +219,9 @@ impl Service for Iam {
             .named("ListPolicyVersions", Iam::list_policy_versions)
             .named_stored("DeletePolicyVersion", Iam::delete_policy_version)
             .named_stored("SetDefaultPolicyVersion", Iam::set_default_version)
+            .named_stored("TagPolicy", Iam::tag_policy)
+            .named_stored("UntagPolicy", Iam::untag_policy)
+            .named("ListPolicyTags", Iam::list_policy_tags)
             .named("ListEntitiesForPolicy", Iam::list_entities_for_policy)
             .named("SimulatePrincipalPolicy", Iam::simulate)
             .named("ListAccountAliases", Iam::no_aliases)
@@ -230,17 +242,21 @@ impl Service for Iam {
 }
 
 fn no_such(what: &str, name: &str) -> Fault {
-    Fault::new("NoSuchEntity", 404, format!("the {what} `{name}` does not exist"))
+    Fault::new("NoSuchEntity", 404, format!("The {what} with name {name} cannot be found."))
 }
 
-fn malformed(reason: &str) -> Fault {
-    Fault::new("MalformedPolicyDocument", 400, format!("the policy is not valid: {reason}"))
+fn no_policy(arn: &str) -> Fault {
+    Fault::new("NoSuchEntity", 404, format!("Policy {arn} was not found."))
 }
 
 fn conflict(reason: impl Into<String>) -> Fault {
     Fault::new("DeleteConflict", 409, reason)
 }
 
-fn exists(what: &str, name: &str) -> Fault {
-    Fault::new("EntityAlreadyExists", 409, format!("the {what} `{name}` exists already"))
+fn exists(kind: Kind, name: &str) -> Fault {
+    let what = match kind {
+        Kind::Role => "Role",
+        Kind::User => "User",
+    };
+    Fault::new("EntityAlreadyExists", 409, format!("{what} with name {name} already exists."))
 }

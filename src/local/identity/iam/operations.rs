@@ -3,14 +3,16 @@
 //! CloudFormation's handlers call the same functions below the operations. After a
 //! change, what was read of an identity's policies is forgotten.
 
+use std::collections::BTreeMap;
+
 use iotstack_local_kernel::page::Paging;
-use iotstack_local_kernel::policy::Policy;
-use iotstack_local_kernel::{Call, Commit, Fault, Reply, Timestamp, id, loose};
+use iotstack_local_kernel::{Call, Caller, Commit, Fault, Reply, Timestamp, id, loose};
 use serde_json::{Map, Value, json};
 
 use super::aws_policies::managed;
-use super::entity::{encoded, shown_tags};
-use super::{Entity, Iam, Kind, conflict, exists, malformed, no_such};
+use super::document::{check_identity, check_trust};
+use super::entity::encoded;
+use super::{AccessKey, Entity, Iam, Kind, conflict, exists, no_policy, no_such, tags};
 use crate::records::Written;
 
 /// What a new role or user needs.
@@ -36,7 +38,7 @@ impl Iam {
             description: loose::text(input, "Description")?,
             longest_session_seconds: loose::integer(input, "MaxSessionDuration")?,
             boundary: loose::text(input, "PermissionsBoundary")?,
-            tags: loose::pairs(input, "Tags", ("Key", "Value"))?,
+            tags: tags::given(input)?,
         })?;
         Ok((json!({"Role": entity.shown(&self.account)}).into(), commit))
     }
@@ -51,7 +53,7 @@ impl Iam {
             description: None,
             longest_session_seconds: None,
             boundary: loose::text(input, "PermissionsBoundary")?,
-            tags: loose::pairs(input, "Tags", ("Key", "Value"))?,
+            tags: tags::given(input)?,
         })?;
         Ok((json!({"User": entity.shown(&self.account)}).into(), commit))
     }
@@ -61,7 +63,7 @@ impl Iam {
         check_name(&wanted.name, 64)?;
         let path = check_path(wanted.path)?;
         if let Some(trust) = &wanted.trust {
-            Policy::parse_trust(trust).map_err(|reason| malformed(&reason))?;
+            check_trust(trust)?;
         }
         let longest = wanted.longest_session_seconds.unwrap_or(3600);
         if !(3600..=43_200).contains(&longest) {
@@ -89,13 +91,51 @@ impl Iam {
         let key = entity.kind.key(&entity.name);
         let (entity, commit) = self.entities.change(|entities| {
             if entities.get(&key).is_some() {
-                return Err(exists(entity.kind.word(), &entity.name));
+                return Err(exists(entity.kind, &entity.name));
             }
             entities.put(&key, entity.clone());
             Ok(entity)
         })?;
         self.forget();
         Ok((entity, commit))
+    }
+
+    /// Gives a user another name or path. Its keys stay its own.
+    pub(super) fn update_user(&self, call: Call) -> Written {
+        let name = loose::required(&call.input, "UserName")?;
+        let new_name = loose::text(&call.input, "NewUserName")?;
+        let new_path = loose::text(&call.input, "NewPath")?;
+        let path = new_path.map(|path| check_path(Some(path))).transpose()?;
+        new_name.as_deref().map(|name| check_name(name, 64)).transpose()?;
+        let key = Kind::User.key(&name);
+        let ((old, new), renamed) = self.entities.change(|users| {
+            let missing = || no_such(Kind::User.word(), &name);
+            let mut user = users.get(&key).cloned().ok_or_else(missing)?;
+            let old = user.name.clone();
+            user.name = new_name.unwrap_or(user.name);
+            user.path = path.unwrap_or(user.path);
+            let new_key = Kind::User.key(&user.name);
+            if new_key != key && users.get(&new_key).is_some() {
+                return Err(exists(Kind::User, &user.name));
+            }
+            users.remove(&key);
+            users.put(&new_key, user.clone());
+            Ok((old, user.name))
+        })?;
+        self.forget();
+        if old == new {
+            return Ok((Reply::empty(), renamed));
+        }
+        let ((), commit) = self.keys.change(|keys| {
+            let of_user = |key: &&AccessKey| key.user == old;
+            let moved: Vec<AccessKey> = keys.values().filter(of_user).cloned().collect();
+            for mut key in moved {
+                key.user = new.clone();
+                keys.put(&key.id.clone(), key);
+            }
+            Ok(())
+        })?;
+        Ok((Reply::empty(), commit))
     }
 
     /// Changes a role or a user.
@@ -148,7 +188,7 @@ impl Iam {
         document: &str,
     ) -> Result<Commit, Fault> {
         check_name(policy, 128)?;
-        Policy::parse_identity(document).map_err(|reason| malformed(&reason))?;
+        check_identity(document, false)?;
         let limit = if kind == Kind::Role { 10_240 } else { 2_048 };
         let ((), commit) = self.edit(kind, name, |entity| {
             entity.inline.insert(policy.to_owned(), document.to_owned());
@@ -175,7 +215,7 @@ impl Iam {
     ) -> Result<Commit, Fault> {
         let ((), commit) = self.edit(kind, name, |entity| {
             let gone = entity.inline.remove(policy);
-            gone.map(drop).ok_or_else(|| no_such("policy", policy))
+            gone.map(drop).ok_or_else(|| no_such(kind.inline(), policy))
         })?;
         Ok(commit)
     }
@@ -202,14 +242,14 @@ impl Iam {
         let ((), commit) = self.edit(kind, name, |entity| {
             let before = entity.attached.len();
             entity.attached.retain(|attached| attached != arn);
-            if entity.attached.len() == before { Err(no_such("policy", arn)) } else { Ok(()) }
+            if entity.attached.len() == before { Err(no_policy(arn)) } else { Ok(()) }
         })?;
         Ok(commit)
     }
 
     /// Sets who may take a role.
     pub(crate) fn set_trust(&self, name: &str, document: &str) -> Result<Commit, Fault> {
-        Policy::parse_trust(document).map_err(|reason| malformed(&reason))?;
+        check_trust(document)?;
         let ((), commit) = self.edit(Kind::Role, name, |role| {
             role.trust = Some(document.to_owned());
             Ok(())
@@ -218,16 +258,41 @@ impl Iam {
     }
 
     pub(super) fn get(&self, kind: Kind, call: Call) -> Result<Reply, Fault> {
+        if kind == Kind::User && loose::text(&call.input, "UserName")?.is_none() {
+            return self.get_caller(&call);
+        }
         let entity = self.named(kind, &call)?;
         let member = if kind == Kind::Role { "Role" } else { "User" };
         Ok(json!({ member: entity.shown(&self.account) }).into())
+    }
+
+    /// Whoever asks without naming anybody.
+    fn get_caller(&self, call: &Call) -> Result<Reply, Fault> {
+        match &call.caller {
+            Caller::Root => Ok(json!({"User": {
+                "Path": "/",
+                "UserId": self.account.id,
+                "Arn": self.account.global_arn("iam", "root"),
+                "CreateDate": Timestamp(0).iso8601(),
+            }})
+            .into()),
+            Caller::Principal { arn } if arn.contains(":user/") => {
+                let name = arn.rsplit('/').next().unwrap_or_default();
+                let missing = || no_such(Kind::User.word(), name);
+                let user = self.entity(Kind::User, name).ok_or_else(missing)?;
+                Ok(json!({"User": user.shown(&self.account)}).into())
+            }
+            _ => Err(Fault::invalid_input(
+                "Must specify userName when calling with non-User credentials",
+            )),
+        }
     }
 
     pub(super) fn list(&self, kind: Kind, call: Call) -> Result<Reply, Fault> {
         let prefix = loose::text(&call.input, "PathPrefix")?.unwrap_or_else(|| "/".to_owned());
         let mut all = self.entities.all();
         all.retain(|entity| entity.kind == kind && entity.path.starts_with(&prefix));
-        let shown = |entity: &Entity| entity.shown(&self.account);
+        let shown = |entity: &Entity| entity.listed(&self.account);
         let member = if kind == Kind::Role { "Roles" } else { "Users" };
         paged(&call.input, member, all, |entity| entity.name.clone(), shown)
     }
@@ -271,7 +336,8 @@ impl Iam {
     pub(super) fn get_inline(&self, kind: Kind, call: Call) -> Result<Reply, Fault> {
         let entity = self.named(kind, &call)?;
         let policy = loose::required(&call.input, "PolicyName")?;
-        let document = entity.inline.get(&policy).ok_or_else(|| no_such("policy", &policy))?;
+        let missing = || no_such(kind.inline(), &policy);
+        let document = entity.inline.get(&policy).ok_or_else(missing)?;
         let mut shown = json!({"PolicyName": policy, "PolicyDocument": encoded(document)});
         shown[kind.member()] = json!(entity.name);
         Ok(shown.into())
@@ -329,23 +395,16 @@ impl Iam {
 
     pub(super) fn tag(&self, kind: Kind, call: Call) -> Written {
         let name = loose::required(&call.input, kind.member())?;
-        let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?;
-        let ((), commit) = self.edit(kind, &name, |entity| {
-            entity.tags.extend(tags);
-            if entity.tags.len() > 50 {
-                let reason = format!("50 tags are accepted, not {}", entity.tags.len());
-                return Err(Fault::new("LimitExceeded", 409, reason));
-            }
-            Ok(())
-        })?;
+        let more = tags::given(&call.input)?;
+        let ((), commit) = self.edit(kind, &name, |entity| tags::add(&mut entity.tags, more))?;
         Ok((Reply::empty(), commit))
     }
 
     pub(super) fn untag(&self, kind: Kind, call: Call) -> Written {
         let name = loose::required(&call.input, kind.member())?;
-        let keys = loose::texts(&call.input, "TagKeys")?;
+        let keys = tags::named(&call.input)?;
         let ((), commit) = self.edit(kind, &name, |entity| {
-            entity.tags.retain(|key, _| !keys.contains(key));
+            tags::remove(&mut entity.tags, &keys);
             Ok(())
         })?;
         Ok((Reply::empty(), commit))
@@ -353,7 +412,7 @@ impl Iam {
 
     pub(super) fn list_tags(&self, kind: Kind, call: Call) -> Result<Reply, Fault> {
         let entity = self.named(kind, &call)?;
-        Ok(json!({"Tags": shown_tags(&entity.tags), "IsTruncated": false}).into())
+        tags_page(&call.input, entity.tags)
     }
 
     pub(super) fn no_profiles(&self, call: Call) -> Result<Reply, Fault> {
@@ -379,7 +438,8 @@ impl Iam {
             let reason = format!("the local cloud does not know AWS's policy `{arn}`");
             return Err(Fault::new("NoSuchEntity", 404, reason));
         }
-        Err(no_such("policy", arn))
+        let reason = format!("Policy {arn} does not exist or is not attachable.");
+        Err(Fault::new("NoSuchEntity", 404, reason))
     }
 
     /// The moment, for records.
@@ -403,10 +463,20 @@ pub(super) fn check_path(path: Option<String>) -> Result<String, Fault> {
     let path = path.unwrap_or_else(|| "/".to_owned());
     let plain = path.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
     if !path.starts_with('/') || !path.ends_with('/') || path.len() > 512 || !plain {
-        let reason = format!("path `{path}` must begin and end with `/`");
+        let reason = "The specified value for path is invalid. It must begin and end with / and \
+                      contain only alphanumeric characters and/or / characters.";
         return Err(Fault::invalid_input(reason));
     }
     Ok(path)
+}
+
+/// A page of tags.
+pub(super) fn tags_page(
+    input: &Map<String, Value>,
+    tags: BTreeMap<String, String>,
+) -> Result<Reply, Fault> {
+    let shown = |(key, value): &(String, String)| json!({"Key": key, "Value": value});
+    paged(input, "Tags", tags.into_iter().collect(), |(key, _)| key.clone(), shown)
 }
 
 /// A page of a list, as IAM's operations give it.

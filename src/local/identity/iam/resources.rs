@@ -301,7 +301,7 @@ fn delete_managed(iam: &Iam, request: &ResourceRequest) -> Result<Commit, Resour
 }
 
 fn managed_state(iam: &Iam, arn: &str) -> Result<ResourceState, ResourceFault> {
-    let shown = iam.own_policy(arn)?.shown(iam.attached_to(arn).len());
+    let shown = iam.own_policy(arn)?.listed(iam.uses(arn));
     let mut state = ResourceState::new(arn).with("PolicyArn", arn);
     for name in [
         "AttachmentCount",

@@ -346,7 +346,8 @@ async fn a_stack_makes_changes_and_removes_a_managed_policy() {
     let state = policies.update(&changed).await.unwrap();
     assert_eq!(state.attributes["DefaultVersionId"], "v2");
     let holders = iam(&cloud, "ListEntitiesForPolicy", json!({"PolicyArn": arn})).await.unwrap();
-    assert_eq!(holders["PolicyRoles"], json!([{"RoleName": "b"}]));
+    assert_eq!(holders["PolicyRoles"][0]["RoleName"], "b");
+    assert!(holders["PolicyRoles"][0]["RoleId"].as_str().unwrap().starts_with("AROA"));
     policies.delete(&changed).await.unwrap();
     policies.delete(&changed).await.unwrap();
 }
@@ -398,4 +399,54 @@ async fn roles_and_sessions_outlive_the_process() {
     }
     assert!(iam(&cloud, "GetRole", json!({"RoleName": "r"})).await.is_ok());
     assert!(cloud.ports.credentials().unwrap().identity(&key).is_some());
+}
+
+#[tokio::test]
+async fn a_user_that_gets_another_name_keeps_its_keys() {
+    let cloud = cloud();
+    iam(&cloud, "CreateUser", json!({"UserName": "ann"})).await.unwrap();
+    iam(&cloud, "CreateUser", json!({"UserName": "bob"})).await.unwrap();
+    let key = iam(&cloud, "CreateAccessKey", json!({"UserName": "ann"})).await.unwrap();
+    let id = key["AccessKey"]["AccessKeyId"].clone();
+    let taken = json!({"UserName": "ann", "NewUserName": "Bob"});
+    assert_eq!(iam(&cloud, "UpdateUser", taken).await.unwrap_err().code, "EntityAlreadyExists");
+    let change = json!({"UserName": "ann", "NewUserName": "eve", "NewPath": "/ops/"});
+    iam(&cloud, "UpdateUser", change).await.unwrap();
+    let gone = iam(&cloud, "GetUser", json!({"UserName": "ann"})).await.unwrap_err();
+    assert_eq!(gone.message, "The user with name ann cannot be found.");
+    let user = iam(&cloud, "GetUser", json!({"UserName": "eve"})).await.unwrap();
+    assert_eq!(user["User"]["Arn"], "arn:aws:iam::123456789012:user/ops/eve");
+    let keys = iam(&cloud, "ListAccessKeys", json!({"UserName": "eve"})).await.unwrap();
+    assert_eq!(keys["AccessKeyMetadata"][0]["AccessKeyId"], id);
+    let root = iam(&cloud, "GetUser", json!({})).await.unwrap();
+    assert_eq!(root["User"]["Arn"], "arn:aws:iam::123456789012:root");
+}
+
+#[tokio::test]
+async fn tags_of_policies_follow_the_rules_and_stay_out_of_lists() {
+    let cloud = cloud();
+    let document = allow("iot:Connect", "*");
+    let input = json!({"PolicyName": "p", "PolicyDocument": document, "Description": "d"});
+    let made = iam(&cloud, "CreatePolicy", input).await.unwrap();
+    let arn = made["Policy"]["Arn"].clone();
+    let tag = |key: &str, value: &str| json!({"Key": key, "Value": value});
+    let tags = |tags: Value| json!({"PolicyArn": arn, "Tags": tags});
+    iam(&cloud, "TagPolicy", tags(json!([tag("team", "a"), tag("env", "x")]))).await.unwrap();
+    // Keys differ in more than their case.
+    iam(&cloud, "TagPolicy", tags(json!([tag("Team", "b")]))).await.unwrap();
+    let twice = tags(json!([tag("a", "1"), tag("A", "2")]));
+    let refused = iam(&cloud, "TagPolicy", twice).await.unwrap_err();
+    assert!(refused.message.starts_with("Duplicate tag keys found."), "{refused}");
+    for wrong in [tag("a!", ""), tag(&"a".repeat(129), ""), tag("a", &"b".repeat(257))] {
+        assert!(iam(&cloud, "TagPolicy", tags(json!([wrong]))).await.is_err());
+    }
+    let page = json!({"PolicyArn": arn, "MaxItems": 1});
+    let page = iam(&cloud, "ListPolicyTags", page).await.unwrap();
+    assert_eq!((&page["Tags"], &page["IsTruncated"]), (&json!([tag("Team", "b")]), &json!(true)));
+    iam(&cloud, "UntagPolicy", json!({"PolicyArn": arn, "TagKeys": ["TEAM"]})).await.unwrap();
+    let shown = iam(&cloud, "GetPolicy", json!({"PolicyArn": arn})).await.unwrap();
+    assert_eq!(shown["Policy"]["Tags"], json!([tag("env", "x")]));
+    let listed = iam(&cloud, "ListPolicies", json!({})).await.unwrap();
+    assert!(listed["Policies"][0].get("Tags").is_none());
+    assert!(listed["Policies"][0].get("Description").is_none());
 }
