@@ -58,7 +58,7 @@ from moto import settings
 from moto.core import decorator, models
 
 POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"}]}'
-TRUST = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}'
+TRUST = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": ["ec2.amazonaws.com", "lambda.amazonaws.com"]}, "Action": "sts:AssumeRole"}]}'
 FINISHED = 20
 
 
@@ -132,14 +132,21 @@ def adapted(call, client, operation, parameters):
     service = client.meta.service_model.service_name
     parameters = dict(parameters)
     if service == "cloudformation":
-        # Names of stacks have no underscores; and moto finishes a stack before it answers.
+        # Names of stacks have no underscores and begin with a letter, and stacks with roles
+        # need a word; and moto finishes a stack before it answers.
         for name in ["StackName", "ChangeSetName"]:
             value = parameters.get(name)
             if isinstance(value, str) and not value.startswith("arn:"):
-                parameters[name] = value.replace("_", "-")
-    # Tests of functions ask for their role until they get one.
-    if service == "iam" and parameters.get("AssumeRolePolicyDocument") == "some policy":
-        parameters["AssumeRolePolicyDocument"] = TRUST
+                value = value.replace("_", "-")
+                parameters[name] = value if value[:1].isalpha() else f"s{value}"
+        if operation in ("CreateStack", "UpdateStack", "CreateChangeSet"):
+            parameters.setdefault("Capabilities", ["CAPABILITY_NAMED_IAM"])
+    if service == "iam" and operation == "CreateRole":
+        # Roles are made with any text for a policy, and with a path that is none.
+        if "Statement" not in parameters.get("AssumeRolePolicyDocument", "Statement"):
+            parameters["AssumeRolePolicyDocument"] = TRUST
+        if parameters.get("Path") == "my-path":
+            parameters["Path"] = "/my-path/"
     if service == "iot" and parameters.get("policyDocument") == "{}":
         parameters["policyDocument"] = POLICY
     if service == "iot" and operation == "SearchIndex" and not cloud.is_indexed:
