@@ -3,6 +3,8 @@
 //! Parts are kept as blobs of their own until the object is made of them or the
 //! upload is given up. Uploads that nobody ends stay, as on AWS.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
@@ -159,10 +161,15 @@ pub(crate) async fn complete(
     input: dto::CompleteMultipartUploadInput,
 ) -> Result<dto::CompleteMultipartUploadOutput, Error> {
     let upload = match buckets.upload(&input.bucket, &input.key, &input.upload_id) {
-        // Whoever did not hear that an upload is completed may say so again.
+        // Whoever did not hear that an upload is completed may say the same again.
         Err(Error::NoSuchUpload(id)) => {
             let made = buckets.completed(&input.bucket, &input.key, &id);
-            let made = made.ok_or(Error::NoSuchUpload(id))?;
+            let named = input.multipart_upload.and_then(|named| named.parts);
+            let etag = etag_of(&named.unwrap_or_default());
+            let same = |made: &Arc<Version>| {
+                made.content.as_ref().is_some_and(|content| etag.as_ref() == Some(&content.etag))
+            };
+            let made = made.filter(same).ok_or(Error::NoSuchUpload(id))?;
             return completed(buckets, input.bucket, input.key, &made);
         }
         found => found?,
@@ -238,6 +245,19 @@ fn completed(
     };
     show_checksums!(output, content.checksums);
     Ok(output)
+}
+
+/// The entity tag of what parts would become, by their own entity tags.
+fn etag_of(parts: &[dto::CompletedPart]) -> Option<String> {
+    let mut digests = Md5::new();
+    for part in parts {
+        let etag = part.e_tag.as_ref()?.value();
+        let pairs = etag.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+        let digest: Option<Vec<u8>> =
+            pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect();
+        digests.update(digest?);
+    }
+    Some(format!("{}-{}", id::hex(&digests.finalize()), parts.len()))
 }
 
 /// Whether an object's checksum is made of those of its parts, or of all its bytes.

@@ -24,6 +24,14 @@ fn reply<T>(output: T) -> S3Result<S3Response<T>> {
     Ok(S3Response::new(output))
 }
 
+/// Replies with a status that is not the ordinary one. The library forgets it; what travels
+/// with the answer [`crate::front`] finds.
+fn reply_as<T>(output: T, status: http::StatusCode) -> S3Result<S3Response<T>> {
+    let mut response = S3Response::new(output);
+    response.extensions.insert(status);
+    Ok(response)
+}
+
 /// Writes the trait of the wire library, whose methods all look the same.
 macro_rules! operations {
     ($($name:ident($input:ty) -> $output:ty = |$buckets:ident, $req:ident| $body:block)*) => {
@@ -119,7 +127,7 @@ operations! {
     head_object(HeadObjectInput) -> HeadObjectOutput = |buckets, req| {
         let output = object::head(buckets, req.input)?;
         match output.content_range {
-            Some(_) => Ok(S3Response::with_status(output, http::StatusCode::PARTIAL_CONTENT)),
+            Some(_) => reply_as(output, http::StatusCode::PARTIAL_CONTENT),
             None => reply(output),
         }
     }
@@ -411,7 +419,7 @@ operations! {
             true => configuration::remove(buckets, bucket, &TAGGING).await?,
             false => configuration::set(buckets, bucket, &TAGGING, tagging).await?,
         }
-        Ok(S3Response::with_status(PutBucketTaggingOutput::default(), http::StatusCode::NO_CONTENT))
+        reply_as(PutBucketTaggingOutput::default(), http::StatusCode::NO_CONTENT)
     }
 
     delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput = |buckets, req| {

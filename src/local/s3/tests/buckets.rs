@@ -89,6 +89,77 @@ async fn configurations_are_refused_if_wrong_and_given_back_if_right() {
 }
 
 #[tokio::test]
+async fn a_bucket_is_made_in_the_region_of_the_endpoint() {
+    use crate::Error::{IllegalLocationConstraint, InvalidLocationConstraint};
+    use crate::configuration::location;
+    assert_eq!(location("us-east-1", None).unwrap(), "us-east-1");
+    assert_eq!(location("us-east-1", Some("eu-west-1")).unwrap(), "eu-west-1");
+    assert_eq!(location("eu-west-1", Some("eu-west-1")).unwrap(), "eu-west-1");
+    assert_eq!(location("eu-west-1", Some("EU")).unwrap(), "eu-west-1");
+    let named = location("us-east-1", Some("us-east-1")).unwrap_err();
+    assert_eq!(named, InvalidLocationConstraint("us-east-1".to_owned()));
+    for (wanted, told) in [(None, "unspecified"), (Some("eu-west-2"), "eu-west-2")] {
+        let refused = location("eu-west-1", wanted).unwrap_err();
+        assert_eq!(refused, IllegalLocationConstraint(told.to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn what_a_configuration_leaves_open_is_said_and_what_breaks_the_schema_refused() {
+    let bench = Bench::start().await;
+    bench.bucket("firmware", false).await;
+    let rule = |inner: &str| {
+        format!(
+            "<LifecycleConfiguration><Rule><Status>Enabled</Status>{inner}</Rule>\
+             </LifecycleConfiguration>"
+        )
+    };
+    let days = "<Expiration><Days>7</Days></Expiration>";
+    let whole = format!("<Filter><Prefix></Prefix></Filter>{days}");
+    assert_eq!(bench.put("/firmware?lifecycle", &rule(&whole)).await.status, 200);
+    assert_eq!(bench.get("/firmware?lifecycle").await.all("ID").len(), 1);
+    for wrong in [
+        days.to_owned(),
+        format!("<Prefix>a</Prefix>{whole}"),
+        format!("<Filter><Prefix>a</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></Filter>{days}"),
+        "<Prefix/><Expiration><Days>7</Days><ExpiredObjectDeleteMarker>true\
+         </ExpiredObjectDeleteMarker></Expiration>"
+            .to_owned(),
+    ] {
+        let refused = bench.put("/firmware?lifecycle", &rule(&wrong)).await;
+        assert_eq!(refused.refusal(), (400, "MalformedXML".to_owned()), "{wrong}");
+    }
+    let tags = |tag: &str| {
+        format!("<Tagging><TagSet><Tag><Key>{tag}</Key><Value>v</Value></Tag></TagSet></Tagging>")
+    };
+    let system = bench.put("/firmware?tagging", &tags("aws:x")).await;
+    assert_eq!(system.refusal(), (400, "InvalidTag".to_owned()));
+    assert_eq!(bench.put("/firmware?tagging", &tags("x")).await.status, 204);
+    bench.put("/firmware?tagging", "<Tagging><TagSet></TagSet></Tagging>").await;
+    let none = bench.get("/firmware?tagging").await;
+    assert_eq!(none.refusal(), (404, "NoSuchTagSet".to_owned()));
+    assert_eq!(none.all("BucketName"), ["firmware"]);
+    assert_eq!(none.all("RequestId"), [none.header("x-amz-request-id")]);
+    let queue = |arn: &str, event: &str| {
+        format!(
+            "<NotificationConfiguration><QueueConfiguration><Queue>{arn}</Queue>\
+             <Event>{event}</Event></QueueConfiguration></NotificationConfiguration>"
+        )
+    };
+    let arn = "arn:aws:sqs:us-east-1:1:q";
+    for (arn, event) in [
+        ("arn:aws:sns:us-east-1:1:q", "s3:ObjectCreated:*"),
+        ("arn:aws:sqs:eu-west-1:1:q", "s3:ObjectCreated:*"),
+        (arn, "s3:Created"),
+    ] {
+        let refused = bench.put("/firmware?notification", &queue(arn, event)).await;
+        assert_eq!(refused.refusal(), (400, "InvalidArgument".to_owned()), "{arn} {event}");
+    }
+    bench.put("/firmware?notification", &queue(arn, "s3:ObjectCreated:*")).await;
+    assert_eq!(bench.get("/firmware?notification").await.all("Id").len(), 1);
+}
+
+#[tokio::test]
 async fn a_stack_makes_a_bucket_with_all_that_it_asks_for() {
     let bench = Bench::start().await;
     let properties = json!({

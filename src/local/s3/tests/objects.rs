@@ -68,7 +68,19 @@ async fn ranges_and_conditions_hold() {
     assert_eq!(bench.send(get("range", "bytes=8-99")).await.text(), "89");
     let behind = bench.send(get("range", "bytes=10-")).await;
     assert_eq!(behind.refusal(), (416, "InvalidRange".to_owned()));
+    assert_eq!(
+        (behind.all("ActualObjectSize"), behind.all("RangeRequested")),
+        (vec!["10"], vec!["bytes=10-"])
+    );
+    let head = request(Method::HEAD, "/firmware/a", "").with("range", "bytes=2-4");
+    assert_eq!(bench.send(head).await.status, 206);
     // AWS ignores what it does not understand.
+    for odd in ["bytes=4-2", "bytes=0-1,4-5", "bytes=-", "lines=1-2"] {
+        let whole = bench.send(get("range", odd)).await;
+        assert_eq!((whole.status.as_u16(), whole.text()), (200, "0123456789"), "{odd}");
+    }
+    let forged = bench.send_as(get("range", "bytes=4-2"), "test", "wrong").await;
+    assert_eq!(forged.refusal(), (403, "SignatureDoesNotMatch".to_owned()));
     let objects = bench.cloud.ports.objects().unwrap();
     let minute = std::time::Duration::from_secs(60);
     let url = objects.presign("firmware", "a", None, false, minute).unwrap();
@@ -223,7 +235,64 @@ async fn tags_travel_and_are_checked() {
     bench.send(put).await;
     assert_eq!(bench.get("/firmware/a?tagging").await.all("Value"), ["v", "p 1"]);
     let twice = request(Method::PUT, "/firmware/a", "x").with("x-amz-tagging", "k=v&k=w");
-    assert_eq!(bench.send(twice).await.refusal().1, "InvalidArgument");
+    assert_eq!(bench.send(twice).await.refusal().1, "InvalidTag");
     bench.delete("/firmware/a?tagging").await;
     assert_eq!(bench.get("/firmware/a?tagging").await.all("Value"), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn a_copy_and_an_upload_in_parts_have_the_checksums_that_were_asked_for() {
+    let bench = Bench::start().await;
+    bench.bucket("firmware", false).await;
+    bench.put("/firmware/a", "hello").await;
+    let copy = request(Method::PUT, "/firmware/b", "")
+        .with("x-amz-copy-source", "/firmware/a")
+        .with("x-amz-checksum-algorithm", "CRC32");
+    assert_eq!(bench.send(copy).await.all("ChecksumCRC32"), ["NhCmhg=="]);
+    assert_eq!(
+        bench.get("/firmware?list-type=2&prefix=b").await.all("ChecksumType"),
+        ["FULL_OBJECT"]
+    );
+
+    let begin =
+        request(Method::POST, "/firmware/c?uploads", "").with("x-amz-checksum-algorithm", "CRC32");
+    let begun = bench.send(begin).await;
+    let id = begun.all("UploadId")[0];
+    let etag = bench.put(&format!("/firmware/c?partNumber=1&uploadId={id}"), "hello").await;
+    let etag = etag.header("etag").trim_matches('"').to_owned();
+    let parts = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>\
+         </CompleteMultipartUpload>"
+    );
+    let complete = || request(Method::POST, &format!("/firmware/c?uploadId={id}"), &parts);
+    let made = bench.send(complete()).await;
+    assert_eq!(made.all("ChecksumType"), ["COMPOSITE"]);
+    assert!(made.all("ChecksumCRC32")[0].ends_with("-1"), "{}", made.text());
+    // Who did not hear it may say it again.
+    assert_eq!(bench.send(complete()).await.all("ETag"), made.all("ETag"));
+    let whole = request(Method::PUT, "/firmware/d", "").with("x-amz-copy-source", "/firmware/c");
+    assert_eq!(bench.send(whole).await.all("ChecksumCRC32"), ["NhCmhg=="]);
+}
+
+#[tokio::test]
+async fn deleting_and_tagging_are_refused_for_what_stands_against_them() {
+    let bench = Bench::start().await;
+    bench.bucket("firmware", false).await;
+    let etag = bench.put("/firmware/a", "x").await.header("etag").to_owned();
+    let delete =
+        |target: &str, etag: &str| request(Method::DELETE, target, "").with("if-match", etag);
+    let other = bench.send(delete("/firmware/a", "\"other\"")).await;
+    assert_eq!(other.refusal(), (412, "PreconditionFailed".to_owned()));
+    assert_eq!(other.all("Condition"), ["If-Match"]);
+    let none = bench.send(delete("/firmware/none", "\"other\"")).await;
+    assert_eq!((none.refusal(), none.all("Key")), ((404, "NoSuchKey".to_owned()), vec!["none"]));
+    let tagged =
+        |tagging: &str| request(Method::PUT, "/firmware/b", "x").with("x-amz-tagging", tagging);
+    let system = bench.send(tagged("aws%3Ax=y")).await;
+    assert_eq!(system.refusal(), (400, "InvalidTag".to_owned()));
+    let many: Vec<String> = (0..11).map(|number| format!("k{number}=v")).collect();
+    assert_eq!(bench.send(tagged(&many.join("&"))).await.refusal(), (400, "BadRequest".to_owned()));
+    let classed = request(Method::PUT, "/firmware/b", "x").with("x-amz-storage-class", "COLD");
+    assert_eq!(bench.send(classed).await.refusal(), (400, "InvalidStorageClass".to_owned()));
+    assert_eq!(bench.send(delete("/firmware/a", &etag)).await.status, 204);
 }
