@@ -212,6 +212,10 @@ pub(crate) fn check(setting: &Setting, value: &Value) -> Result<(), Error> {
         }
     }
     if setting.name == CORS.name {
+        let count = value["cors_rules"].as_array().map_or(0, Vec::len);
+        if count == 0 || count > 100 {
+            return Err(Error::MalformedXml(format!("CORS takes 1 to 100 rules, not {count}")));
+        }
         for rule in value["cors_rules"].as_array().into_iter().flatten() {
             for method in rule["allowed_methods"].as_array().into_iter().flatten() {
                 let method = method.as_str().unwrap_or_default();

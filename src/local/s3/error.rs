@@ -87,6 +87,9 @@ pub enum Error {
     /// A part that was named is not there or has another entity tag.
     #[error("part {0} was not uploaded, or its entity tag differs")]
     InvalidPart(i32),
+    /// No number of a part.
+    #[error("Part number must be an integer between 1 and 10000, inclusive")]
+    PartNumber(i32),
     /// Parts are not listed in ascending order.
     #[error("the parts must be listed in ascending order of their numbers")]
     InvalidPartOrder,
@@ -186,6 +189,7 @@ impl Error {
             Error::NotModified { .. } => "NotModified",
             Error::PreconditionFailed(_) => "PreconditionFailed",
             Error::InvalidPart(_) => "InvalidPart",
+            Error::PartNumber(_) => "InvalidArgument",
             Error::InvalidPartOrder => "InvalidPartOrder",
             Error::EntityTooSmall { .. } => "EntityTooSmall",
             Error::EntityTooLarge(_) => "EntityTooLarge",
@@ -244,6 +248,9 @@ impl Error {
             Error::NoSuchVersion { key, version } => both(("Key", key), ("VersionId", version)),
             Error::InvalidVersion(version) => {
                 both(("ArgumentName", &"versionId"), ("ArgumentValue", version))
+            }
+            Error::PartNumber(number) => {
+                both(("ArgumentName", &"partNumber"), ("ArgumentValue", number))
             }
             Error::DeleteMarker { .. } => {
                 vec![("Method", None), ("ResourceType", Some("DeleteMarker".to_owned()))]

@@ -220,8 +220,8 @@ fn drop_odd_range(headers: &mut http::HeaderMap) {
 }
 
 fn has_odd_range(headers: &http::HeaderMap) -> bool {
-    let understood =
-        |value: &HeaderValue| value.to_str().is_ok_and(|text| s3s::dto::Range::parse(text).is_ok());
+    let parses = |text: &str| text != "bytes=-" && s3s::dto::Range::parse(text).is_ok();
+    let understood = |value: &HeaderValue| value.to_str().is_ok_and(parses);
     headers.get(header::RANGE).is_some_and(|value| !understood(value))
 }
 
@@ -253,6 +253,9 @@ fn without_odd_range<B>(request: &Request<B>) -> Option<s3s::HttpRequest> {
 /// Whether the library refuses the range of a request, and nothing else of it.
 fn is_about_range(response: &s3s::HttpResponse) -> bool {
     let body = response.body().bytes().unwrap_or_default();
-    response.status() == http::StatusCode::BAD_REQUEST
-        && std::str::from_utf8(&body).is_ok_and(|body| body.contains("invalid header: range:"))
+    let told = "invalid header: range:";
+    // It takes a range without any number for one of nothing.
+    response.status() == http::StatusCode::RANGE_NOT_SATISFIABLE
+        || (response.status() == http::StatusCode::BAD_REQUEST
+            && std::str::from_utf8(&body).is_ok_and(|body| body.contains(told)))
 }

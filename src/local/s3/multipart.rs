@@ -328,8 +328,7 @@ fn check_number(number: i32) -> Result<(), Error> {
     if (1..=10_000).contains(&number) {
         return Ok(());
     }
-    let reason = "Part number must be an integer between 1 and 10000, inclusive";
-    Err(Error::InvalidArgument(reason.to_owned()))
+    Err(Error::PartNumber(number))
 }
 
 const SMALLEST_PART: u64 = 5 * 1024 * 1024;

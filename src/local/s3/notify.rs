@@ -5,6 +5,7 @@
 //! that refuses is logged. Functions must permit S3 to call them; queues and
 //! topics are not asked for their policies.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use iotstack_local_kernel::ports::BusEvent;
@@ -101,8 +102,9 @@ pub(crate) fn greet(
 ) {
     let queues = configuration.queue_configurations.as_deref().unwrap_or_default();
     let topics = configuration.topic_configurations.as_deref().unwrap_or_default();
-    let queues: Vec<String> = queues.iter().map(|one| one.queue_arn.clone()).collect();
-    let topics: Vec<String> = topics.iter().map(|one| one.topic_arn.clone()).collect();
+    // One for each, however often it is named.
+    let queues: BTreeSet<String> = queues.iter().map(|one| one.queue_arn.clone()).collect();
+    let topics: BTreeSet<String> = topics.iter().map(|one| one.topic_arn.clone()).collect();
     let message = json!({
         "Service": "Amazon S3",
         "Event": "s3:TestEvent",
