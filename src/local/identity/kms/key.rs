@@ -59,13 +59,22 @@ impl NewKey {
     pub(super) fn read(input: &Map<String, Value>) -> Result<Self, Fault> {
         let spec = loose::text(input, "KeySpec")?;
         let spec = spec.or(loose::text(input, "CustomerMasterKeySpec")?);
-        for (given, only, what) in [
-            (spec, "SYMMETRIC_DEFAULT", "keys of the kind"),
-            (loose::text(input, "KeyUsage")?, "ENCRYPT_DECRYPT", "keys for"),
-            (loose::text(input, "Origin")?, "AWS_KMS", "keys from"),
+        for (given, member, known, what) in [
+            (spec, "keySpec", SPECS, "keys of the kind"),
+            (loose::text(input, "KeyUsage")?, "keyUsage", USAGES, "keys for"),
+            (loose::text(input, "Origin")?, "origin", ORIGINS, "keys from"),
         ] {
-            if let Some(given) = given.filter(|given| given != only) {
-                return Err(Fault::not_implemented(format!("kms {what} {given}")));
+            // The first of each is what is offered.
+            match given.filter(|given| known.first() != Some(&given.as_str())) {
+                Some(given) if known.contains(&given.as_str()) => {
+                    return Err(Fault::not_implemented(format!("kms {what} {given}")));
+                }
+                Some(given) => {
+                    let known = known.join(", ");
+                    let wanted = format!("Member must satisfy enum value set: [{known}]");
+                    return Err(constraint(&format!("Value '{given}' at '{member}'"), &wanted));
+                }
+                None => {}
             }
         }
         if loose::flag(input, "MultiRegion")?.unwrap_or(false) {
@@ -169,17 +178,35 @@ pub(super) fn rotation_days(input: &Map<String, Value>) -> Result<i64, Fault> {
     Err(Fault::new("ValidationException", 400, reason))
 }
 
-/// Aliases that users may make.
+/// Aliases that users may make, change and delete.
 pub(super) fn check_alias(name: &str) -> Result<(), Fault> {
-    let rest = name.strip_prefix("alias/").unwrap_or_default();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/_-".contains(c);
-    let own = rest.starts_with("aws/");
-    if rest.is_empty() || name.len() > 256 || own || !rest.chars().all(plain) {
-        let wanted = "`alias/` and letters, digits, `/_-`, not `alias/aws/…`";
-        let reason = format!("`{name}` is no alias: {wanted} are accepted");
-        return Err(Fault::new("InvalidAliasNameException", 400, reason));
+    let refuse = |reason: String| Err(Fault::new("ValidationException", 400, reason));
+    let at = format!("Value '{name}' at 'aliasName'");
+    if name.len() > 256 {
+        return Err(constraint(&at, "Member must have length less than or equal to 256"));
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || ":/_-".contains(c);
+    if !name.chars().all(plain) {
+        let pattern = "Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$";
+        return Err(constraint(&at, pattern));
+    }
+    let Some(rest) = name.strip_prefix("alias/").filter(|rest| !rest.is_empty()) else {
+        return refuse("Alias must start with the prefix \"alias/\"".to_owned());
+    };
+    if rest.contains(':') {
+        return refuse(format!("{name} contains invalid characters for an alias"));
+    }
+    if rest.starts_with("aws/") {
+        return Err(Fault::new("NotAuthorizedException", 400, ""));
     }
     Ok(())
+}
+
+/// A member that is not what the API's model says, in AWS's words.
+pub(super) fn constraint(member: &str, wanted: &str) -> Fault {
+    let reason =
+        format!("1 validation error detected: {member} failed to satisfy constraint: {wanted}");
+    Fault::new("ValidationException", 400, reason)
 }
 
 fn default_policy(account: &Account) -> String {
@@ -196,3 +223,26 @@ fn default_policy(account: &Account) -> String {
     })
     .to_string()
 }
+
+/// The kinds of keys that AWS knows; the first is the one that is offered.
+const SPECS: &[&str] = &[
+    "SYMMETRIC_DEFAULT",
+    "ECC_NIST_EDWARDS25519",
+    "ECC_NIST_P256",
+    "ECC_NIST_P384",
+    "ECC_NIST_P521",
+    "ECC_SECG_P256K1",
+    "HMAC_224",
+    "HMAC_256",
+    "HMAC_384",
+    "HMAC_512",
+    "ML_DSA_44",
+    "ML_DSA_65",
+    "ML_DSA_87",
+    "RSA_2048",
+    "RSA_3072",
+    "RSA_4096",
+    "SM2",
+];
+const USAGES: &[&str] = &["ENCRYPT_DECRYPT", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT", "SIGN_VERIFY"];
+const ORIGINS: &[&str] = &["AWS_KMS", "AWS_CLOUDHSM", "EXTERNAL", "EXTERNAL_KEY_STORE"];

@@ -79,19 +79,13 @@ impl Kms {
 
     /// A key by its id, ARN, alias, or alias's ARN.
     fn named(&self, wanted: &str) -> Result<Key, Fault> {
-        let missing = || {
-            let reason = format!("there is no key `{wanted}`");
-            Fault::new("NotFoundException", 400, reason)
-        };
-        let name = match wanted.strip_prefix("arn:") {
-            Some(rest) => rest.splitn(5, ':').nth(4).unwrap_or_default(),
-            None => wanted,
-        };
+        let missing = || no_key(wanted);
+        let name = local_part(wanted);
         let id = match name.strip_prefix("key/") {
             Some(id) => id.to_owned(),
             None if name.starts_with("alias/aws/") => self.managed(name)?,
             None if name.starts_with("alias/") => {
-                self.aliases.get(name).ok_or_else(missing)?.target
+                self.aliases.get(name).ok_or_else(|| self.no_alias(name))?.target
             }
             None => name.to_owned(),
         };
@@ -139,8 +133,13 @@ impl Kms {
         }
     }
 
+    /// The key that a call manages, by its id or ARN: aliases are for those who use keys.
     fn called(&self, call: &Call) -> Result<Key, Fault> {
-        self.named(&loose::required(&call.input, "KeyId")?)
+        let wanted = loose::required(&call.input, "KeyId")?;
+        if local_part(&wanted).starts_with("alias/") {
+            return Err(no_key(&wanted));
+        }
+        self.named(&wanted)
     }
 
     /// Changes a key that is not about to go.
@@ -150,9 +149,7 @@ impl Kms {
         change: impl FnOnce(&mut Key) -> Result<R, Fault>,
     ) -> Result<(R, Commit), Fault> {
         self.keys.change(|keys| {
-            let mut key = keys.get(id).cloned().ok_or_else(|| {
-                Fault::new("NotFoundException", 400, format!("there is no key `{id}`"))
-            })?;
+            let mut key = keys.get(id).cloned().ok_or_else(|| no_key(id))?;
             let outcome = change(&mut key)?;
             keys.put(id, key);
             Ok(outcome)
@@ -165,7 +162,8 @@ impl Kms {
     }
 
     fn describe(&self, call: Call) -> Result<Reply, Fault> {
-        Ok(json!({"KeyMetadata": self.called(&call)?.shown(&self.account)}).into())
+        let key = self.named(&loose::required(&call.input, "KeyId")?)?;
+        Ok(json!({"KeyMetadata": key.shown(&self.account)}).into())
     }
 
     fn list(&self, call: Call) -> Result<Reply, Fault> {
@@ -290,11 +288,12 @@ impl Kms {
     /// Gives a key another name.
     fn add_alias(&self, name: &str, target: &str) -> Result<Commit, Fault> {
         key::check_alias(name)?;
-        let target = self.named(target)?.id;
+        let target = self.target(target)?;
         let now = self.clock.now();
         let ((), commit) = self.aliases.change(|aliases| {
             if aliases.get(name).is_some() {
-                let reason = format!("the alias `{name}` exists already");
+                let arn = self.account.arn("kms", name);
+                let reason = format!("An alias with the name {arn} already exists");
                 return Err(Fault::new("AlreadyExistsException", 400, reason));
             }
             let alias = Alias { name: name.to_owned(), target, created: now, changed: now };
@@ -306,10 +305,11 @@ impl Kms {
 
     /// Lets an alias name another key.
     fn move_alias(&self, name: &str, target: &str) -> Result<Commit, Fault> {
-        let target = self.named(target)?.id;
+        key::check_alias(name)?;
+        let target = self.target(target)?;
         let now = self.clock.now();
         let ((), commit) = self.aliases.change(|aliases| {
-            let mut alias = aliases.get(name).cloned().ok_or_else(|| no_alias(name))?;
+            let mut alias = aliases.get(name).cloned().ok_or_else(|| self.no_alias(name))?;
             alias.target = target;
             alias.changed = now;
             aliases.put(name, alias);
@@ -319,10 +319,25 @@ impl Kms {
     }
 
     fn drop_alias(&self, name: &str) -> Result<Commit, Fault> {
+        key::check_alias(name)?;
         let ((), commit) = self
             .aliases
-            .change(|aliases| aliases.remove(name).map(drop).ok_or_else(|| no_alias(name)))?;
+            .change(|aliases| aliases.remove(name).map(drop).ok_or_else(|| self.no_alias(name)))?;
         Ok(commit)
+    }
+
+    /// The id of the key that an alias shall name.
+    fn target(&self, wanted: &str) -> Result<String, Fault> {
+        if local_part(wanted).starts_with("alias/") {
+            let reason = "Aliases must refer to keys. Not aliases";
+            return Err(Fault::new("ValidationException", 400, reason));
+        }
+        Ok(self.named(wanted)?.id)
+    }
+
+    fn no_alias(&self, name: &str) -> Fault {
+        let reason = format!("Alias {} is not found.", self.account.arn("kms", name));
+        Fault::new("NotFoundException", 400, reason)
     }
 
     fn create_alias(&self, call: Call) -> Written {
@@ -421,12 +436,17 @@ impl Service for Kms {
     fn refused(&self) -> &'static [(&'static str, &'static str)] {
         &[
             ("CreateGrant", "permissions come from IAM alone"),
+            ("GenerateDataKeyPair", "there are no asymmetric keys"),
             ("GenerateMac", "there are no HMAC keys"),
             ("GetPublicKey", "there are no asymmetric keys"),
             ("ImportKeyMaterial", "keys are made here"),
+            ("ListGrants", "permissions come from IAM alone"),
+            ("ListKeyRotations", "nothing is rotated"),
             ("ReplicateKey", "there is one region"),
+            ("RotateKeyOnDemand", "nothing is rotated"),
             ("Sign", "there are no asymmetric keys; Signer signs firmware"),
             ("Verify", "there are no asymmetric keys; Signer signs firmware"),
+            ("VerifyMac", "there are no HMAC keys"),
         ]
     }
 }
@@ -459,8 +479,16 @@ fn pending(key: &Key) -> Fault {
     Fault::new("KMSInvalidStateException", 400, reason)
 }
 
-fn no_alias(name: &str) -> Fault {
-    Fault::new("NotFoundException", 400, format!("there is no alias `{name}`"))
+fn no_key(wanted: &str) -> Fault {
+    Fault::new("NotFoundException", 400, format!("Invalid keyId '{wanted}'"))
+}
+
+/// What an ARN names, such as `key/…`; a name that is no ARN as it is.
+fn local_part(wanted: &str) -> &str {
+    match wanted.strip_prefix("arn:") {
+        Some(rest) => rest.splitn(5, ':').nth(4).unwrap_or_default(),
+        None => wanted,
+    }
 }
 
 /// A fresh id of a key.

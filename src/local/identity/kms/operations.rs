@@ -6,7 +6,7 @@
 use iotstack_local_kernel::{Call, Fault, Reply, loose};
 use serde_json::{Map, Value, json};
 
-use super::key::Key;
+use super::key::{Key, constraint};
 use super::{Context, Kms, cipher, random};
 use crate::wire::{base64, bytes};
 
@@ -14,9 +14,13 @@ impl Kms {
     pub(super) fn encrypt(&self, call: Call) -> Result<Reply, Fault> {
         let key = self.usable(&loose::required(&call.input, "KeyId")?)?;
         let plain = required_bytes(&call.input, "Plaintext")?;
-        if plain.is_empty() || plain.len() > 4096 {
-            let reason = format!("Plaintext must have 1 to 4096 bytes, not {}", plain.len());
-            return Err(Fault::new("ValidationException", 400, reason));
+        let at = "Value at 'plaintext'";
+        if plain.is_empty() {
+            let wanted = "Member must have length greater than or equal to 1";
+            return Err(constraint(at, wanted));
+        }
+        if plain.len() > 4096 {
+            return Err(constraint(at, "Member must have length less than or equal to 4096"));
         }
         let context = context(&call.input, "EncryptionContext")?;
         let sealed = cipher::seal(&key.id, &key.material, &plain, &context)?;

@@ -122,12 +122,42 @@ async fn keys_of_aws_are_made_when_first_used_and_stay() {
     assert!(kms(&cloud, "ScheduleKeyDeletion", delete).await.is_err());
     let mine = json!({"AliasName": "alias/aws/mine", "TargetKeyId": key["KeyMetadata"]["KeyId"]});
     let mine = kms(&cloud, "CreateAlias", mine).await.unwrap_err();
-    assert_eq!(mine.code, "InvalidAliasNameException");
+    assert_eq!(mine.code, "NotAuthorizedException");
+}
+
+#[tokio::test]
+async fn an_alias_names_a_key_to_those_who_use_it_and_to_nobody_else() {
+    let cloud = cloud();
+    let key = key(&cloud).await;
+    let create = async |name: &str, target: &str| {
+        let input = json!({"AliasName": name, "TargetKeyId": target});
+        kms(&cloud, "CreateAlias", input).await.map_err(|fault| fault.code)
+    };
+    create("alias/mine", &key).await.unwrap();
+    for wrong in ["mine", "alias/", "alias/my:alias", "alias/mine!"] {
+        assert_eq!(create(wrong, &key).await.unwrap_err(), "ValidationException", "{wrong}");
+    }
+    assert_eq!(create("alias/other", "alias/mine").await.unwrap_err(), "ValidationException");
+    assert_eq!(create("alias/mine", &key).await.unwrap_err(), "AlreadyExistsException");
+    let arn = "arn:aws:kms:us-east-1:123456789012:alias/mine";
+    for alias in ["alias/mine", arn] {
+        for operation in ["EnableKeyRotation", "GetKeyPolicy", "TagResource", "DisableKey"] {
+            let refused = kms(&cloud, operation, json!({"KeyId": alias})).await.unwrap_err();
+            assert_eq!(refused.code, "NotFoundException", "{operation}");
+        }
+        let used = json!({"KeyId": alias, "Plaintext": "AAAA"});
+        kms(&cloud, "Encrypt", used).await.unwrap();
+        assert!(kms(&cloud, "DescribeKey", json!({"KeyId": alias})).await.is_ok());
+    }
 }
 
 #[tokio::test]
 async fn what_is_not_offered_is_refused_by_name() {
     let cloud = cloud();
+    for (member, value) in [("KeySpec", "ECC"), ("KeyUsage", "SIGN"), ("Origin", "MINE")] {
+        let refused = kms(&cloud, "CreateKey", json!({ member: value })).await.unwrap_err();
+        assert_eq!(refused.code, "ValidationException", "{member}");
+    }
     let signing = json!({"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"});
     let refused = kms(&cloud, "CreateKey", signing).await.unwrap_err();
     assert!(refused.message.contains("ECC_NIST_P256"), "{}", refused.message);
