@@ -97,7 +97,7 @@ impl Acm {
             })?,
             None => {
                 let mut checked = Tags::new();
-                add_tags(&mut checked, tags)?;
+                tag(&mut checked, tags)?;
                 let made = Certificate {
                     arn: self.account.arn("acm", format!("certificate/{}", id::uuid())),
                     pem: certificate,
@@ -188,7 +188,7 @@ impl Acm {
 
     fn add_tags(&self, call: Call) -> Written {
         let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?;
-        self.tag(&call, |kept| add_tags(kept, tags))
+        self.tag(&call, |kept| tag(kept, tags))
     }
 
     fn remove_tags(&self, call: Call) -> Written {
@@ -272,10 +272,26 @@ impl Service for Acm {
     fn refused(&self) -> &'static [(&'static str, &'static str)] {
         &[
             ("ExportCertificate", "keys do not leave the local cloud"),
+            ("GetAccountConfiguration", "nobody is told of certificates that expire"),
+            ("PutAccountConfiguration", "nobody is told of certificates that expire"),
             ("RenewCertificate", "nothing is issued here, so nothing is renewed"),
             ("RequestCertificate", "there is no domain to validate; import a certificate instead"),
+            ("ResendValidationEmail", "there is no domain to validate"),
+            ("UpdateCertificateOptions", "imported certificates are in no transparency log"),
         ]
     }
+}
+
+/// Adds tags; ACM has a code of its own for too many.
+fn tag(kept: &mut Tags, more: Vec<(String, String)>) -> Result<(), Fault> {
+    let mut together = kept.clone();
+    together.extend(more.iter().cloned());
+    if together.len() > 50 {
+        let all: Vec<String> = together.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let reason = format!("the TagSet '{{{}}}' contains too many Tags", all.join(", "));
+        return Err(Fault::new("TooManyTagsException", 400, reason));
+    }
+    add_tags(kept, more)
 }
 
 fn invalid(reason: &str) -> Fault {

@@ -114,6 +114,10 @@ async fn tags_come_and_go_and_a_deleted_certificate_is_gone() {
     let arn = import(&cloud, &code_signing()).await.unwrap();
     let tag = |key: &str, value: &str| json!({"CertificateArn": arn, "Tags": [{"Key": key, "Value": value}]});
     acm(&cloud, "AddTagsToCertificate", tag("a", "1")).await.unwrap();
+    let many: Vec<Value> = (0..49).map(|n| json!({"Key": format!("{n}")})).collect();
+    let many = json!({"CertificateArn": arn, "Tags": many});
+    let many = acm(&cloud, "AddTagsToCertificate", many).await.unwrap_err();
+    assert_eq!(many.code, "TooManyTagsException");
     acm(&cloud, "RemoveTagsFromCertificate", tag("made-for", "other")).await.unwrap();
     acm(&cloud, "RemoveTagsFromCertificate", tag("a", "1")).await.unwrap();
     let tags = acm(&cloud, "ListTagsForCertificate", json!({"CertificateArn": arn})).await.unwrap();
