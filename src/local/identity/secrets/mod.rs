@@ -8,6 +8,8 @@
 //! encrypted with the KMS key that is named. Not offered: rotation, replication
 //! to other regions, effects of resource policies.
 
+mod batch;
+mod filter;
 mod password;
 pub(crate) mod resources;
 mod secret;
@@ -22,12 +24,13 @@ use iotstack_local_kernel::page::Paging;
 use iotstack_local_kernel::ports::Secrets as SecretsPort;
 use iotstack_local_kernel::{
     Account, Call, Clock, Cloud, Commit, Fault, Operation, Operations, Protocol, Reply, Service,
-    StoreError, id, loose,
+    StoreError, Timestamp, id, loose,
 };
 use serde_json::{Map, Value, json};
 
 use crate::records::{Records, Written};
 use crate::wire::{Tags, add_tags, moment};
+use filter::{Filter, Order};
 use secret::Secret;
 use versions::Content;
 
@@ -75,6 +78,7 @@ impl Secrets {
             deleted: None,
             versions: Vec::new(),
             policy: None,
+            tagged: !tags.is_empty(),
             tags,
         };
         let version = match content {
@@ -93,10 +97,15 @@ impl Secrets {
                     return Ok(kept.clone());
                 }
                 if kept.deleted.is_some() {
-                    let reason = format!("a secret `{name}` is scheduled for deletion");
+                    let reason = "You can't create this secret because a secret with this name \
+                                  is already scheduled for deletion.";
                     return Err(Fault::new("InvalidRequestException", 400, reason));
                 }
-                let reason = format!("a secret `{name}` exists already");
+                if kept.versions.iter().any(|kept| kept.id == token) {
+                    return Err(kept.in_use(&token));
+                }
+                let reason =
+                    format!("The operation failed because the secret {name} already exists.");
                 return Err(Fault::new("ResourceExistsException", 400, reason));
             }
             secrets.put(&name, secret.clone());
@@ -121,10 +130,7 @@ impl Secrets {
             };
             self.secrets.find(is)
         });
-        found.filter(|secret| !secret.is_gone(now)).ok_or_else(|| {
-            let reason = format!("there is no secret `{wanted}`");
-            Fault::new("ResourceNotFoundException", 400, reason)
-        })
+        found.filter(|secret| !secret.is_gone(now)).ok_or_else(no_secret)
     }
 
     fn called(&self, call: &Call) -> Result<Secret, Fault> {
@@ -132,12 +138,16 @@ impl Secrets {
     }
 
     /// A secret that is not on its way out.
-    fn living(&self, call: &Call) -> Result<Secret, Fault> {
-        let secret = self.called(call)?;
+    fn living(&self, wanted: &str) -> Result<Secret, Fault> {
+        let secret = self.named(wanted)?;
         match secret.deleted {
             None => Ok(secret),
             Some(_) => Err(secret.marked()),
         }
+    }
+
+    fn called_living(&self, call: &Call) -> Result<Secret, Fault> {
+        self.living(&loose::required(&call.input, "SecretId")?)
     }
 
     /// Changes a secret.
@@ -147,10 +157,7 @@ impl Secrets {
         change: impl FnOnce(&mut Secret) -> Result<R, Fault>,
     ) -> Result<(R, Commit), Fault> {
         self.secrets.change(|secrets| {
-            let mut secret = secrets.get(name).cloned().ok_or_else(|| {
-                let reason = format!("there is no secret `{name}`");
-                Fault::new("ResourceNotFoundException", 400, reason)
-            })?;
+            let mut secret = secrets.get(name).cloned().ok_or_else(no_secret)?;
             let outcome = change(&mut secret)?;
             secrets.put(name, secret);
             Ok(outcome)
@@ -167,31 +174,38 @@ impl Secrets {
     }
 
     fn get_value(&self, call: Call) -> Written {
-        let secret = self.living(&call)?;
+        let secret = self.called_living(&call)?;
         let input = &call.input;
         let version = loose::text(input, "VersionId")?;
         let stage = loose::text(input, "VersionStage")?;
         let shown = secret.value(version.as_deref(), stage.as_deref())?.shown();
-        let now = self.clock.now();
         let mut reply = secret.short();
         merge(&mut reply, shown);
-        // The day of the last access is all that is told; not every read is stored.
-        if secret.accessed.is_some_and(|at| at.seconds() / 86_400 == now.seconds() / 86_400) {
-            let ((), commit) = self.secrets.change(|_| Ok(()))?;
-            return Ok((reply.into(), commit));
-        }
-        let ((), commit) = self.edit(&secret.name, |secret| {
-            secret.accessed = Some(now);
+        Ok((reply.into(), self.note_access(&[secret])?))
+    }
+
+    /// Notes that secrets were read. The day is all that is told; not every read is stored.
+    fn note_access(&self, read: &[Secret]) -> Result<Commit, Fault> {
+        let now = self.clock.now();
+        let today = |at: Timestamp| at.seconds() / 86_400 == now.seconds() / 86_400;
+        let ((), commit) = self.secrets.change(|secrets| {
+            for secret in read.iter().filter(|secret| !secret.accessed.is_some_and(today)) {
+                if let Some(mut kept) = secrets.get(&secret.name).cloned() {
+                    kept.accessed = Some(now);
+                    secrets.put(&secret.name, kept);
+                }
+            }
             Ok(())
         })?;
-        Ok((reply.into(), commit))
+        Ok(commit)
     }
 
     fn put_value(&self, call: Call) -> Written {
-        let secret = self.living(&call)?;
         let content = Content::read(&call.input)?.ok_or_else(|| {
-            Fault::new("InvalidRequestException", 400, "SecretString or SecretBinary is required")
+            let reason = "You must provide either SecretString or SecretBinary.";
+            Fault::new("InvalidRequestException", 400, reason)
         })?;
+        let secret = self.called_living(&call)?;
         let token = loose::text(&call.input, "ClientRequestToken")?.unwrap_or_else(id::uuid);
         let stages = loose::texts(&call.input, "VersionStages")?;
         let now = self.clock.now();
@@ -207,7 +221,7 @@ impl Secrets {
 
     fn update(&self, call: Call) -> Written {
         let input = &call.input;
-        let secret = self.living(&call)?;
+        let secret = self.called_living(&call)?;
         let content = Content::read(input)?;
         let token = loose::text(input, "ClientRequestToken")?.unwrap_or_else(id::uuid);
         let description = loose::text(input, "Description")?;
@@ -231,13 +245,14 @@ impl Secrets {
         let wanted = loose::required(input, "SecretId")?;
         let force = loose::flag(input, "ForceDeleteWithoutRecovery")?.unwrap_or(false);
         let window = loose::integer(input, "RecoveryWindowInDays")?;
-        if force && window.is_some() {
-            let reason = "ForceDeleteWithoutRecovery and RecoveryWindowInDays exclude each other";
-            return Err(Fault::new("InvalidParameterException", 400, reason));
-        }
         let days = window.unwrap_or(30);
         if !(7..=30).contains(&days) {
-            let reason = format!("RecoveryWindowInDays must be 7 to 30, not {days}");
+            let reason =
+                "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).";
+            return Err(Fault::new("InvalidParameterException", 400, reason));
+        }
+        if force && window.is_some() {
+            let reason = "ForceDeleteWithoutRecovery and RecoveryWindowInDays exclude each other";
             return Err(Fault::new("InvalidParameterException", 400, reason));
         }
         let now = self.clock.now();
@@ -289,27 +304,27 @@ impl Secrets {
     fn describe(&self, call: Call) -> Result<Reply, Fault> {
         let secret = self.called(&call)?;
         let mut shown = secret.described();
-        shown["VersionIdsToStages"] = secret.stages();
+        if !secret.versions.is_empty() {
+            shown["VersionIdsToStages"] = secret.stages();
+        }
         Ok(shown.into())
     }
 
     fn list(&self, call: Call) -> Result<Reply, Fault> {
         let input = &call.input;
         let deleted = loose::flag(input, "IncludePlannedDeletion")?.unwrap_or(false);
-        let filters = loose::list(input, "Filters")?;
-        let now = self.clock.now();
-        let mut all = self.secrets.all();
-        all.retain(|secret| {
-            !secret.is_gone(now)
-                && (deleted || secret.deleted.is_none())
-                && filters.iter().all(|filter| secret.fits(filter))
-        });
-        let (items, next) = PAGING.cut(input, all, |secret| secret.name.clone())?;
+        let filters = Filter::read_all(input)?;
+        let mut all = self.listed(&filters, deleted);
+        let order = Order::read(input)?;
+        all.sort_by_cached_key(|secret| order.key(secret));
+        let (items, next) = PAGING.cut(input, all, |secret| order.key(secret))?;
         let list: Vec<Value> = items
             .iter()
             .map(|secret| {
                 let mut shown = secret.described();
-                shown["SecretVersionsToStages"] = secret.stages();
+                if !secret.versions.is_empty() {
+                    shown["SecretVersionsToStages"] = secret.stages();
+                }
                 shown
             })
             .collect();
@@ -318,6 +333,18 @@ impl Secrets {
             reply["NextToken"] = json!(next);
         }
         Ok(reply.into())
+    }
+
+    /// The secrets that fit filters, by their names.
+    fn listed(&self, filters: &[Filter], deleted: bool) -> Vec<Secret> {
+        let now = self.clock.now();
+        let mut all = self.secrets.all();
+        all.retain(|secret| {
+            !secret.is_gone(now)
+                && (deleted || secret.deleted.is_none())
+                && filters.iter().all(|filter| filter.fits(secret))
+        });
+        all
     }
 
     fn list_versions(&self, call: Call) -> Result<Reply, Fault> {
@@ -340,7 +367,7 @@ impl Secrets {
 
     fn move_stage(&self, call: Call) -> Written {
         let input = &call.input;
-        let secret = self.living(&call)?;
+        let secret = self.called_living(&call)?;
         let stage = loose::required(input, "VersionStage")?;
         let from = loose::text(input, "RemoveFromVersionId")?;
         let to = loose::text(input, "MoveToVersionId")?;
@@ -354,8 +381,11 @@ impl Secrets {
     fn tag(&self, call: Call) -> Written {
         let secret = self.called(&call)?;
         let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?;
-        let ((), commit) =
-            self.edit(&secret.name, |secret| add_tags(&mut secret.tags, tags).map_err(parameter))?;
+        let ((), commit) = self.edit(&secret.name, |secret| {
+            add_tags(&mut secret.tags, tags).map_err(parameter)?;
+            secret.tagged |= !secret.tags.is_empty();
+            Ok(())
+        })?;
         Ok((Reply::empty(), commit))
     }
 
@@ -407,10 +437,7 @@ impl Secrets {
 
 impl SecretsPort for Secrets {
     fn value(&self, secret: &str) -> Result<String, Fault> {
-        let secret = self.named(secret)?;
-        if secret.deleted.is_some() {
-            return Err(secret.marked());
-        }
+        let secret = self.living(secret)?;
         match &secret.value(None, None)?.content {
             Content::Text(text) => Ok(text.clone()),
             Content::Bytes(_) => {
@@ -438,6 +465,7 @@ impl Service for Secrets {
         Operations::of(self)
             .named_stored("CreateSecret", Secrets::create)
             .named_stored("GetSecretValue", Secrets::get_value)
+            .named_stored("BatchGetSecretValue", Secrets::get_values)
             .named_stored("PutSecretValue", Secrets::put_value)
             .named_stored("UpdateSecret", Secrets::update)
             .named_stored("DeleteSecret", Secrets::delete)
@@ -457,7 +485,6 @@ impl Service for Secrets {
 
     fn refused(&self) -> &'static [(&'static str, &'static str)] {
         &[
-            ("BatchGetSecretValue", "read secrets one by one"),
             ("CancelRotateSecret", "nothing is rotated"),
             ("ReplicateSecretToRegions", "there is one region"),
             ("RotateSecret", "nothing is rotated"),
@@ -473,6 +500,11 @@ fn tail() -> String {
         first.make_ascii_lowercase();
     }
     tail
+}
+
+fn no_secret() -> Fault {
+    let reason = "Secrets Manager can't find the specified secret.";
+    Fault::new("ResourceNotFoundException", 400, reason)
 }
 
 fn merge(into: &mut Value, from: Value) {

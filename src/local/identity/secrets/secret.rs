@@ -25,6 +25,9 @@ pub(crate) struct Secret {
     pub(super) versions: Vec<SecretVersion>,
     pub(super) policy: Option<String>,
     pub(super) tags: Tags,
+    /// Whether it ever had a tag: only then a description has a list of them.
+    #[serde(default)]
+    pub(super) tagged: bool,
 }
 
 impl Secret {
@@ -33,7 +36,8 @@ impl Secret {
     }
 
     pub(super) fn marked(&self) -> Fault {
-        let reason = format!("the secret `{}` is marked for deletion", self.name);
+        let reason = "You can't perform this operation on the secret because it was marked for \
+                      deletion.";
         Fault::new("InvalidRequestException", 400, reason)
     }
 
@@ -47,8 +51,10 @@ impl Secret {
             "Name": self.name,
             "CreatedDate": moment(self.created),
             "LastChangedDate": moment(self.changed),
-            "Tags": tag_list(&self.tags, ("Key", "Value")),
         });
+        if self.tagged || !self.tags.is_empty() {
+            shown["Tags"] = tag_list(&self.tags, ("Key", "Value"));
+        }
         if let Some(description) = &self.description {
             shown["Description"] = json!(description);
         }
@@ -64,38 +70,5 @@ impl Secret {
             shown["DeletedDate"] = moment(at);
         }
         shown
-    }
-
-    /// Whether a filter of a list fits: a value with `!` in front must not.
-    pub(super) fn fits(&self, filter: &Value) -> bool {
-        let holds = |wanted: &str| {
-            let wanted = wanted.to_lowercase();
-            let begins = |text: &str| text.to_lowercase().starts_with(&wanted);
-            let keys = || self.tags.keys().any(|key| begins(key));
-            let values = || self.tags.values().any(|value| begins(value));
-            let description = || self.description.as_deref().is_some_and(begins);
-            match filter["Key"].as_str().unwrap_or_default() {
-                "name" => begins(&self.name),
-                "description" => description(),
-                "tag-key" => keys(),
-                "tag-value" => values(),
-                "all" => begins(&self.name) || description() || keys() || values(),
-                _ => false,
-            }
-        };
-        let values = filter["Values"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let mut any = false;
-        let mut positive = false;
-        for value in values {
-            match value.strip_prefix('!') {
-                Some(not) if holds(not) => return false,
-                Some(_) => {}
-                None => {
-                    positive = true;
-                    any |= holds(value);
-                }
-            }
-        }
-        any || !positive
     }
 }

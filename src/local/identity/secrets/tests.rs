@@ -165,6 +165,73 @@ async fn lists_describe_without_values() {
 }
 
 #[tokio::test]
+async fn lists_search_descriptions_by_words_and_names_by_how_they_begin() {
+    let cloud = cloud();
+    for (name, description) in
+        [("pump", "Claim of pumps"), ("Lamp", "claims and lamps"), ("FleetClaim", "none")]
+    {
+        let input = json!({"Name": name, "SecretString": "v", "Description": description});
+        secrets(&cloud, "CreateSecret", input).await.unwrap();
+        cloud.clock.step(Duration::from_secs(1));
+    }
+    let list = async |input: Value| {
+        let answer = secrets(&cloud, "ListSecrets", input).await?;
+        let found = answer["SecretList"].as_array().unwrap().iter();
+        Ok::<_, Fault>(found.map(|one| one["Name"].as_str().unwrap().to_owned()).collect())
+    };
+    let found = async |key: &str, value: &str| -> Vec<String> {
+        list(json!({"Filters": [{"Key": key, "Values": [value]}]})).await.unwrap()
+    };
+    assert_eq!(found("description", "c p").await, ["pump"]);
+    assert_eq!(found("description", "laim").await, [""; 0]);
+    assert_eq!(found("name", "lamp").await, [""; 0]);
+    assert_eq!(found("all", "claim").await, ["pump", "Lamp", "FleetClaim"]);
+    let last: Vec<String> = list(json!({"SortOrder": "desc"})).await.unwrap();
+    assert_eq!(last, ["FleetClaim", "Lamp", "pump"]);
+    let named: Vec<String> = list(json!({"SortBy": "name"})).await.unwrap();
+    assert_eq!(named, ["FleetClaim", "Lamp", "pump"]);
+    for (wrong, code) in [
+        (json!({"Values": ["v"]}), "InvalidParameterException"),
+        (json!({"Key": "name"}), "InvalidParameterException"),
+        (json!({"Key": "colour", "Values": ["v"]}), "ValidationException"),
+    ] {
+        let refused: Result<Vec<String>, Fault> = list(json!({"Filters": [wrong]})).await;
+        assert_eq!(refused.unwrap_err().code, code);
+    }
+}
+
+#[tokio::test]
+async fn several_values_are_read_at_once_and_errors_stand_beside_them() {
+    let cloud = cloud();
+    for name in ["a", "b", "c"] {
+        let input = json!({"Name": name, "SecretString": name});
+        secrets(&cloud, "CreateSecret", input).await.unwrap();
+    }
+    secrets(&cloud, "DeleteSecret", json!({"SecretId": "c"})).await.unwrap();
+    let batch = async |input: Value| secrets(&cloud, "BatchGetSecretValue", input).await;
+    let found = batch(json!({"SecretIdList": ["a", "x", "c"]})).await.unwrap();
+    assert_eq!(found["SecretValues"][0]["SecretString"], "a");
+    let codes: Vec<&Value> =
+        found["Errors"].as_array().unwrap().iter().map(|error| &error["ErrorCode"]).collect();
+    assert_eq!(codes, ["ResourceNotFoundException", "InvalidRequestException"]);
+    let all = json!([{"Key": "name", "Values": ["a", "b"]}]);
+    let page = batch(json!({"Filters": all, "MaxResults": 1})).await.unwrap();
+    let rest = batch(json!({"Filters": all, "NextToken": page["NextToken"]})).await.unwrap();
+    assert_eq!(rest["SecretValues"][0]["Name"], "b");
+    for wrong in [json!({}), json!({"SecretIdList": ["a"], "MaxResults": 1})] {
+        assert_eq!(batch(wrong).await.unwrap_err().code, "InvalidParameterException");
+    }
+    // A version and a stage that are not together, and a token that has another value.
+    let read = json!({"SecretId": "a", "VersionStage": "MINE"});
+    let missing = secrets(&cloud, "GetSecretValue", read).await.unwrap_err();
+    assert_eq!(missing.code, "ResourceNotFoundException");
+    let version = found["SecretValues"][0]["VersionId"].clone();
+    let read = json!({"SecretId": "a", "VersionStage": "MINE", "VersionId": version});
+    let apart = secrets(&cloud, "GetSecretValue", read).await.unwrap_err();
+    assert_eq!(apart.code, "InvalidRequestException");
+}
+
+#[tokio::test]
 async fn a_stack_makes_generated_and_empty_secrets() {
     let cloud = cloud();
     let handler = cloud.resource("AWS::SecretsManager::Secret").unwrap();

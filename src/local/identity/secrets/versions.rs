@@ -85,8 +85,7 @@ impl Secret {
             if kept.content == content {
                 return Ok(id);
             }
-            let reason = format!("version `{id}` exists already with another value");
-            return Err(Fault::new("ResourceExistsException", 400, reason));
+            return Err(self.in_use(&id));
         }
         if !(32..=64).contains(&id.len()) {
             let reason =
@@ -126,19 +125,35 @@ impl Secret {
             (None, None) => (None, Some(CURRENT)),
             other => other,
         };
+        let has_id = |version: &&SecretVersion| wanted.0.is_none_or(|id| version.id == id);
         let fits = |version: &&SecretVersion| {
-            wanted.0.is_none_or(|id| version.id == id)
+            has_id(version)
                 && wanted.1.is_none_or(|stage| version.stages.iter().any(|own| own == stage))
         };
         self.versions.iter().find(fits).ok_or_else(|| {
             let what = match wanted {
-                (Some(id), _) => format!("version `{id}`"),
-                (None, Some(stage)) => format!("value at stage `{stage}`"),
-                (None, None) => "value".to_owned(),
+                (Some(_), Some(_)) if self.versions.iter().any(|version| has_id(&version)) => {
+                    let reason = "You provided a VersionStage that is not associated to the \
+                                  provided VersionId.";
+                    return Fault::new("InvalidRequestException", 400, reason);
+                }
+                (Some(id), _) => format!("VersionId: {id}"),
+                (None, stage) => format!("staging label: {}", stage.unwrap_or(CURRENT)),
             };
-            let reason = format!("the secret `{}` has no {what}", self.name);
+            let reason =
+                format!("Secrets Manager can't find the specified secret value for {what}");
             Fault::new("ResourceNotFoundException", 400, reason)
         })
+    }
+
+    /// Why a token cannot be that of another value.
+    pub(super) fn in_use(&self, token: &str) -> Fault {
+        let reason = format!(
+            "You can't use ClientRequestToken {token} because that value is already in use for a \
+             version of secret {}.",
+            self.arn
+        );
+        Fault::new("ResourceExistsException", 400, reason)
     }
 
     /// Moves a stage from one version to another.
@@ -162,7 +177,9 @@ impl Secret {
                 if from.is_none() && holder.as_deref().is_some_and(|holder| holder != to) {
                     let holder = holder.unwrap_or_default();
                     return refuse(format!(
-                        "stage `{stage}` points at version `{holder}`; name it in RemoveFromVersionId"
+                        "The parameter RemoveFromVersionId can't be empty. Staging label {stage} \
+                         is currently attached to version {holder}, so you must explicitly \
+                         reference that version in RemoveFromVersionId."
                     ));
                 }
                 self.point(stage, to);
