@@ -8,6 +8,7 @@
 //! public parameters of AWS (`/aws/…`), and everything of Systems Manager that
 //! is not a parameter.
 
+mod filter;
 mod parameter;
 pub(crate) mod resources;
 #[cfg(test)]
@@ -27,7 +28,8 @@ use serde_json::{Map, Value, json};
 use crate::kms::Kms;
 use crate::records::{Records, Written};
 use crate::wire::{Tags, add_tags, tag_list};
-use parameter::{Kind, Parameter, Version, check_name, check_value};
+use filter::{Asked, Filter};
+use parameter::{ADVANCED, Kind, Parameter, TIERS, Version, check_name, check_value};
 
 /// The parameter store.
 pub(crate) struct Parameters {
@@ -45,7 +47,7 @@ pub(crate) struct Wanted {
     pub(crate) description: Option<String>,
     pub(crate) key: Option<String>,
     pub(crate) pattern: Option<String>,
-    pub(crate) tier: String,
+    pub(crate) tier: Option<String>,
     pub(crate) data_type: String,
     pub(crate) overwrite: bool,
     pub(crate) tags: Vec<(String, String)>,
@@ -62,8 +64,8 @@ impl Parameters {
         })
     }
 
-    /// Makes a parameter, or writes a new version of it. Gives the version.
-    fn write(&self, wanted: Wanted) -> Result<(u64, Commit), Fault> {
+    /// Makes a parameter, or writes a new version of it. Gives the version and its tier.
+    fn write(&self, wanted: Wanted) -> Result<((u64, String), Commit), Fault> {
         check_name(&wanted.name)?;
         let mut tags = Tags::new();
         add_tags(&mut tags, wanted.tags)?;
@@ -72,13 +74,13 @@ impl Parameters {
                 "tags and Overwrite cannot be given together; tag the parameter afterwards";
             return Err(Fault::new("ValidationException", 400, reason));
         }
-        if !["Standard", "Advanced", "Intelligent-Tiering"].contains(&wanted.tier.as_str()) {
-            let reason = format!("`{}` is no tier of parameters", wanted.tier);
+        if let Some(tier) = wanted.tier.as_deref().filter(|tier| !TIERS.contains(tier)) {
+            let reason = format!("`{tier}` is no tier of parameters");
             return Err(Fault::new("ValidationException", 400, reason));
         }
         if !["text", "aws:ec2:image", "aws:ssm:integration"].contains(&wanted.data_type.as_str()) {
             let reason = format!(
-                "DataType is `{}`: expected text, aws:ec2:image or aws:ssm:integration",
+                "The following data type is not supported: {} (Data type names are all lowercase.)",
                 wanted.data_type
             );
             return Err(Fault::new("ValidationException", 400, reason));
@@ -92,17 +94,15 @@ impl Parameters {
         self.parameters.change(|parameters| {
             let kept = parameters.get(plain(&wanted.name)).cloned();
             if kept.is_some() && !wanted.overwrite {
-                let reason = format!(
-                    "the parameter `{}` exists already; set Overwrite to write over it",
-                    wanted.name
-                );
+                let reason = "The parameter already exists. To overwrite this value, set the \
+                              overwrite option in the request to true.";
                 return Err(Fault::new("ParameterAlreadyExists", 400, reason));
             }
             let kind = match (&kept, wanted.kind) {
                 (Some(kept), None) => kept.newest().kind,
                 (_, Some(kind)) => kind,
                 (None, None) => {
-                    let reason = "Type is required for a new parameter";
+                    let reason = "A parameter type is required when you create a parameter.";
                     return Err(Fault::new("ValidationException", 400, reason));
                 }
             };
@@ -110,8 +110,22 @@ impl Parameters {
                 let reason = "the type of a parameter cannot be changed";
                 return Err(Fault::new("HierarchyTypeMismatchException", 400, reason));
             }
-            let largest = if wanted.tier == "Standard" { 4096 } else { 8192 };
-            check_value(kind, &wanted.value, wanted.pattern.as_deref(), largest)?;
+            // What is not said again stays as it was, and no tier is left downwards.
+            let before = kept.as_ref().map(Parameter::newest).cloned().unwrap_or_default();
+            if before.tier == ADVANCED && wanted.tier.as_deref() == Some("Standard") {
+                let reason = "This parameter uses the advanced-parameter tier. You can't downgrade \
+                              a parameter from the advanced-parameter tier to the \
+                              standard-parameter tier.";
+                return Err(Fault::new("ValidationException", 400, reason));
+            }
+            let tier = wanted.tier.unwrap_or_else(|| before.tier.clone());
+            let pattern = wanted.pattern.or(before.pattern).filter(|text| !text.is_empty());
+            let description = wanted.description.or(before.description);
+            let largest = if tier == ADVANCED || tier == TIERS[2] { 8192 } else { 4096 };
+            check_value(kind, &wanted.value, pattern.as_deref(), largest)?;
+            let is_advanced = before.tier == ADVANCED || tier == ADVANCED;
+            // Intelligent tiering takes the dear tier only for what needs it.
+            let is_advanced = is_advanced || wanted.value.len() > 4096;
             let mut parameter = kept.unwrap_or_else(|| Parameter {
                 name: wanted.name.clone(),
                 versions: Vec::new(),
@@ -122,16 +136,17 @@ impl Parameters {
                 number,
                 value: wanted.value,
                 kind,
-                description: wanted.description,
+                description: description.filter(|text| !text.is_empty()),
                 key,
-                pattern: wanted.pattern,
-                tier: if wanted.tier == "Advanced" { "Advanced" } else { "Standard" }.to_owned(),
+                pattern,
+                tier: if is_advanced { ADVANCED } else { "Standard" }.to_owned(),
                 modified: now,
                 modified_by: wanted.by,
                 labels: Vec::new(),
             })?;
+            let tier = parameter.newest().tier.clone();
             parameters.put(plain(&wanted.name), parameter);
-            Ok(number)
+            Ok((number, tier))
         })
     }
 
@@ -161,15 +176,18 @@ impl Parameters {
         if input.get("Policies").is_some_and(|policies| !policies.is_null() && policies != "") {
             return Err(Fault::not_implemented("policies of parameters"));
         }
-        let tier = loose::text(input, "Tier")?.unwrap_or_else(|| "Standard".to_owned());
-        let (version, commit) = self.write(Wanted {
+        if loose::text(input, "Value")?.is_some_and(|value| value.is_empty()) {
+            let wanted = "Member must have length greater than or equal to 1.";
+            return Err(constraint("Value '' at 'value'", wanted));
+        }
+        let ((version, tier), commit) = self.write(Wanted {
             name: loose::required(input, "Name")?,
             value: loose::required(input, "Value")?,
             kind: loose::text(input, "Type")?.map(|kind| Kind::parse(&kind)).transpose()?,
             description: loose::text(input, "Description")?,
             key: loose::text(input, "KeyId")?,
             pattern: loose::text(input, "AllowedPattern")?,
-            tier: tier.clone(),
+            tier: loose::text(input, "Tier")?,
             data_type: loose::text(input, "DataType")?.unwrap_or_else(|| "text".to_owned()),
             overwrite: loose::flag(input, "Overwrite")?.unwrap_or(false),
             tags: loose::pairs(input, "Tags", ("Key", "Value"))?,
@@ -178,7 +196,6 @@ impl Parameters {
                 _ => self.account.global_arn("iam", "root"),
             },
         })?;
-        let tier = if tier == "Advanced" { "Advanced" } else { "Standard" };
         Ok((json!({"Version": version, "Tier": tier}).into(), commit))
     }
 
@@ -191,8 +208,12 @@ impl Parameters {
     fn get_many(&self, call: Call) -> Result<Reply, Fault> {
         let names = loose::texts(&call.input, "Names")?;
         if names.is_empty() || names.len() > 10 {
-            let reason = format!("1 to 10 names are accepted, not {}", names.len());
-            return Err(Fault::new("ValidationException", 400, reason));
+            let at = format!("Value '[{}]' at 'names'", names.join(", "));
+            let wanted = match names.is_empty() {
+                true => "Member must have length greater than or equal to 1.",
+                false => "Member must have length less than or equal to 10.",
+            };
+            return Err(constraint(&at, wanted));
         }
         let decrypt = loose::flag(&call.input, "WithDecryption")?.unwrap_or(false);
         let (mut found, mut invalid) = (Vec::new(), Vec::new());
@@ -215,10 +236,12 @@ impl Parameters {
         }
         let recursive = loose::flag(input, "Recursive")?.unwrap_or(false);
         let decrypt = loose::flag(input, "WithDecryption")?.unwrap_or(false);
-        let filters = loose::list(input, "ParameterFilters")?;
+        let filters = Filter::read_all(input, Asked::ByPath)?;
         let mut all = self.parameters.all();
-        all.retain(|parameter| parameter.is_below(&path, recursive));
-        parameter::filter(&mut all, &filters)?;
+        all.retain(|parameter| {
+            parameter.is_below(&path, recursive)
+                && filters.iter().all(|filter| filter.fits(parameter))
+        });
         self.paged(input, all, 10, |parameter| {
             let version = parameter.newest();
             self.shown_version(parameter, version, None, decrypt)
@@ -227,10 +250,9 @@ impl Parameters {
 
     fn describe(&self, call: Call) -> Result<Reply, Fault> {
         let input = &call.input;
-        let mut filters = loose::list(input, "ParameterFilters")?;
-        filters.extend(loose::list(input, "Filters")?);
+        let filters = Filter::read_all(input, Asked::Described)?;
         let mut all = self.parameters.all();
-        parameter::filter(&mut all, &filters)?;
+        all.retain(|parameter| filters.iter().all(|filter| filter.fits(parameter)));
         self.paged(input, all, 50, |parameter| {
             let mut shown = parameter.newest().described(&parameter.name);
             shown["ARN"] = json!(self.arn(&parameter.name));
@@ -242,9 +264,12 @@ impl Parameters {
         let name = loose::required(&call.input, "Name")?;
         let decrypt = loose::flag(&call.input, "WithDecryption")?.unwrap_or(false);
         let parameter = self.named(&name)?;
-        let versions: Vec<Value> = parameter
-            .versions
-            .iter()
+        check_most(&call.input, 50)?;
+        let paging = Paging { limit: "MaxResults", token: "NextToken", default: 50, most: 50 };
+        let key = |version: &&Version| format!("{:020}", version.number);
+        let (versions, next) = paging.cut(&call.input, &parameter.versions, key)?;
+        let versions: Vec<Value> = versions
+            .into_iter()
             .map(|version| {
                 let mut shown = version.described(&parameter.name);
                 shown["Value"] = json!(self.value_of(&parameter.name, version, decrypt)?);
@@ -252,7 +277,11 @@ impl Parameters {
                 Ok(shown)
             })
             .collect::<Result<_, Fault>>()?;
-        Ok(json!({ "Parameters": versions }).into())
+        let mut reply = json!({ "Parameters": versions });
+        if let Some(next) = next {
+            reply["NextToken"] = json!(next);
+        }
+        Ok(reply.into())
     }
 
     fn delete(&self, call: Call) -> Written {
@@ -286,6 +315,18 @@ impl Parameters {
             };
             let invalid = parameter.label(number, &labels)?;
             Ok(json!({"InvalidLabels": invalid, "ParameterVersion": number}))
+        })?;
+        Ok((reply.into(), commit))
+    }
+
+    fn unlabel(&self, call: Call) -> Written {
+        let name = loose::required(&call.input, "Name")?;
+        let labels = loose::texts(&call.input, "Labels")?;
+        let number = loose::integer(&call.input, "ParameterVersion")?
+            .ok_or_else(|| Fault::invalid_input("ParameterVersion is required"))?;
+        let (reply, commit) = self.edit(&name, |parameter| {
+            let (removed, invalid) = parameter.unlabel(number, &labels)?;
+            Ok(json!({"RemovedLabels": removed, "InvalidLabels": invalid}))
         })?;
         Ok((reply.into(), commit))
     }
@@ -339,7 +380,10 @@ impl Parameters {
         let own = self.account.arn("ssm", "parameter");
         let name = wanted.strip_prefix(&own).unwrap_or(wanted);
         let (name, selector) = selected(name);
-        let parameter = self.named(name)?;
+        let parameter = self.named(name).map_err(|_| missing(wanted))?;
+        if selector.is_some_and(|selector| selector.contains(':')) {
+            return Err(missing(wanted));
+        }
         let version = parameter.select(selector)?;
         self.shown_version(&parameter, version, selector, decrypt)
     }
@@ -390,7 +434,8 @@ impl Parameters {
         most: u16,
         shown: impl Fn(&Parameter) -> Result<Value, Fault>,
     ) -> Result<Reply, Fault> {
-        let paging = Paging { limit: "MaxResults", token: "NextToken", default: most, most };
+        check_most(input, most)?;
+        let paging = Paging { limit: "MaxResults", token: "NextToken", default: 10, most };
         let (items, next) =
             paging.cut(input, all, |parameter| plain(&parameter.name).to_owned())?;
         let list: Vec<Value> = items.iter().map(shown).collect::<Result<_, _>>()?;
@@ -431,6 +476,7 @@ impl Service for Parameters {
             .named_stored("DeleteParameter", Parameters::delete)
             .named_stored("DeleteParameters", Parameters::delete_many)
             .named_stored("LabelParameterVersion", Parameters::label)
+            .named_stored("UnlabelParameterVersion", Parameters::unlabel)
             .named_stored("AddTagsToResource", Parameters::tag)
             .named_stored("RemoveTagsFromResource", Parameters::untag)
             .named("ListTagsForResource", Parameters::list_tags)
@@ -441,6 +487,9 @@ impl Service for Parameters {
         &[
             ("CreateDocument", "only parameters are offered"),
             ("SendCommand", "there are no instances"),
+            ("GetCommandInvocation", "there are no instances"),
+            ("ListCommandInvocations", "there are no instances"),
+            ("ListCommands", "there are no instances"),
             ("StartAutomationExecution", "only parameters are offered"),
         ]
     }
@@ -468,8 +517,27 @@ fn plain(name: &str) -> &str {
     name.strip_prefix('/').filter(|plain| !plain.contains('/')).unwrap_or(name)
 }
 
+/// Refuses to show more on a page than the API's model allows.
+fn check_most(input: &Map<String, Value>, most: u16) -> Result<(), Fault> {
+    match loose::integer(input, "MaxResults")? {
+        Some(wanted) if wanted > most.into() => {
+            let at = format!("Value '{wanted}' at 'maxResults'");
+            let reason = format!("Member must have value less than or equal to {most}.");
+            Err(constraint(&at, &reason))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn missing(name: &str) -> Fault {
-    Fault::new("ParameterNotFound", 400, format!("there is no parameter `{name}`"))
+    Fault::new("ParameterNotFound", 400, format!("Parameter {name} not found."))
+}
+
+/// A member that is not what the API's model says, in AWS's words.
+fn constraint(member: &str, wanted: &str) -> Fault {
+    let reason =
+        format!("1 validation error detected: {member} failed to satisfy constraint: {wanted}");
+    Fault::new("ValidationException", 400, reason)
 }
 
 fn no_resource(fault: Fault) -> Fault {

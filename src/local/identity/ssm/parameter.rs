@@ -8,6 +8,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::constraint;
 use crate::wire::{Tags, moment};
 
 /// A parameter. Not `Debug`, for its values.
@@ -45,20 +46,22 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    pub(super) const ALL: [Kind; 3] = [Kind::String, Kind::StringList, Kind::SecureString];
+
     pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
         match text {
             "String" => Ok(Kind::String),
             "StringList" => Ok(Kind::StringList),
             "SecureString" => Ok(Kind::SecureString),
             other => {
-                let reason =
-                    format!("Type must be String, StringList or SecureString, not `{other}`");
-                Err(Fault::new("ValidationException", 400, reason))
+                let wanted =
+                    "Member must satisfy enum value set: [SecureString, StringList, String]";
+                Err(constraint(&format!("Value '{other}' at 'type'"), wanted))
             }
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Kind::String => "String",
             Kind::StringList => "StringList",
@@ -78,7 +81,11 @@ impl Parameter {
     pub(super) fn add(&mut self, version: Version) -> Result<(), Fault> {
         if self.versions.len() >= 100 {
             if self.versions.first().is_some_and(|oldest| !oldest.labels.is_empty()) {
-                let reason = "the oldest of 100 versions has a label and cannot go";
+                let oldest = self.versions.first().map_or(0, |oldest| oldest.number);
+                let reason = format!(
+                    "version {oldest} of {}, the oldest of 100, has a label and cannot go",
+                    self.name
+                );
                 return Err(Fault::new("ParameterMaxVersionLimitExceeded", 400, reason));
             }
             self.versions.remove(0);
@@ -94,24 +101,33 @@ impl Parameter {
         let fits = |version: &&Version| {
             Some(version.number) == number || version.labels.iter().any(|label| label == selector)
         };
-        self.versions.iter().find(fits).ok_or_else(|| {
-            let reason = format!("the parameter `{}` has no version `{selector}`", self.name);
-            Fault::new("ParameterVersionNotFound", 400, reason)
-        })
+        self.versions.iter().find(fits).ok_or_else(|| self.no_version(selector))
+    }
+
+    fn no_version(&self, wanted: &str) -> Fault {
+        let reason = format!(
+            "Systems Manager could not find version {wanted} of {}. Verify the version and try \
+             again.",
+            self.name
+        );
+        Fault::new("ParameterVersionNotFound", 400, reason)
     }
 
     /// Puts labels on a version, taking them from others. Gives those that are
     /// no labels.
     pub(super) fn label(&mut self, number: u64, labels: &[String]) -> Result<Vec<String>, Fault> {
         if !self.versions.iter().any(|version| version.number == number) {
-            let reason = format!("the parameter `{}` has no version {number}", self.name);
-            return Err(Fault::new("ParameterVersionNotFound", 400, reason));
+            return Err(self.no_version(&number.to_string()));
+        }
+        if let Some(long) = labels.iter().find(|label| !(1..=100).contains(&label.len())) {
+            let reason = format!("the label `{long}` has {} characters, not 1 to 100", long.len());
+            return Err(Fault::new("ValidationException", 400, reason));
         }
         let is_label = |label: &String| {
             let plain = label.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
             let reserved = ["aws", "ssm"].iter().any(|p| label.to_lowercase().starts_with(p));
             let digit = label.starts_with(|c: char| c.is_ascii_digit());
-            plain && !reserved && !digit && (1..=100).contains(&label.len())
+            plain && !reserved && !digit
         };
         let (good, bad): (Vec<String>, Vec<String>) = labels.iter().cloned().partition(is_label);
         for version in &mut self.versions {
@@ -127,39 +143,21 @@ impl Parameter {
         Ok(bad)
     }
 
-    /// Whether a filter fits.
-    pub(super) fn fits(&self, key: &str, option: &str, values: &[&str]) -> bool {
-        let newest = self.newest();
-        let rooted = self.rooted();
-        let texts: Vec<&str> = match key {
-            "Name" => vec![&self.name, &rooted],
-            "Type" => vec![newest.kind.name()],
-            "KeyId" => newest.key.as_deref().into_iter().collect(),
-            "Tier" => vec![&newest.tier],
-            "DataType" => vec!["text"],
-            "Label" => newest.labels.iter().map(String::as_str).collect(),
-            "Path" => {
-                return values.iter().any(|path| self.is_below(path, option == "Recursive"));
-            }
-            tag => {
-                let value = tag.strip_prefix("tag:").and_then(|tag| self.tags.get(tag));
-                if values.is_empty() {
-                    return value.is_some();
-                }
-                value.map(String::as_str).into_iter().collect()
-            }
-        };
-        texts.iter().any(|text| {
-            values.iter().any(|value| match option {
-                "BeginsWith" => text.starts_with(value),
-                "Contains" => text.contains(value),
-                _ => text == value,
-            })
-        })
+    /// Takes labels from a version. Gives those that it had, and those that it had not.
+    pub(super) fn unlabel(
+        &mut self,
+        number: i64,
+        labels: &[String],
+    ) -> Result<(Vec<String>, Vec<String>), Fault> {
+        let missing = self.no_version(&number.to_string());
+        let wanted = u64::try_from(number).ok();
+        let version = self.versions.iter_mut().find(|version| Some(version.number) == wanted);
+        let version = version.ok_or(missing)?;
+        let found = labels.iter().cloned().partition(|label| version.labels.contains(label));
+        version.labels.retain(|label| !labels.contains(label));
+        Ok(found)
     }
-}
 
-impl Parameter {
     /// Whether it is in a hierarchy, directly or in one below.
     pub(super) fn is_below(&self, path: &str, recursive: bool) -> bool {
         let rooted = self.rooted();
@@ -169,7 +167,7 @@ impl Parameter {
     }
 
     /// Its name from the root: outside of hierarchies the slash may be left out.
-    fn rooted(&self) -> String {
+    pub(super) fn rooted(&self) -> String {
         match self.name.starts_with('/') {
             true => self.name.clone(),
             false => format!("/{}", self.name),
@@ -208,27 +206,6 @@ impl Version {
     }
 }
 
-/// Leaves the parameters that fit all filters of a request.
-pub(super) fn filter(all: &mut Vec<Parameter>, filters: &[Value]) -> Result<(), Fault> {
-    for filter in filters {
-        let key = filter["Key"].as_str().unwrap_or_default();
-        let option = filter["Option"].as_str().unwrap_or("Equals");
-        let known = ["Name", "Type", "KeyId", "Path", "Tier", "Label", "DataType"];
-        if !known.contains(&key) && !key.starts_with("tag:") {
-            let reason = format!("`{key}` is no key of a filter");
-            return Err(Fault::new("InvalidFilterKey", 400, reason));
-        }
-        if !["Equals", "BeginsWith", "Contains", "Recursive", "OneLevel"].contains(&option) {
-            let reason = format!("`{option}` is no option of a filter");
-            return Err(Fault::new("InvalidFilterOption", 400, reason));
-        }
-        let values: Vec<&str> =
-            filter["Values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        all.retain(|parameter| parameter.fits(key, option, &values));
-    }
-    Ok(())
-}
-
 /// Names are paths of letters, digits and `_.-`, fifteen levels deep at most.
 pub(super) fn check_name(name: &str) -> Result<(), Fault> {
     let refuse =
@@ -244,8 +221,25 @@ pub(super) fn check_name(name: &str) -> Result<(), Fault> {
         return refuse("no level of a name may be empty");
     }
     let first = name.trim_start_matches('/').to_lowercase();
-    if first.starts_with("aws") || first.starts_with("ssm") {
-        return refuse("names that begin with `aws` or `ssm` are AWS's own");
+    let reserved = |code: &str, reason: String| Err(Fault::new(code, 400, reason));
+    match name.starts_with('/') {
+        true if first.starts_with("aws") => {
+            let reason = format!("No access to reserved parameter name: {name}.");
+            return reserved("AccessDeniedException", reason);
+        }
+        true if first.starts_with("ssm") => {
+            let reason = "Parameter name: can't be prefixed with \"ssm\" (case-insensitive). If \
+                          formed as a path, it can consist of sub-paths divided by slash symbol; \
+                          each sub-path can be formed as a mix of letters, numbers and the \
+                          following 3 symbols .-_";
+            return reserved("ValidationException", reason.to_owned());
+        }
+        false if first.starts_with("aws") || first.starts_with("ssm") => {
+            let reason =
+                "Parameter name: can't be prefixed with \"aws\" or \"ssm\" (case-insensitive).";
+            return reserved("ValidationException", reason.to_owned());
+        }
+        _ => {}
     }
     if name.matches('/').count() > 15 {
         let reason = format!("`{name}` has more than 15 levels");
@@ -281,3 +275,9 @@ pub(super) fn check_value(
     let reason = format!("the value does not fit the pattern `{pattern}`");
     Err(Fault::new("ParameterPatternMismatchException", 400, reason))
 }
+
+/// The tier of large values.
+pub(super) const ADVANCED: &str = "Advanced";
+
+/// The tiers that can be asked for; parameters have one of the first two.
+pub(super) const TIERS: [&str; 3] = ["Standard", ADVANCED, "Intelligent-Tiering"];

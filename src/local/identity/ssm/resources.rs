@@ -64,14 +64,16 @@ fn write(parameters: &Parameters, request: &ResourceRequest, name: &str, overwri
         return Err(ResourceFault::failed("InvalidRequest", reason));
     }
     let value = loose::required(&members, "Value")?;
+    // A template says all of it: what it leaves out is taken away.
+    let said = |text: Option<String>| if overwrite { text.or(Some(String::new())) } else { text };
     let (_, commit) = parameters.write(Wanted {
         name: name.to_owned(),
         value: value.clone(),
         kind: Some(kind),
-        description: loose::text(&members, "Description")?,
+        description: said(loose::text(&members, "Description")?),
         key: None,
-        pattern: loose::text(&members, "AllowedPattern")?,
-        tier: loose::text(&members, "Tier")?.unwrap_or_else(|| "Standard".to_owned()),
+        pattern: said(loose::text(&members, "AllowedPattern")?),
+        tier: loose::text(&members, "Tier")?,
         data_type: loose::text(&members, "DataType")?.unwrap_or_else(|| "text".to_owned()),
         overwrite,
         tags: if overwrite { Vec::new() } else { request.tags()?.into_iter().collect() },

@@ -181,6 +181,102 @@ async fn names_and_values_have_rules() {
 }
 
 #[tokio::test]
+async fn a_new_version_keeps_what_it_does_not_say() {
+    let cloud = cloud();
+    let first = json!({
+        "Name": "n", "Value": "1", "Type": "String", "Description": "a number",
+        "AllowedPattern": "^[0-9]+$", "Tier": "Advanced",
+    });
+    assert_eq!(ssm(&cloud, "PutParameter", first).await.unwrap()["Tier"], "Advanced");
+    let put = async |more: Value| {
+        let mut input = json!({"Name": "n", "Value": "2", "Overwrite": true});
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ssm(&cloud, "PutParameter", input).await
+    };
+    let second = put(json!({})).await.unwrap();
+    assert_eq!((&second["Version"], &second["Tier"]), (&json!(2), &json!("Advanced")));
+    let shown = ssm(&cloud, "DescribeParameters", json!({})).await.unwrap();
+    let shown = &shown["Parameters"][0];
+    assert_eq!(shown["Description"], "a number");
+    assert_eq!(shown["AllowedPattern"], "^[0-9]+$");
+    let letters = put(json!({"Value": "x"})).await.unwrap_err();
+    assert_eq!(letters.code, "ParameterPatternMismatchException");
+    let down = put(json!({"Tier": "Standard"})).await.unwrap_err();
+    assert_eq!(down.code, "ValidationException");
+    put(json!({"Value": "x", "AllowedPattern": ""})).await.unwrap();
+    let page = json!({"Name": "n", "MaxResults": 2});
+    let page = ssm(&cloud, "GetParameterHistory", page).await.unwrap();
+    assert_eq!(page["Parameters"].as_array().unwrap().len(), 2);
+    let rest = json!({"Name": "n", "NextToken": page["NextToken"]});
+    let rest = ssm(&cloud, "GetParameterHistory", rest).await.unwrap();
+    assert_eq!(rest["Parameters"][0]["Version"], 3);
+    let many = json!({"Name": "n", "MaxResults": 51});
+    let many = ssm(&cloud, "GetParameterHistory", many).await.unwrap_err();
+    assert_eq!(many.code, "ValidationException");
+}
+
+#[tokio::test]
+async fn a_label_is_taken_from_the_version_that_has_it() {
+    let cloud = cloud();
+    put(&cloud, "n", "1").await.unwrap();
+    let input = |version: i64, labels: &[&str]| {
+        json!({
+            "Name": "n", "ParameterVersion": version, "Labels": labels,
+        })
+    };
+    ssm(&cloud, "LabelParameterVersion", input(1, &["a", "b"])).await.unwrap();
+    let taken = ssm(&cloud, "UnlabelParameterVersion", input(1, &["a", "c"])).await.unwrap();
+    assert_eq!(taken, json!({"RemovedLabels": ["a"], "InvalidLabels": ["c"]}));
+    let read = |name: &str| json!({ "Name": name });
+    assert!(ssm(&cloud, "GetParameter", read("n:b")).await.is_ok());
+    let gone = ssm(&cloud, "GetParameter", read("n:a")).await.unwrap_err();
+    assert_eq!(gone.code, "ParameterVersionNotFound");
+    let two = ssm(&cloud, "GetParameter", read("n:1:b")).await.unwrap_err();
+    assert_eq!(two.code, "ParameterNotFound");
+    let none = ssm(&cloud, "UnlabelParameterVersion", input(9, &["a"])).await.unwrap_err();
+    assert_eq!(none.code, "ParameterVersionNotFound");
+    let long = "a".repeat(101);
+    let long = ssm(&cloud, "LabelParameterVersion", input(1, &[&long])).await.unwrap_err();
+    assert_eq!(long.code, "ValidationException");
+}
+
+#[tokio::test]
+async fn a_filter_that_cannot_be_is_refused() {
+    let cloud = cloud();
+    put(&cloud, "/rooted", "v").await.unwrap();
+    let describe = async |filters: Value| {
+        let input = json!({"ParameterFilters": filters});
+        ssm(&cloud, "DescribeParameters", input).await
+    };
+    for (filter, code) in [
+        (json!({"Key": "Colour", "Values": ["x"]}), "ValidationException"),
+        (json!({"Key": "Name", "Option": "Recursively", "Values": ["x"]}), "ValidationException"),
+        (json!({"Key": "Name", "Values": [""]}), "ValidationException"),
+        (json!({"Key": "Label", "Values": ["x"]}), "InvalidFilterKey"),
+        (json!({"Key": "Name", "Option": "OneLevel", "Values": ["x"]}), "InvalidFilterOption"),
+        (json!({"Key": "Path", "Option": "Equals", "Values": ["/x"]}), "InvalidFilterOption"),
+        (json!({"Key": "Name"}), "InvalidFilterValue"),
+        (json!({"Key": "Type", "Values": ["Number"]}), "InvalidFilterValue"),
+        (json!({"Key": "Path", "Values": ["x"]}), "InvalidFilterValue"),
+        (json!({"Key": "Path", "Values": ["/aws"]}), "InvalidFilterValue"),
+    ] {
+        let refused = describe(json!([filter])).await.unwrap_err();
+        assert_eq!(refused.code, code, "{filter}");
+    }
+    let name = json!({"Key": "Name", "Values": ["rooted"]});
+    let twice = describe(json!([name, name])).await.unwrap_err();
+    assert_eq!(twice.code, "InvalidFilterKey");
+    let both = json!({"ParameterFilters": [name], "Filters": [name]});
+    let both = ssm(&cloud, "DescribeParameters", both).await.unwrap_err();
+    assert_eq!(both.code, "ValidationException");
+    let found = describe(json!([name])).await.unwrap();
+    assert_eq!(found["Parameters"][0]["Name"], "/rooted");
+    let path = json!({"Path": "/", "ParameterFilters": [name]});
+    let path = ssm(&cloud, "GetParametersByPath", path).await.unwrap_err();
+    assert_eq!(path.code, "InvalidFilterKey");
+}
+
+#[tokio::test]
 async fn tags_come_and_go() {
     let cloud = cloud();
     put(&cloud, "n", "1").await.unwrap();
