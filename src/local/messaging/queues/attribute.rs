@@ -74,8 +74,7 @@ pub(super) fn judge(
             ),
             "KmsMasterKeyId" => (true, ""),
             _ => {
-                let message = format!("there is no attribute {name}");
-                return Err(fault("InvalidAttributeName", 400, message));
+                return Err(unknown(name));
             }
         };
         if !is_fit {
@@ -91,6 +90,21 @@ pub(super) fn judge(
              go to FIFO queues, those of standard queues to standard queues"
         ))),
         _ => Ok(()),
+    }
+}
+
+pub(super) fn unknown(name: &str) -> Fault {
+    fault("InvalidAttributeName", 400, format!("Unknown Attribute {name}."))
+}
+
+/// Writes the count of a redrive policy as the number that it is.
+pub(super) fn normalize(attributes: &mut Attributes) {
+    let Some(text) = attributes.get_mut("RedrivePolicy") else { return };
+    let Ok(mut policy) = serde_json::from_str::<Value>(text) else { return };
+    let count = policy["maxReceiveCount"].as_str().and_then(|count| count.parse::<u32>().ok());
+    if let Some(count) = count {
+        policy["maxReceiveCount"] = count.into();
+        *text = policy.to_string();
     }
 }
 

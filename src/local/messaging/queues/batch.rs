@@ -50,7 +50,9 @@ pub(super) fn entries(call: &Call) -> Result<Vec<Entry>, Fault> {
     let refuse = |code: &str, message: String| Err(fault(code, 400, message));
     let items = loose::list(&call.input, "Entries")?;
     if items.is_empty() {
-        return refuse("EmptyBatchRequest", "Entries must not be empty".to_owned());
+        let message =
+            format!("There should be at least one {}RequestEntry in the request.", call.operation);
+        return refuse("EmptyBatchRequest", message);
     }
     if items.len() > 10 {
         let message = format!("a batch has at most 10 entries, not {}", items.len());

@@ -12,7 +12,7 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{fault, invalid};
+use super::{fault, invalid, refused};
 
 /// A message in a queue.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl Outgoing {
         let delay = loose::integer(input, "DelaySeconds")?
             .map(|delay| match u32::try_from(delay) {
                 Ok(delay) if delay <= 900 => Ok(delay),
-                _ => Err(invalid(format!("DelaySeconds must be 0 to 900, not {delay}"))),
+                _ => Err(refused("DelaySeconds", delay, "DelaySeconds must be >= 0 and <= 900.")),
             })
             .transpose()?;
         let system = attributes(input, "MessageSystemAttributes")?;
@@ -187,7 +187,8 @@ pub(super) fn number_of(receipt: &str) -> Result<(u64, String), Fault> {
         Some((parts.next()?.parse().ok()?, parts.next()?.to_owned()))
     };
     read().ok_or_else(|| {
-        let message = format!("receipt handle `{receipt}` was given by no queue");
+        let message =
+            format!("The input receipt handle \"{receipt}\" is not a valid receipt handle.");
         fault("ReceiptHandleIsInvalid", 400, message)
     })
 }
@@ -217,11 +218,19 @@ pub(crate) fn attributes(
         let Value::Object(value) = value else {
             return Err(invalid(format!("attribute `{name}` must be an object")));
         };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        if name.is_empty() || name.len() > 256 || !name.chars().all(plain) {
+            return Err(invalid(format!(
+                "The message attribute name '{name}' is invalid. Attribute name can contain A-Z, \
+                 a-z, 0-9, underscore (_), hyphen (-), and period (.) characters."
+            )));
+        }
         let kind = loose::text(&value, "DataType")?.unwrap_or_default();
         let base = kind.split('.').next().unwrap_or_default();
-        if !matches!(base, "String" | "Number" | "Binary") || name.is_empty() {
+        if !matches!(base, "String" | "Number" | "Binary") {
             return Err(invalid(format!(
-                "attribute `{name}` must have the DataType String, Number or Binary, not `{kind}`"
+                "The message attribute '{name}' has an invalid message attribute type, the set of \
+                 supported type prefixes is Binary, Number, and String."
             )));
         }
         let binary = base == "Binary";

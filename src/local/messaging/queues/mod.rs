@@ -80,7 +80,7 @@ impl Queues {
         let name = name_of(queue);
         let now = self.clock.now();
         let mut all = self.all();
-        let found = all.get_mut(name).ok_or_else(|| no_queue(name))?;
+        let found = all.get_mut(name).ok_or_else(no_queue)?;
         let (message, is_new) = found.put(outgoing, now)?;
         let mut batch = self.store.batch();
         if is_new {
@@ -107,7 +107,7 @@ impl Queues {
         };
         let permitted = {
             let all = self.all();
-            let found = all.get(name).ok_or_else(|| no_queue(name))?;
+            let found = all.get(name).ok_or_else(no_queue)?;
             found.guard.permits(found.attributes.get("Policy"), &sender)
         };
         if !permitted {
@@ -203,8 +203,13 @@ pub(crate) fn name_of(queue: &str) -> &str {
     queue.trim_end_matches('/').rsplit('/').next().unwrap_or(queue)
 }
 
-fn no_queue(name: &str) -> Fault {
-    fault("QueueDoesNotExist", 400, format!("The specified queue does not exist: {name}"))
+fn no_queue() -> Fault {
+    fault("QueueDoesNotExist", 400, "The specified queue does not exist.")
+}
+
+/// A member whose value cannot be, in AWS's words.
+fn refused(member: &str, value: impl std::fmt::Display, reason: &str) -> Fault {
+    invalid(format!("Value {value} for parameter {member} is invalid. Reason: {reason}"))
 }
 
 fn invalid(message: impl Into<String>) -> Fault {

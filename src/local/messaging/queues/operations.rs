@@ -10,11 +10,11 @@ use std::time::Duration;
 use iotstack_local_kernel::{Call, Commit, Fault, Reply, loose, page};
 use serde_json::{Map, Value, json};
 
-use super::attribute::{Attributes, defaults, judge};
+use super::attribute::{Attributes, defaults, judge, normalize, unknown};
 use super::batch::entries;
-use super::message::Outgoing;
+use super::message::{Message, Outgoing};
 use super::queue::{FIFO, Queue, Received};
-use super::{MESSAGES, QUEUES, Queues, fault, invalid, name_of, no_queue};
+use super::{MESSAGES, QUEUES, Queues, fault, invalid, name_of, no_queue, refused};
 use crate::policy::Guard;
 
 impl Queues {
@@ -37,10 +37,18 @@ impl Queues {
         let plain = name.strip_suffix(FIFO).unwrap_or(name);
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if plain.is_empty() || name.len() > 80 || !plain.bytes().all(is_word) {
-            return Err(invalid(format!(
-                "queue name `{name}` must be 1 to 80 letters, digits, hyphens and underscores"
-            )));
+            return Err(invalid(
+                "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in \
+                 length",
+            ));
         }
+        if !fifo && attributes.get("FifoQueue").is_some_and(|value| value == "true") {
+            return Err(invalid(
+                "The name of a FIFO queue can only include alphanumeric characters, hyphens, or \
+                 underscores, must end with .fifo suffix and be 1 to 80 in length.",
+            ));
+        }
+        check_tags(name, &tags)?;
         if !fifo && attributes.get("FifoQueue").is_some_and(|value| value == "false") {
             attributes.remove("FifoQueue");
         }
@@ -51,6 +59,7 @@ impl Queues {
         }
         let mut all = self.all();
         judge(&attributes, fifo, |queue| all.contains_key(queue))?;
+        normalize(&mut attributes);
         attributes.retain(|_, value| !value.is_empty());
         if let Some(known) = all.get(name) {
             let value = |set: &Attributes, name: &String| {
@@ -83,7 +92,7 @@ impl Queues {
     /// Removes a queue with its messages.
     pub(super) fn remove(&self, name: &str) -> Result<Commit, Fault> {
         let mut all = self.all();
-        let mut queue = all.remove(name).ok_or_else(|| no_queue(name))?;
+        let mut queue = all.remove(name).ok_or_else(no_queue)?;
         let mut batch = self.store.batch();
         batch.remove(QUEUES, name);
         for message in queue.empty() {
@@ -97,7 +106,7 @@ impl Queues {
     pub(super) fn get_queue_url(&self, call: Call) -> Result<Reply, Fault> {
         let name = call.text("QueueName")?;
         if !self.all().contains_key(name) {
-            return Err(no_queue(name));
+            return Err(no_queue());
         }
         Ok(json!({"QueueUrl": self.url(name)?}).into())
     }
@@ -122,7 +131,7 @@ impl Queues {
         let wanted = loose::texts(&call.input, "AttributeNames")?;
         let name = name_of(call.text("QueueUrl")?);
         let all = self.all();
-        let queue = all.get(name).ok_or_else(|| no_queue(name))?;
+        let queue = all.get(name).ok_or_else(no_queue)?;
         let mut shown = defaults(queue.is_fifo());
         shown.extend(queue.attributes.clone());
         if shown.contains_key("KmsMasterKeyId") {
@@ -155,8 +164,7 @@ impl Queues {
                 .iter()
                 .find(|name| !shown.contains_key(*name) && !known.contains(&name.as_str()))
             {
-                let message = format!("there is no attribute {other}");
-                return Err(fault("InvalidAttributeName", 400, message));
+                return Err(unknown(other));
             }
             shown.retain(|name, _| wanted.contains(name));
         }
@@ -173,10 +181,11 @@ impl Queues {
     pub(super) fn configure(
         &self,
         name: &str,
-        attributes: Attributes,
+        mut attributes: Attributes,
         tags: Option<BTreeMap<String, String>>,
     ) -> Result<Commit, Fault> {
         self.judge(name, &attributes)?;
+        normalize(&mut attributes);
         self.change(name, |queue| {
             queue.attributes.extend(attributes);
             queue.attributes.retain(|_, value| !value.is_empty());
@@ -190,7 +199,7 @@ impl Queues {
     /// Judges attributes for a queue that is there.
     pub(super) fn judge(&self, name: &str, attributes: &Attributes) -> Result<(), Fault> {
         let all = self.all();
-        let queue = all.get(name).ok_or_else(|| no_queue(name))?;
+        let queue = all.get(name).ok_or_else(no_queue)?;
         judge(attributes, queue.is_fifo(), |queue| all.contains_key(queue))
     }
 
@@ -201,7 +210,7 @@ impl Queues {
         change: impl FnOnce(&mut Queue) -> Result<(), Fault>,
     ) -> Result<Commit, Fault> {
         let mut all = self.all();
-        let queue = all.get_mut(name).ok_or_else(|| no_queue(name))?;
+        let queue = all.get_mut(name).ok_or_else(no_queue)?;
         change(queue)?;
         queue.guard = Guard::default();
         queue.modified = self.clock.now();
@@ -211,16 +220,27 @@ impl Queues {
     }
 
     pub(super) fn send_message(&self, call: Call) -> Result<(Reply, Commit), Fault> {
-        let outgoing = Outgoing::read(&call.input)?;
-        let (message, commit) = self.put(call.text("QueueUrl")?, outgoing)?;
+        let (message, commit) = self.accept(call.text("QueueUrl")?, &call.input)?;
         Ok((Value::Object(message.sent()).into(), commit))
+    }
+
+    /// Puts a client's message into a queue. Topics may also tell standard queues when two
+    /// messages are the same; clients may not.
+    fn accept(&self, queue: &str, input: &Map<String, Value>) -> Result<(Message, Commit), Fault> {
+        let outgoing = Outgoing::read(input)?;
+        if let Some(mark) = &outgoing.deduplication
+            && !name_of(queue).ends_with(FIFO)
+        {
+            return Err(refused("MessageDeduplicationId", mark, OTHER_KIND));
+        }
+        self.put(queue, outgoing)
     }
 
     pub(super) fn send_batch(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let queue = call.text("QueueUrl")?.to_owned();
         let entries = entries(&call)?;
         if !self.all().contains_key(name_of(&queue)) {
-            return Err(no_queue(name_of(&queue)));
+            return Err(no_queue());
         }
         let size: usize = entries
             .iter()
@@ -231,7 +251,7 @@ impl Queues {
             return Err(fault("BatchRequestTooLong", 400, message));
         }
         self.batch(entries, |entry| {
-            let (message, commit) = self.put(&queue, Outgoing::read(entry)?)?;
+            let (message, commit) = self.accept(&queue, entry)?;
             Ok((message.sent(), commit))
         })
     }
@@ -248,7 +268,7 @@ impl Queues {
         loop {
             let (found, arrived, next, commit) = {
                 let mut all = self.all();
-                let queue = all.get_mut(&name).ok_or_else(|| no_queue(&name))?;
+                let queue = all.get_mut(&name).ok_or_else(no_queue)?;
                 let now = self.clock.now();
                 let visibility = visibility.unwrap_or_else(|| queue.seconds("VisibilityTimeout"));
                 if deadline.is_none() {
@@ -330,7 +350,7 @@ impl Queues {
     fn drop_message(&self, queue: &str, receipt: &str) -> Result<Commit, Fault> {
         let name = name_of(queue);
         let mut all = self.all();
-        let found = all.get_mut(name).ok_or_else(|| no_queue(name))?;
+        let found = all.get_mut(name).ok_or_else(no_queue)?;
         let mut batch = self.store.batch();
         if let Some(message) = found.delete(receipt)? {
             batch.remove(MESSAGES, message.key(name));
@@ -356,7 +376,7 @@ impl Queues {
         let visibility = seconds(input, "VisibilityTimeout", 43_200)?
             .ok_or_else(|| fault("MissingParameter", 400, "VisibilityTimeout is required"))?;
         let mut all = self.all();
-        let found = all.get_mut(name).ok_or_else(|| no_queue(name))?;
+        let found = all.get_mut(name).ok_or_else(no_queue)?;
         let message = found.hide(&receipt, visibility, self.clock.now())?;
         let mut batch = self.store.batch();
         batch.put(MESSAGES, message.key(name), &message);
@@ -366,7 +386,7 @@ impl Queues {
     pub(super) fn purge(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let name = name_of(call.text("QueueUrl")?);
         let mut all = self.all();
-        let queue = all.get_mut(name).ok_or_else(|| no_queue(name))?;
+        let queue = all.get_mut(name).ok_or_else(no_queue)?;
         let mut batch = self.store.batch();
         for message in queue.purge(self.clock.now())? {
             batch.remove(MESSAGES, message.key(name));
@@ -379,7 +399,7 @@ impl Queues {
         let names: Vec<String> = {
             let all = self.all();
             if !all.contains_key(name) {
-                return Err(no_queue(name));
+                return Err(no_queue());
             }
             let feeds =
                 |queue: &&Queue| queue.redrive().is_some_and(|redrive| redrive.target == name);
@@ -392,10 +412,14 @@ impl Queues {
     pub(super) fn tag(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let tags = texts(&call.input, "Tags")?;
         if tags.is_empty() {
-            return Err(Fault::new("MissingParameter", 400, "Tags must name at least one tag"));
+            let reason = "The request must contain the parameter Tags.";
+            return Err(Fault::new("MissingParameter", 400, reason));
         }
         let commit = self.change(name_of(call.text("QueueUrl")?), |queue| {
-            queue.tags.extend(tags);
+            let mut together = queue.tags.clone();
+            together.extend(tags);
+            check_tags(&queue.name, &together)?;
+            queue.tags = together;
             Ok(())
         })?;
         Ok((Reply::empty(), commit))
@@ -404,7 +428,7 @@ impl Queues {
     pub(super) fn untag(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let keys = loose::texts(&call.input, "TagKeys")?;
         if keys.is_empty() {
-            return Err(Fault::new("MissingParameter", 400, "TagKeys must name at least one key"));
+            return Err(invalid("Tag keys must be between 1 and 128 characters in length."));
         }
         let commit = self.change(name_of(call.text("QueueUrl")?), |queue| {
             queue.tags.retain(|key, _| !keys.contains(key));
@@ -416,8 +440,16 @@ impl Queues {
     pub(super) fn list_tags(&self, call: Call) -> Result<Reply, Fault> {
         let name = name_of(call.text("QueueUrl")?);
         let all = self.all();
-        let queue = all.get(name).ok_or_else(|| no_queue(name))?;
+        let queue = all.get(name).ok_or_else(no_queue)?;
         Ok(json!({"Tags": queue.tags}).into())
+    }
+}
+
+/// A queue has at most fifty tags.
+fn check_tags(queue: &str, tags: &BTreeMap<String, String>) -> Result<(), Fault> {
+    match tags.len() {
+        0..=50 => Ok(()),
+        _ => Err(invalid(format!("Too many tags added for queue {queue}."))),
     }
 }
 
@@ -447,6 +479,10 @@ fn most(call: &Call, member: &str, default: i64, most: i64) -> Result<usize, Fau
     }
     Ok(usize::try_from(value).unwrap_or(1))
 }
+
+/// Why a member is refused that is for queues of the other kind.
+pub(super) const OTHER_KIND: &str =
+    "The request include parameter that is not valid for this queue type.";
 
 /// What a batch may bring in all.
 const LARGEST_BATCH: usize = 1_048_576;

@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 
 use super::attribute::{Attributes, Redrive, number, redrive};
 use super::message::{Message, Outgoing, number_of};
-use super::{fault, invalid};
+use super::operations::OTHER_KIND;
+use super::{fault, invalid, refused};
 use crate::policy::Guard;
 
 /// A queue. Its messages are stored apart.
@@ -107,8 +108,8 @@ impl Queue {
         }
         if outgoing.size() > limit {
             return Err(invalid(format!(
-                "the message has {} bytes; {limit} are allowed",
-                outgoing.size()
+                "One or more parameters are invalid. Reason: Message must be shorter than {limit} \
+                 bytes."
             )));
         }
         if let Some(wrong) = outgoing.body.chars().find(|c| !is_allowed(*c)) {
@@ -122,11 +123,11 @@ impl Queue {
         let mut deduplication = None;
         if self.is_fifo() {
             if outgoing.group.is_none() {
-                let message = "MessageGroupId is required for FIFO queues";
+                let message = "The request must contain the parameter MessageGroupId.";
                 return Err(fault("MissingParameter", 400, message));
             }
-            if outgoing.delay_seconds.is_some_and(|delay| delay > 0) {
-                return Err(invalid("FIFO queues take no DelaySeconds per message"));
+            if let Some(delay) = outgoing.delay_seconds.filter(|delay| *delay > 0) {
+                return Err(refused("DelaySeconds", delay, OTHER_KIND));
             }
             let by_content = self.attributes.get("ContentBasedDeduplication");
             let mark = match outgoing.deduplication.clone() {
@@ -136,7 +137,8 @@ impl Queue {
                 }
                 None => {
                     return Err(invalid(
-                        "give MessageDeduplicationId or switch on ContentBasedDeduplication",
+                        "The queue should either have ContentBasedDeduplication enabled or \
+                         MessageDeduplicationId provided explicitly",
                     ));
                 }
             };
@@ -282,7 +284,7 @@ impl Queue {
     pub(super) fn purge(&mut self, now: Timestamp) -> Result<Vec<Message>, Fault> {
         if self.purged.is_some_and(|at| now.since(at) < BETWEEN_PURGES) {
             let message = format!(
-                "queue `{}` was purged less than {} seconds ago",
+                "Only one PurgeQueue operation on {} is allowed every {} seconds.",
                 self.name,
                 BETWEEN_PURGES.as_secs()
             );

@@ -43,6 +43,56 @@ fn bodies(messages: &[Value]) -> Vec<&str> {
 }
 
 #[tokio::test]
+async fn what_a_queue_cannot_take_is_refused() {
+    let cloud = queues();
+    let url = make(&cloud, "q", json!({})).await;
+    let fifo = json!({"QueueName": "f", "Attributes": {"FifoQueue": "true"}});
+    let fifo = on(&cloud, "CreateQueue", fifo).await.unwrap_err();
+    assert_eq!(fifo.code, "InvalidParameterValue");
+    let sent = async |more: Value| {
+        let mut input = json!({"QueueUrl": url, "MessageBody": "a"});
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        on(&cloud, "SendMessage", input).await
+    };
+    let attribute = |name: &str| {
+        json!({"MessageAttributes": {
+            name: {"DataType": "String", "StringValue": "v"},
+        }})
+    };
+    for wrong in [attribute("größe"), json!({"MessageDeduplicationId": "same"})] {
+        assert_eq!(sent(wrong).await.unwrap_err().code, "InvalidParameterValue");
+    }
+    sent(attribute("a-b_c.D")).await.unwrap();
+    sent(json!({"MessageGroupId": "fair"})).await.unwrap();
+    let tags = |from: u32, to: u32| {
+        let tags: serde_json::Map<_, _> = (from..to).map(|n| (n.to_string(), json!("v"))).collect();
+        json!({"QueueUrl": url, "Tags": tags})
+    };
+    on(&cloud, "TagQueue", tags(0, 50)).await.unwrap();
+    assert_eq!(
+        on(&cloud, "TagQueue", tags(50, 51)).await.unwrap_err().code,
+        "InvalidParameterValue"
+    );
+    let kept = on(&cloud, "ListQueueTags", json!({"QueueUrl": url})).await.unwrap();
+    assert_eq!(kept["Tags"].as_object().unwrap().len(), 50);
+}
+
+#[tokio::test]
+async fn the_count_of_a_redrive_policy_is_shown_as_a_number() {
+    let cloud = queues();
+    make(&cloud, "dead", json!({})).await;
+    let target = "arn:aws:sqs:us-east-1:123456789012:dead";
+    let policy = json!({"deadLetterTargetArn": target, "maxReceiveCount": "3"}).to_string();
+    let url = make(&cloud, "q", json!({"RedrivePolicy": policy})).await;
+    assert_eq!(make(&cloud, "q", json!({"RedrivePolicy": policy})).await, url);
+    let input = json!({"QueueUrl": url, "AttributeNames": ["RedrivePolicy"]});
+    let shown = on(&cloud, "GetQueueAttributes", input).await.unwrap();
+    let shown = shown["Attributes"]["RedrivePolicy"].as_str().unwrap();
+    let shown: Value = serde_json::from_str(shown).unwrap();
+    assert_eq!(shown["maxReceiveCount"], 3);
+}
+
+#[tokio::test]
 async fn a_message_is_out_of_sight_until_its_time_is_over() {
     let cloud = queues();
     let url = make(&cloud, "q", json!({"VisibilityTimeout": "10"})).await;
