@@ -59,6 +59,7 @@ from moto.core import decorator, models
 
 POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"}]}'
 TRUST = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": ["ec2.amazonaws.com", "lambda.amazonaws.com"]}, "Action": "sts:AssumeRole"}]}'
+KEY_POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}}]}'
 FINISHED = 20
 
 
@@ -149,6 +150,11 @@ def adapted(call, client, operation, parameters):
             parameters["Path"] = "/my-path/"
     if service == "iot" and parameters.get("policyDocument") == "{}":
         parameters["policyDocument"] = POLICY
+    if service == "sqs" and operation == "CreateQueue":
+        attributes = parameters.get("Attributes", {})
+        parameters["Attributes"] = {name.strip(): attributes[name] for name in attributes}
+    if service == "kms" and "Policy" in parameters and not is_json(parameters["Policy"]):
+        parameters["Policy"] = KEY_POLICY
     if service == "iot" and operation == "SearchIndex" and not cloud.is_indexed:
         cloud.is_indexed = True
         things = {
@@ -170,6 +176,14 @@ def adapted(call, client, operation, parameters):
             if ":sqs:" in target["Arn"]:
                 open_queue(call, client, target["Arn"])
     return answer
+
+
+def is_json(text):
+    try:
+        json.loads(text)
+        return True
+    except (TypeError, ValueError):
+        return False
 
 
 def settle(call, client, stack):
