@@ -55,7 +55,8 @@ pub(super) fn entries(call: &Call) -> Result<Vec<Entry>, Fault> {
         return refuse("EmptyBatchRequest", message);
     }
     if items.len() > 10 {
-        let message = format!("a batch has at most 10 entries, not {}", items.len());
+        let message =
+            format!("Maximum number of entries per request are 10. You have sent {}.", items.len());
         return refuse("TooManyEntriesInBatchRequest", message);
     }
     let mut found: Vec<Entry> = Vec::new();
@@ -63,16 +64,18 @@ pub(super) fn entries(call: &Call) -> Result<Vec<Entry>, Fault> {
         let Value::Object(entry) = item else {
             return Err(invalid("an entry must be an object"));
         };
-        let id = loose::required(&entry, "Id")?;
+        let id = loose::text(&entry, "Id")?.unwrap_or_default();
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if id.len() > 80 || !id.bytes().all(is_word) {
+        if id.is_empty() || id.len() > 80 || !id.bytes().all(is_word) {
             return refuse(
                 "InvalidBatchEntryId",
-                format!("entry id `{id}` must be 1 to 80 letters, digits, hyphens and underscores"),
+                "A batch entry id can only contain alphanumeric characters, hyphens and \
+                 underscores. It can be at most 80 letters long."
+                    .to_owned(),
             );
         }
         if found.iter().any(|(known, _)| *known == id) {
-            return refuse("BatchEntryIdsNotDistinct", format!("entry id `{id}` is there twice"));
+            return refuse("BatchEntryIdsNotDistinct", format!("Id {id} repeated."));
         }
         found.push((id, entry));
     }

@@ -247,7 +247,10 @@ impl Queues {
             .map(|(_, entry)| Outgoing::read(entry).map_or(0, |outgoing| outgoing.size()))
             .sum();
         if size > LARGEST_BATCH {
-            let message = format!("the batch has {size} bytes; {LARGEST_BATCH} are allowed");
+            let message = format!(
+                "Batch requests cannot be longer than {LARGEST_BATCH} bytes. You have sent {size} \
+                 bytes."
+            );
             return Err(fault("BatchRequestTooLong", 400, message));
         }
         self.batch(entries, |entry| {
