@@ -131,31 +131,8 @@ class Mock(models.ServerModeMockAWS):
 def adapted(call, client, operation, parameters):
     """Calls an operation with what AWS would accept, as far as moto does not care."""
     service = client.meta.service_model.service_name
-    parameters = dict(parameters)
-    if service == "cloudformation":
-        # Names of stacks have no underscores and begin with a letter, and stacks with roles
-        # need a word; and moto finishes a stack before it answers.
-        for name in ["StackName", "ChangeSetName"]:
-            value = parameters.get(name)
-            if isinstance(value, str) and not value.startswith("arn:"):
-                value = value.replace("_", "-")
-                parameters[name] = value if value[:1].isalpha() else f"s{value}"
-        if operation in ("CreateStack", "UpdateStack", "CreateChangeSet"):
-            parameters.setdefault("Capabilities", ["CAPABILITY_NAMED_IAM"])
-    if service == "iam" and operation == "CreateRole":
-        # Roles are made with any text for a policy, and with a path that is none.
-        if "Statement" not in parameters.get("AssumeRolePolicyDocument", "Statement"):
-            parameters["AssumeRolePolicyDocument"] = TRUST
-        if parameters.get("Path") == "my-path":
-            parameters["Path"] = "/my-path/"
-    if service == "iot" and parameters.get("policyDocument") == "{}":
-        parameters["policyDocument"] = POLICY
-    if service == "sqs" and operation == "CreateQueue":
-        attributes = parameters.get("Attributes", {})
-        parameters["Attributes"] = {name.strip(): attributes[name] for name in attributes}
-    if service == "kms" and "Policy" in parameters and not is_json(parameters["Policy"]):
-        parameters["Policy"] = KEY_POLICY
-    if service == "iot" and operation == "SearchIndex" and not cloud.is_indexed:
+    parameters = corrected(service, operation, dict(parameters))
+    if operation == "SearchIndex" and not cloud.is_indexed:
         cloud.is_indexed = True
         things = {
             "thingIndexingMode": "REGISTRY_AND_SHADOW",
@@ -163,11 +140,9 @@ def adapted(call, client, operation, parameters):
             "namedShadowIndexingMode": "ON",
         }
         call(client, "UpdateIndexingConfiguration", {"thingIndexingConfiguration": things})
-    if service == "events" and operation == "PutTargets":
-        # A rule has five targets at most.
-        parameters["Targets"] = parameters["Targets"][:5]
     answer = call(client, operation, parameters)
     if service == "cloudformation" and operation in ("CreateStack", "UpdateStack", "DeleteStack"):
+        # moto finishes a stack before it answers.
         settle(call, client, answer.get("StackId", parameters["StackName"]))
     if service == "sns" and operation == "Subscribe" and parameters["Protocol"] == "sqs":
         open_queue(call, client, parameters["Endpoint"])
@@ -176,6 +151,37 @@ def adapted(call, client, operation, parameters):
             if ":sqs:" in target["Arn"]:
                 open_queue(call, client, target["Arn"])
     return answer
+
+
+def corrected(service, operation, parameters):
+    """The parameters of an operation without what AWS refuses."""
+    if service == "cloudformation":
+        # Names of stacks have no underscores and begin with a letter.
+        for name in ["StackName", "ChangeSetName"]:
+            value = parameters.get(name)
+            if isinstance(value, str) and not value.startswith("arn:"):
+                value = value.replace("_", "-")
+                parameters[name] = value if value[:1].isalpha() else f"s{value}"
+        # Stacks with roles need a word.
+        if operation in ("CreateStack", "UpdateStack", "CreateChangeSet"):
+            parameters.setdefault("Capabilities", ["CAPABILITY_NAMED_IAM"])
+    elif service == "events" and operation == "PutTargets":
+        # A rule has five targets at most.
+        parameters["Targets"] = parameters["Targets"][:5]
+    elif service == "iam" and operation == "CreateRole":
+        # Roles are made with any text for a policy, and with a path that is none.
+        if "Statement" not in parameters.get("AssumeRolePolicyDocument", "Statement"):
+            parameters["AssumeRolePolicyDocument"] = TRUST
+        if parameters.get("Path") == "my-path":
+            parameters["Path"] = "/my-path/"
+    elif service == "iot" and parameters.get("policyDocument") == "{}":
+        parameters["policyDocument"] = POLICY
+    elif service == "kms" and "Policy" in parameters and not is_json(parameters["Policy"]):
+        parameters["Policy"] = KEY_POLICY
+    elif service == "sqs" and operation == "CreateQueue":
+        attributes = parameters.get("Attributes", {})
+        parameters["Attributes"] = {name.strip(): attributes[name] for name in attributes}
+    return parameters
 
 
 def is_json(text):
