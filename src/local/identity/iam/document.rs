@@ -9,6 +9,9 @@ use iotstack_local_kernel::Fault;
 use iotstack_local_kernel::policy::{Policy, like};
 use serde_json::{Map, Value};
 
+/// The members of a document or a statement.
+type Members = Map<String, Value>;
+
 /// Refuses a managed or an inline policy; only the former must be of the newer version.
 pub(super) fn check_identity(text: &str, managed: bool) -> Result<(), Fault> {
     let (document, statements) = syntax(text)?;
@@ -35,9 +38,8 @@ pub(super) fn check_identity(text: &str, managed: bool) -> Result<(), Fault> {
         return Err(malformed(reason));
     }
     statements.iter().try_for_each(actions)?;
-    let names_somebody = |one: &&Map<String, Value>| {
-        one.contains_key("Principal") || one.contains_key("NotPrincipal")
-    };
+    let names_somebody =
+        |one: &&Members| one.contains_key("Principal") || one.contains_key("NotPrincipal");
     if statements.iter().any(|statement| names_somebody(&statement)) {
         return Err(malformed("Policy document should not specify a principal."));
     }
@@ -70,7 +72,7 @@ pub(super) fn check_trust(text: &str) -> Result<(), Fault> {
 }
 
 /// The statements of a document that has the shape of a policy.
-fn syntax(text: &str) -> Result<(Map<String, Value>, Vec<Map<String, Value>>), Fault> {
+fn syntax(text: &str) -> Result<(Members, Vec<Members>), Fault> {
     let refuse = |reason: String| detailed(SYNTAX, &reason);
     let document: Value =
         serde_json::from_str(text).map_err(|error| refuse(format!("it is not JSON: {error}")))?;
@@ -101,14 +103,14 @@ fn syntax(text: &str) -> Result<(Map<String, Value>, Vec<Map<String, Value>>), F
     Ok((document, read))
 }
 
-fn known(members: &Map<String, Value>, known: &[&str]) -> Result<(), Fault> {
+fn known(members: &Members, known: &[&str]) -> Result<(), Fault> {
     match members.keys().find(|name| !known.contains(&name.as_str())) {
         Some(name) => Err(detailed(SYNTAX, &format!("`{name}` is no member of a policy"))),
         None => Ok(()),
     }
 }
 
-fn check_statement(statement: &Map<String, Value>) -> Result<(), String> {
+fn check_statement(statement: &Members) -> Result<(), String> {
     for (one, other) in [("Resource", "NotResource"), ("Action", "NotAction")] {
         if statement.contains_key(one) && statement.contains_key(other) {
             return Err(format!("{one} and {other} exclude each other"));
@@ -146,7 +148,7 @@ fn check_statement(statement: &Map<String, Value>) -> Result<(), String> {
 }
 
 /// What AWS's older reader stumbles over.
-fn legacy(statement: &Map<String, Value>) -> Result<(), Fault> {
+fn legacy(statement: &Members) -> Result<(), Fault> {
     if !statement.get("Effect").is_some_and(|effect| effect == "Allow" || effect == "Deny") {
         return Err(detailed(LEGACY, "Effect is written Allow or Deny"));
     }
@@ -176,7 +178,7 @@ fn legacy_resource(text: &str) -> Result<(), Fault> {
 }
 
 /// Names of statements are unique in a document; empty ones are none.
-fn unique_names(statements: &[Map<String, Value>]) -> Result<(), Fault> {
+fn unique_names(statements: &[Members]) -> Result<(), Fault> {
     let names: Vec<&str> = statements.iter().flat_map(|one| texts(one, "Sid")).collect();
     let twice = |(at, name): (usize, &&str)| !name.is_empty() && names[..at].contains(name);
     match names.iter().enumerate().any(twice) {
@@ -185,13 +187,13 @@ fn unique_names(statements: &[Map<String, Value>]) -> Result<(), Fault> {
     }
 }
 
-fn lacks(statement: &Map<String, Value>, one: &str, other: &str) -> bool {
+fn lacks(statement: &Members, one: &str, other: &str) -> bool {
     let empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
     statement.get(one).or_else(|| statement.get(other)).is_none_or(empty)
 }
 
 /// What is wrong with the first resource, in order, that cannot be one.
-fn wrong_resource(statement: &Map<String, Value>, member: &str) -> Option<String> {
+fn wrong_resource(statement: &Members, member: &str) -> Option<String> {
     let mut resources = texts(statement, member);
     resources.sort_unstable();
     resources.into_iter().find_map(|resource| {
@@ -250,7 +252,7 @@ fn is_of_iam(name: &str) -> bool {
         || KINDS.iter().any(|kind| name.starts_with(kind))
 }
 
-fn actions(statement: &Map<String, Value>) -> Result<(), Fault> {
+fn actions(statement: &Members) -> Result<(), Fault> {
     for member in ["Action", "NotAction"] {
         for action in texts(statement, member) {
             let Some((service, name)) = action.split_once(':') else {
@@ -274,7 +276,7 @@ fn actions(statement: &Map<String, Value>) -> Result<(), Fault> {
 }
 
 /// The texts of a member that is one or a list of them.
-fn texts<'a>(members: &'a Map<String, Value>, member: &str) -> Vec<&'a str> {
+fn texts<'a>(members: &'a Members, member: &str) -> Vec<&'a str> {
     match members.get(member) {
         Some(Value::String(text)) => vec![text],
         Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
