@@ -21,7 +21,7 @@ pub(super) struct Filter {
 enum Key {
     Description,
     Name,
-    TagKey,
+    Tag,
     TagValue,
     /// The region from which secrets are copied, which nothing here is.
     PrimaryRegion,
@@ -84,7 +84,7 @@ impl Key {
         let begins = |text: &String| text.starts_with(wanted);
         match self {
             Key::Name => begins(&secret.name),
-            Key::TagKey => secret.tags.keys().any(begins),
+            Key::Tag => secret.tags.keys().any(begins),
             Key::TagValue => secret.tags.values().any(begins),
             Key::PrimaryRegion | Key::OwningService => false,
             Key::Description => have(&words(secret.description.iter()), wanted),
@@ -170,7 +170,7 @@ const KEYS: &[(&str, Key)] = &[
     ("name", Key::Name),
     ("owning-service", Key::OwningService),
     ("primary-region", Key::PrimaryRegion),
-    ("tag-key", Key::TagKey),
+    ("tag-key", Key::Tag),
     ("tag-value", Key::TagValue),
 ];
 
