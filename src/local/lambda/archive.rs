@@ -55,12 +55,14 @@ pub(crate) fn unpack(bytes: &[u8], folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// A zip with one file, for code that a template holds as a text.
-pub(crate) fn pack(name: &str, text: &str) -> Result<Vec<u8>, Error> {
+/// A zip of files with their names, for code that a template holds as a text.
+pub(crate) fn pack(files: &[(&str, &str)]) -> Result<Vec<u8>, Error> {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().unix_permissions(0o644);
-    writer.start_file(name, options).map_err(damaged)?;
-    writer.write_all(text.as_bytes()).map_err(Error::machine("code cannot be packed"))?;
+    for (name, text) in files {
+        writer.start_file(*name, options).map_err(damaged)?;
+        writer.write_all(text.as_bytes()).map_err(Error::machine("code cannot be packed"))?;
+    }
     Ok(writer.finish().map_err(damaged)?.into_inner())
 }
 

@@ -56,6 +56,7 @@ async function load() {
 function call(found, event, context) {
   return new Promise((resolve, reject) => {
     const done = (error, answer) => (error ? reject(error) : resolve(answer));
+    Object.assign(context, { done, succeed: resolve, fail: reject });
     const promise = found(event, context, done);
     if (promise && typeof promise.then === "function") promise.then(resolve, reject);
     else if (found.length < 3) resolve(promise);

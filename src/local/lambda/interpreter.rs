@@ -72,12 +72,16 @@ pub(crate) fn command(
     }
 }
 
-/// The name of the only file of code that a template holds as a text.
-pub(crate) fn inline_file(runtime: &str) -> Option<&'static str> {
+/// The name of the only file of code that a template holds as a text, and the module, with
+/// its name, that CloudFormation puts beside it.
+pub(crate) fn inline_files(runtime: &str) -> Option<(&'static str, (&'static str, &'static str))> {
     match kind(runtime)? {
         Kind::Custom => None,
-        Kind::Python => Some("index.py"),
-        Kind::Node => Some("index.js"),
+        Kind::Python => Some(("index.py", ("cfnresponse.py", include_str!("cfnresponse.py")))),
+        Kind::Node => Some((
+            "index.js",
+            ("node_modules/cfn-response/index.js", include_str!("cfn-response.js")),
+        )),
     }
 }
 

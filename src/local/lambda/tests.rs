@@ -17,6 +17,7 @@ use iotstack_local_kernel::{
     ResourceRequest, Service, Store, Timestamp,
 };
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::archive;
 
@@ -78,7 +79,7 @@ fn lambda() -> (Arc<Cloud>, Arc<Witness>) {
 }
 
 fn zip(name: &str, text: &str) -> String {
-    STANDARD.encode(archive::pack(name, text).unwrap())
+    STANDARD.encode(archive::pack(&[(name, text)]).unwrap())
 }
 
 fn python(name: &str, code: &str) -> Value {
@@ -590,6 +591,64 @@ async fn a_stack_makes_changes_and_removes_a_function() {
     handler.delete(&request).await.unwrap();
     handler.delete(&request).await.unwrap();
     assert!(raw(&cloud, json!({"FunctionName": made.physical_id}), "{}").await.is_err());
+}
+
+/// Takes one request at an address, and gives its body.
+async fn one_request(socket: tokio::net::TcpListener) -> Value {
+    let (mut stream, _) = socket.accept().await.unwrap();
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            assert!(head.starts_with("PUT /answer"), "{head}");
+            let length = head.to_lowercase();
+            let length = length.split("content-length: ").nth(1).unwrap();
+            if body.len() >= length.lines().next().unwrap().parse().unwrap() {
+                let body = serde_json::from_str(body).unwrap();
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                return body;
+            }
+        }
+        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn code_in_a_template_can_answer_for_custom_resources() {
+    let python = "import cfnresponse\ndef handler(event, context):\n    cfnresponse.send(event, context, cfnresponse.FAILED, {'A': 1}, 'id', reason='why')";
+    let node = "const answer = require('cfn-response');\nexports.handler = (event, context) => answer.send(event, context, answer.SUCCESS, { A: 1 });";
+    for (runtime, code) in [("python3.11", python), ("nodejs22.x", node)] {
+        if let Err(refused) = crate::interpreter::judge(runtime) {
+            assert!(refused.message.contains("`node`"), "{refused}");
+            continue;
+        }
+        let (cloud, _) = lambda();
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let request = ResourceRequest {
+            type_name: "AWS::Lambda::Function".to_owned(),
+            logical_id: "F".to_owned(),
+            stack_name: "s".to_owned(),
+            properties: json!({"FunctionName": "f", "Runtime": runtime, "Handler": "index.handler",
+                "Role": ROLE, "Timeout": "20", "Code": {"ZipFile": code}}),
+            ..ResourceRequest::default()
+        };
+        cloud.resource("AWS::Lambda::Function").unwrap().create(&request).await.unwrap();
+        let event = json!({"ResponseURL": format!("http://{address}/answer?a=b"),
+            "StackId": "s", "RequestId": "r", "LogicalResourceId": "l"});
+        let answer = tokio::spawn(one_request(socket));
+        let functions = cloud.ports.functions().unwrap();
+        let event = Bytes::from(event.to_string());
+        assert!(functions.invoke("f", event).await.unwrap().error.is_none());
+        let answer = tokio::time::timeout(Duration::from_secs(30), answer).await.unwrap().unwrap();
+        assert_eq!((&answer["StackId"], &answer["Data"]["A"]), (&json!("s"), &json!(1)));
+        let told = (answer["Status"].as_str().unwrap(), answer["PhysicalResourceId"] == "id");
+        assert_eq!(
+            told,
+            if runtime.starts_with('p') { ("FAILED", true) } else { ("SUCCESS", false) }
+        );
+        assert!(!answer["Reason"].as_str().unwrap().is_empty());
+    }
 }
 
 #[tokio::test]
