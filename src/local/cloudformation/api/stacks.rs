@@ -190,7 +190,7 @@ pub async fn roll_back(service: Arc<CloudFormation>, call: Call) -> Result<Reply
     let retains = flag(&call, "RetainExceptOnCreate")?;
     let run = begin::bare(&service.engine, &cloud, &head.id);
     let token = text_of(&call, "ClientRequestToken");
-    let commit = begin::way_back(&run, "ROLLBACK", token, is_failed)?;
+    let commit = begin::way_back(&run, "ROLLBACK", token, |head| is_failed(head.status))?;
     let _ = run.ledger.change(|stack, batch| {
         if let Some(retains) = retains {
             stack.head.retain_except_on_create = retains;
@@ -234,7 +234,7 @@ pub async fn continue_rollback(service: Arc<CloudFormation>, call: Call) -> Resu
     }
     let run = begin::bare(&service.engine, &cloud, &head.id);
     let token = text_of(&call, "ClientRequestToken");
-    let fits = |status| status == StackStatus::UpdateRollbackFailed;
+    let fits = |head: &Head| head.status == StackStatus::UpdateRollbackFailed;
     let commit = begin::way_back(&run, "CONTINUE_ROLLBACK", token, fits)?;
     go(commit, async move {
         back::undo_update(&run, run::USER_INITIATED.to_owned(), &skip).await;

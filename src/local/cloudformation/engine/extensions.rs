@@ -82,7 +82,7 @@ pub fn transforms(template: &Value) -> Vec<&str> {
 
 /// Refuses transforms inside of the template, which stand anywhere, also where no function
 /// would be resolved.
-fn refuse_inner(value: &Value) -> Result<()> {
+pub fn refuse_inner(value: &Value) -> Result<()> {
     match value {
         Value::Object(map) => {
             if let Some(called) = map.get("Fn::Transform") {
@@ -103,7 +103,6 @@ fn not_known(name: &str) -> Error {
 }
 
 fn has_extensions(template: &Value) -> Result<bool> {
-    refuse_inner(template)?;
     let mut found = false;
     for name in transforms(template) {
         if name != "AWS::LanguageExtensions" {

@@ -72,6 +72,7 @@ pub struct Wanted {
 /// What is refused.
 pub fn prepare(cloud: &Cloud, text: String, wanted: Wanted, stack: &str) -> Result<Prepared> {
     let raw = source::parse(&text)?;
+    extensions::refuse_inner(&raw)?;
     let values = parameters::values(cloud, &raw, &wanted.given, &wanted.previous)?;
     let description = raw.get("Description").and_then(Value::as_str).map(str::to_owned);
     let definition = Definition { text, description, parameters: values, ..wanted.definition };

@@ -64,7 +64,8 @@ pub async fn undo_update(run: &Run, reason: String, skip: &[String]) {
         || false,
         |id| {
             let (run, stable) = (run.clone(), stable.clone());
-            async move { restore(&run, &stable, &id).await }
+            let is_skipped = skip.contains(&id);
+            async move { is_skipped || restore(&run, &stable, &id).await }
         },
     )
     .await;
@@ -89,6 +90,7 @@ pub async fn clean_up(run: &Run) {
     let _ = run.ledger.change(|stack, batch| {
         stack.stable = None;
         stack.head.leftovers.clear();
+        stack.head.serves_outer = false;
         put_definition(batch, stack);
     });
     let reason = (!failed.is_empty())

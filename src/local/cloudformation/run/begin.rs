@@ -99,6 +99,7 @@ pub fn update(run: &Run, token: Option<String>) -> Result<Commit> {
             return Err(refused(stack));
         }
         stack.head.operation = Some(operation("UPDATE_STACK", token));
+        stack.head.serves_outer = false;
         let stands = !stack.head.status.as_str().ends_with("_FAILED") && !stack.head.awaits_outer();
         if let Some(before) = stack.definition.replace(definition)
             && stands
@@ -138,11 +139,11 @@ pub fn way_back(
     run: &Run,
     kind: &str,
     token: Option<String>,
-    fits: impl Fn(StackStatus) -> bool,
+    fits: impl Fn(&Head) -> bool,
 ) -> Result<Commit> {
     let mut outcome = Ok(());
     let commit = run.ledger.change(|stack, batch| {
-        if !fits(stack.head.status) {
+        if !fits(&stack.head) {
             outcome = Err(refused(stack));
             return;
         }

@@ -173,16 +173,14 @@ pub async fn update(run: Run) -> bool {
 /// Deletes what an update replaced or left out, in the inner stacks first; the update
 /// stands in any case.
 pub async fn clean_up(run: &Run) {
+    // There is no way back any more, so that the outer stack has no say in what follows.
+    let _ = run.ledger.change(|stack, batch| {
+        stack.head.serves_outer = false;
+        put_head(batch, stack);
+    });
     nested::clean_up(run).await;
     let failed = remove::what_left(run, false, |id| run.prepared.needs.contains_key(id)).await;
-    let reason = (!failed.is_empty())
-        .then(|| "Update successful. One or more resources could not be deleted.".to_owned());
-    let _ = run.ledger.change(|stack, batch| {
-        stack.stable = None;
-        stack.head.leftovers.clear();
-        put_definition(batch, stack);
-    });
-    let _ = run.ledger.status(StackStatus::UpdateComplete, reason);
+    stands(&run.ledger, failed.is_empty());
 }
 
 /// The same for a stack whose update came to its end some time ago.
@@ -192,8 +190,23 @@ pub async fn clean_up_again(ledger: &Ledger) {
     let Some((name, definition)) = found.flatten() else { return };
     match prepare_again(&definition, &cloud.account, &name) {
         Ok(prepared) => clean_up(&begin::run(engine, cloud, id, Arc::new(prepared))).await,
-        Err(error) => tracing::error!(stack = id, %error, "a clean-up cannot go on"),
+        Err(error) => {
+            tracing::error!(stack = id, %error, "what an update replaced is not deleted");
+            stands(ledger, false);
+        }
     }
+}
+
+/// Writes down the end of an update, which stands however clean it is.
+fn stands(ledger: &Ledger, is_clean: bool) {
+    let reason = (!is_clean)
+        .then(|| "Update successful. One or more resources could not be deleted.".to_owned());
+    let _ = ledger.change(|stack, batch| {
+        stack.stable = None;
+        stack.head.leftovers.clear();
+        put_definition(batch, stack);
+    });
+    let _ = ledger.status(StackStatus::UpdateComplete, reason);
 }
 
 /// Asks the policy about what is to leave the stack. That is deleted only after the way

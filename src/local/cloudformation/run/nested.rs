@@ -97,7 +97,8 @@ pub fn update<'a>(
         let planned = plan::plan(&prepared, &present, &cloud.account, (&head.name, stack_id))
             .map_err(|error| Failure::of(error.to_string()))?;
         let run = begin::run(engine, cloud, stack_id, Arc::new(prepared));
-        if planned.changes.is_empty() && !planned.changes_stack && stands {
+        let was_left = matches!(head.status, StackStatus::CreateFailed | StackStatus::UpdateFailed);
+        if planned.changes.is_empty() && !planned.changes_stack && stands && !was_left {
             return Ok(state(&run));
         }
         let run = run.guarded(None).map_err(|error| Failure::of(error.to_string()))?;
@@ -105,6 +106,7 @@ pub fn update<'a>(
         begin(begin::update(&run, token))?;
         let _ = run.ledger.change(|stack, batch| {
             stack.head.disable_rollback = disable_rollback;
+            stack.head.serves_outer = true;
             put_head(batch, stack);
         });
         if together(context, &run, super::update(run.clone())).await {
@@ -121,7 +123,8 @@ pub fn update<'a>(
 /// Whether a stack in a stack has gone a way that the outer one may want to take back.
 pub fn is_ahead(outer: &Run, resource: &Resource) -> bool {
     resource.kind == STACK_TYPE
-        && inner(outer, resource).look(|stack| stack.stable.is_some()) == Some(true)
+        && inner(outer, resource).look(|stack| stack.head.serves_outer && stack.stable.is_some())
+            == Some(true)
 }
 
 /// Takes a stack in a stack back to what it was when the outer update began. Its old
@@ -137,6 +140,8 @@ pub fn take_back<'a>(
         let Ledger { engine, cloud, id: stack_id } = &inner(outer, resource);
         let run = begin::bare(engine, cloud, stack_id);
         if is_ahead(outer, resource) {
+            let (token, _) = of_outer(engine, &outer.ledger.id);
+            begin(begin::way_back(&run, "ROLLBACK", token, |head| !head.is_taken()))?;
             let reason = "The outer stack is taken back. ".to_owned();
             back::undo_update(&run, reason, &[]).await;
         }
@@ -153,14 +158,20 @@ pub fn take_back<'a>(
 }
 
 /// Ends the updates of the stacks in a stack whose own update stands.
-pub fn clean_up(outer: &Run) -> BoxFuture<'_, ()> {
+pub async fn clean_up(outer: &Run) {
+    let resources = outer.ledger.look(|stack| stack.resources.clone()).unwrap_or_default();
+    for resource in resources.values() {
+        let_go(outer, resource).await;
+    }
+}
+
+/// Ends the update of the stack in a stack, if it waits for the outer one.
+pub fn let_go<'a>(outer: &'a Run, resource: &'a Resource) -> BoxFuture<'a, ()> {
     Box::pin(async move {
-        let resources = outer.ledger.look(|stack| stack.resources.clone()).unwrap_or_default();
-        for resource in resources.values().filter(|resource| resource.kind == STACK_TYPE) {
-            let inner = inner(outer, resource);
-            if inner.look(|stack| stack.head.awaits_outer()) == Some(true) {
-                super::clean_up_again(&inner).await;
-            }
+        let inner = inner(outer, resource);
+        let waits = inner.look(|stack| stack.head.awaits_outer()) == Some(true);
+        if resource.kind == STACK_TYPE && waits {
+            super::clean_up_again(&inner).await;
         }
     })
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::apply::{provider, request, resolved};
 use super::order::in_order;
 use super::provider::Failure;
-use super::{Run, ended};
+use super::{Run, ended, nested};
 use crate::state::{Leftover, Resource, ResourceStatus, StackStatus, put_head, put_resource};
 
 /// Deletes a stack whose deletion was begun. True if it is gone.
@@ -194,6 +194,8 @@ async fn remove_one(run: &Run, one: &Doomed, forgets: bool) -> bool {
         }
     };
     let outcome = if one.is_kept {
+        // A stack that nothing is outside of any more must not wait for it.
+        nested::let_go(run, &one.resource).await;
         tell(ResourceStatus::DeleteSkipped, None);
         Ok(())
     } else {

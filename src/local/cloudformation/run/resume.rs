@@ -8,6 +8,7 @@
 //! This waits until the cloud can be reached, because all services are there
 //! then and functions know where to answer.
 
+use std::iter::successors;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -16,19 +17,20 @@ use serde_json::Value;
 
 use super::{Run, back, begin, remove};
 use crate::Engine;
-use crate::state::{ResourceStatus, StackStatus};
+use crate::state::{ResourceStatus, Stack, StackStatus};
 
 /// Takes up what was running, as soon as the cloud can be reached.
 pub fn start(engine: &Arc<Engine>, cloud: &Arc<Cloud>) {
     let interrupted: Vec<String> = engine.read(|state| {
-        let mut found: Vec<(bool, String)> = state
+        let outer = |stack: &&Stack| state.stacks.get(stack.head.parent.as_ref()?);
+        let mut found: Vec<(usize, String)> = state
             .stacks
             .values()
             .filter(|stack| stack.head.is_taken())
-            .map(|stack| (stack.head.parent.is_none(), stack.head.id.clone()))
+            .map(|stack| (successors(Some(stack), outer).count(), stack.head.id.clone()))
             .collect();
         // Inner stacks come first: the outer ones ask for them.
-        found.sort();
+        found.sort_by(|one, other| other.cmp(one));
         found.into_iter().map(|(_, id)| id).collect()
     });
     if interrupted.is_empty() {

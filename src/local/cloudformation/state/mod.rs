@@ -87,6 +87,9 @@ pub struct Head {
     pub parent: Option<String>,
     /// The outermost of these.
     pub root: Option<String>,
+    /// Whether its last operation is a part of one of the outer stack.
+    #[serde(default)]
+    pub serves_outer: bool,
     /// The policy about updates.
     pub policy: Option<String>,
     /// The outputs.
@@ -105,7 +108,7 @@ impl Head {
     /// Whether the stack waits for the one that it is nested in: its own update came to
     /// its end, and is cleaned up or taken back when the outer one's does.
     pub fn awaits_outer(&self) -> bool {
-        self.parent.is_some() && self.status == StackStatus::UpdateCompleteCleanupInProgress
+        self.serves_outer && self.status == StackStatus::UpdateCompleteCleanupInProgress
     }
 
     /// Whether an operation runs that leaves no room for another one.
@@ -388,6 +391,7 @@ impl Head {
             protected: false,
             parent: None,
             root: None,
+            serves_outer: false,
             policy: None,
             outputs: Vec::new(),
             imports: BTreeSet::new(),

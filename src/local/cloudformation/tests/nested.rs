@@ -143,6 +143,45 @@ async fn a_failed_update_that_stays_goes_on_or_back_inside_as_well() {
 }
 
 #[tokio::test]
+async fn an_inner_stack_can_be_updated_by_itself() {
+    let world = world();
+    world.create("s", outer(1, None)).await;
+    let id = inner_id(&world).await;
+    let mut input = request("s", &serde_json::from_str(&inner("q2")).unwrap());
+    input["StackName"] = json!(id);
+    world.ask("UpdateStack", input).await;
+    assert_eq!(world.end(&id).await, "UPDATE_COMPLETE");
+    assert_eq!(world.shelf.names(), ["AWS::SNS::Topic about-q", "AWS::SQS::Queue q2"]);
+    // What the outer stack did not do it does not take back.
+    world.shelf.fail("create AWS::SNS::Topic bad");
+    let mut without = outer(1, Some(topic("bad")));
+    without["Resources"]["Inner"]["DependsOn"] = json!("Extra");
+    assert_eq!(world.update("s", without).await, "UPDATE_ROLLBACK_COMPLETE");
+    assert!(world.shelf.names().contains(&"AWS::SQS::Queue q2".to_owned()));
+}
+
+#[tokio::test]
+async fn an_inner_stack_that_is_kept_waits_for_nobody() {
+    let world = world();
+    let mut kept = outer(1, None);
+    kept["Resources"]["Inner"]["DeletionPolicy"] = json!("Retain");
+    world.create("s", kept.clone()).await;
+    let id = inner_id(&world).await;
+    world.shelf.objects.lock().unwrap().insert("b/inner.json".into(), inner("q2"));
+    kept["Resources"]["Extra"] = topic("bad");
+    kept["Resources"]["Extra"]["DependsOn"] = json!("Inner");
+    world.shelf.fail("create AWS::SNS::Topic bad");
+    let mut input = request("s", &kept);
+    input["DisableRollback"] = json!("true");
+    world.ask("UpdateStack", input).await;
+    assert_eq!(world.end("s").await, "UPDATE_FAILED");
+    assert_eq!(world.delete("s").await, "DELETE_COMPLETE");
+    assert_eq!(world.end(&id).await, "UPDATE_COMPLETE");
+    assert_eq!(world.shelf.names(), ["AWS::SQS::Queue q2"]);
+    assert_eq!(world.delete(&id).await, "DELETE_COMPLETE");
+}
+
+#[tokio::test]
 async fn a_failed_update_that_stays_can_be_deleted_inside_as_well() {
     let world = world();
     new_inside_and_failing_outside(&world, "true").await;
@@ -152,7 +191,13 @@ async fn a_failed_update_that_stays_can_be_deleted_inside_as_well() {
 }
 
 #[tokio::test]
-async fn an_inner_way_back_that_fails_fails_outside_and_can_be_continued() {
+async fn an_inner_way_back_that_fails_fails_outside_and_can_be_continued_or_skipped() {
+    for skips in [false, true] {
+        fail_on_the_way_back(skips).await;
+    }
+}
+
+async fn fail_on_the_way_back(skips: bool) {
     let world = world();
     world.create("s", outer(1, None)).await;
     let mut bad = topic("bad");
@@ -166,10 +211,18 @@ async fn an_inner_way_back_that_fails_fails_outside_and_can_be_continued() {
     assert_eq!(world.end("s").await, "UPDATE_ROLLBACK_FAILED");
     let events = world.events("s").await;
     assert!(events.iter().any(|event| event.contains("was not taken back")), "{events:#?}");
-    world.shelf.mend();
     world.ask("ContinueUpdateRollback", json!({"StackName": "s"})).await;
+    assert_eq!(world.end("s").await, "UPDATE_ROLLBACK_FAILED");
+    if skips {
+        let input = json!({"StackName": "s", "ResourcesToSkip": ["Inner"]});
+        world.ask("ContinueUpdateRollback", input).await;
+    } else {
+        world.shelf.mend();
+        world.ask("ContinueUpdateRollback", json!({"StackName": "s"})).await;
+    }
     assert_eq!(world.end("s").await, "UPDATE_ROLLBACK_COMPLETE");
-    assert_eq!(world.shelf.thing("AWS::SQS::Queue q")["DelaySeconds"], 1);
+    let delay = world.shelf.thing("AWS::SQS::Queue q")["DelaySeconds"].clone();
+    assert_eq!(delay, if skips { 9 } else { 1 });
 }
 
 #[tokio::test]
