@@ -14,7 +14,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
 use iotstack_local_kernel::wire::pattern::pairs;
 use iotstack_local_kernel::wire::query::escaped;
-use iotstack_local_kernel::{BoxFuture, Caller, Cloud};
+use iotstack_local_kernel::{BoxFuture, Cloud};
 use s3s::host::{S3Host, VirtualHost};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Error, S3Result};
@@ -59,14 +59,10 @@ impl Front {
         let request_id = iotstack_local_kernel::id::capitals(16);
         let method = request.method().clone();
         let range = request.headers().get(header::RANGE).cloned();
-        let whole = without_odd_range(&request);
         let mut response = match self.prepare(request.map(s3s::Body::http_body_unsync)) {
             Ok(request) => self.serve(request).await,
             Err(refused) => plain(refused),
         };
-        if let Some(whole) = whole.filter(|_| is_about_range(&response)) {
-            response = self.serve(whole).await;
-        }
         if let Some(status) = response.extensions().get::<http::StatusCode>().copied() {
             *response.status_mut() = status;
         }
@@ -214,48 +210,13 @@ fn plain(refused: S3Error) -> s3s::HttpResponse {
 /// S3 answers a range that it does not understand (several at once, other units)
 /// with the whole object, the wire library with an error.
 fn drop_odd_range(headers: &mut http::HeaderMap) {
-    if has_odd_range(headers) && !signs_range(headers) {
-        headers.remove(header::RANGE);
+    // A signed header must stay, or the signature would not fit.
+    if text(headers.get(header::AUTHORIZATION)).contains("range") {
+        return;
     }
-}
-
-fn has_odd_range(headers: &http::HeaderMap) -> bool {
     let parses = |text: &str| text != "bytes=-" && s3s::dto::Range::parse(text).is_ok();
     let understood = |value: &HeaderValue| value.to_str().is_ok_and(parses);
-    headers.get(header::RANGE).is_some_and(|value| !understood(value))
-}
-
-/// A signed header must stay, or the signature would not fit.
-fn signs_range(headers: &http::HeaderMap) -> bool {
-    text(headers.get(header::AUTHORIZATION)).contains("range")
-}
-
-/// A read of the whole object instead of a range that is none and is signed. It is asked only
-/// when the library has found the signature and the permission good, and the range odd: it
-/// looks at them in this order. So nobody asks for them again.
-fn without_odd_range<B>(request: &Request<B>) -> Option<s3s::HttpRequest> {
-    let (method, headers) = (request.method(), request.headers());
-    let reads = method == http::Method::GET || method == http::Method::HEAD;
-    if !reads || !has_odd_range(headers) || !signs_range(headers) {
-        return None;
+    if headers.get(header::RANGE).is_some_and(|value| !understood(value)) {
+        headers.remove(header::RANGE);
     }
-    let mut whole = s3s::HttpRequest::new(s3s::Body::empty());
-    *whole.method_mut() = method.clone();
-    *whole.uri_mut() = request.uri().clone();
-    *whole.headers_mut() = headers.clone();
-    for name in ["range", "authorization", "x-amz-content-sha256", "x-amz-security-token"] {
-        whole.headers_mut().remove(name);
-    }
-    whole.extensions_mut().insert(Asker(Caller::Root));
-    Some(whole)
-}
-
-/// Whether the library refuses the range of a request, and nothing else of it.
-fn is_about_range(response: &s3s::HttpResponse) -> bool {
-    let body = response.body().bytes().unwrap_or_default();
-    let told = "invalid header: range:";
-    // It takes a range without any number for one of nothing.
-    response.status() == http::StatusCode::RANGE_NOT_SATISFIABLE
-        || (response.status() == http::StatusCode::BAD_REQUEST
-            && std::str::from_utf8(&body).is_ok_and(|body| body.contains(told)))
 }

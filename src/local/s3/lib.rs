@@ -20,6 +20,7 @@
 mod access;
 mod blob;
 mod body;
+mod bucket;
 mod condition;
 mod configuration;
 mod coverage;

@@ -57,11 +57,12 @@ pub(crate) fn tell(
     });
 }
 
-/// Refuses a configuration that AWS would not take for a bucket of a region. Whether the
-/// destinations exist is not asked.
+/// Refuses a configuration that AWS would not take for a bucket of a region: that of the
+/// bucket, or the only one that the destinations of this cloud have. Whether they exist is
+/// not asked.
 pub(crate) fn check(
     configuration: &dto::NotificationConfiguration,
-    region: &str,
+    regions: [&str; 2],
 ) -> Result<(), Error> {
     let functions = configuration.lambda_function_configurations.as_deref().unwrap_or_default();
     let queues = configuration.queue_configurations.as_deref().unwrap_or_default();
@@ -76,7 +77,7 @@ pub(crate) fn check(
         if parts.len() < 6 || parts[0] != "arn" || parts[2] != service {
             return Err(Error::InvalidArgument("The ARN is not well formed".to_owned()));
         }
-        if parts[3] != region {
+        if !regions.contains(&parts[3]) {
             let reason = "The notification destination service region is not valid for the \
                           bucket location constraint";
             return Err(Error::InvalidArgument(reason.to_owned()));
@@ -344,13 +345,16 @@ fn sequencer(version: &Version) -> String {
 }
 
 /// The events that can be asked for.
-const EVENTS: [&str; 27] = [
+const EVENTS: [&str; 31] = [
     "s3:IntelligentTiering",
     "s3:LifecycleExpiration:*",
     "s3:LifecycleExpiration:Delete",
     "s3:LifecycleExpiration:DeleteMarkerCreated",
     "s3:LifecycleTransition",
     "s3:ObjectAcl:Put",
+    "s3:ObjectAnnotation:*",
+    "s3:ObjectAnnotation:Delete",
+    "s3:ObjectAnnotation:Put",
     "s3:ObjectCreated:*",
     "s3:ObjectCreated:CompleteMultipartUpload",
     "s3:ObjectCreated:Copy",
@@ -363,6 +367,7 @@ const EVENTS: [&str; 27] = [
     "s3:ObjectRestore:Completed",
     "s3:ObjectRestore:Delete",
     "s3:ObjectRestore:Post",
+    "s3:ObjectRetention:Put",
     "s3:ObjectTagging:*",
     "s3:ObjectTagging:Delete",
     "s3:ObjectTagging:Put",

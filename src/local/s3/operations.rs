@@ -442,7 +442,7 @@ operations! {
     put_bucket_notification_configuration(PutBucketNotificationConfigurationInput) -> PutBucketNotificationConfigurationOutput = |buckets, req| {
         let (bucket, wanted) = (&req.input.bucket, &req.input.notification_configuration);
         let region = buckets.read(bucket, |bucket| bucket.record.region.clone())?;
-        notify::check(wanted, &region)?;
+        notify::check(wanted, [&region, &buckets.cloud.account.region])?;
         configuration::set(buckets, bucket, &NOTIFICATION, wanted).await?;
         notify::greet(&buckets.cloud, bucket, wanted);
         reply(PutBucketNotificationConfigurationOutput::default())

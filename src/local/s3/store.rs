@@ -8,16 +8,15 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use iotstack_local_kernel::{Batch, Cloud, CloudEvent, Commit, StoreError, id};
+use iotstack_local_kernel::{Cloud, CloudEvent, Commit, StoreError};
 use serde_json::Value;
 
 use crate::Error;
 use crate::blob::{Blob, Blobs};
+use crate::bucket::{Bucket, check_version};
 use crate::condition::WriteCondition;
 use crate::notify::{self, Happening};
-use crate::record::{
-    BucketRecord, Content, NOTIFICATION, Part, Setting, Upload, Version, Versioning,
-};
+use crate::record::{BucketRecord, Content, Part, Setting, Upload, Version, Versioning};
 
 /// All buckets of the account.
 pub(crate) struct Buckets {
@@ -30,14 +29,6 @@ pub(crate) struct Buckets {
 struct State {
     buckets: BTreeMap<String, Bucket>,
     sequence: u64,
-}
-
-/// A bucket with what it holds.
-pub(crate) struct Bucket {
-    pub(crate) record: BucketRecord,
-    /// The versions of each key, the newest last; never empty.
-    pub(crate) keys: BTreeMap<String, Vec<Arc<Version>>>,
-    pub(crate) uploads: BTreeMap<String, Upload>,
 }
 
 /// Where a new version comes from.
@@ -271,7 +262,8 @@ impl Buckets {
             let mut state = self.lock();
             let sequence = state.sequence + 1;
             let owner = state.bucket_mut(bucket)?;
-            condition.check(key, owner.find(key, version).ok().as_deref())?;
+            // The condition is about the current version, whichever is deleted.
+            condition.check(key, owner.find(key, None).ok().as_deref())?;
             let mut batch = self.cloud.store.batch();
             // What is told of the deletion, which has no content any more.
             let gone = Version {
@@ -444,84 +436,9 @@ impl State {
     }
 }
 
-impl Bucket {
-    fn new(record: BucketRecord) -> Self {
-        Bucket { record, keys: BTreeMap::new(), uploads: BTreeMap::new() }
-    }
-
-    fn find(&self, key: &str, version: Option<&str>) -> Result<Arc<Version>, Error> {
-        let versions = self.keys.get(key).map(Vec::as_slice).unwrap_or_default();
-        let Some(id) = version else {
-            let missing = |marker| Error::NoSuchKey { key: key.to_owned(), marker };
-            let newest = versions.last().ok_or_else(|| missing(None))?;
-            return match newest.is_marker() {
-                true => Err(missing(Some(newest.id.clone()))),
-                false => Ok(newest.clone()),
-            };
-        };
-        check_version(id)?;
-        let found = versions
-            .iter()
-            .find(|version| version.id == id)
-            .ok_or_else(|| Error::NoSuchVersion { key: key.to_owned(), version: id.to_owned() })?;
-        match found.is_marker() {
-            true => Err(Error::DeleteMarker { version: id.to_owned() }),
-            false => Ok(found.clone()),
-        }
-    }
-
-    fn holds(&self, key: &str, id: &str) -> bool {
-        self.keys.get(key).is_some_and(|versions| versions.iter().any(|v| v.id == id))
-    }
-
-    /// Whom to tell about changes.
-    fn notification(&self) -> Option<Value> {
-        self.record.settings.get(NOTIFICATION.name).cloned()
-    }
-
-    fn next_version_id(&self) -> String {
-        match self.record.versioning {
-            Versioning::Enabled => id::hex_digits(32),
-            Versioning::Never | Versioning::Suspended => NULL.to_owned(),
-        }
-    }
-
-    /// Adds a version; one with the same id (`null`) goes.
-    fn push(&mut self, version: Arc<Version>, batch: &mut Batch) -> Vec<Blob> {
-        let (_, blobs) = self.remove(&version.key.clone(), &version.id.clone(), batch);
-        batch.put(VERSIONS, version.record_key(), &*version);
-        self.keys.entry(version.key.clone()).or_default().push(version);
-        blobs
-    }
-
-    fn remove(&mut self, key: &str, id: &str, batch: &mut Batch) -> (Deleted, Vec<Blob>) {
-        let mut deleted = Deleted { marker: false, version: Some(id.to_owned()) };
-        let Some(versions) = self.keys.get_mut(key) else { return (deleted, Vec::new()) };
-        let Some(at) = versions.iter().position(|version| version.id == id) else {
-            return (deleted, Vec::new());
-        };
-        let gone = versions.remove(at);
-        if versions.is_empty() {
-            self.keys.remove(key);
-        }
-        batch.remove(VERSIONS, gone.record_key());
-        deleted.marker = gone.is_marker();
-        (deleted, gone.content.iter().map(|content| content.blob.clone()).collect())
-    }
-}
-
-/// Ids of versions have a form, which is looked at before the object is.
-fn check_version(id: &str) -> Result<(), Error> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    match id == NULL || (id.len() == 32 && id.chars().all(fits)) {
-        true => Ok(()),
-        false => Err(Error::InvalidVersion(id.to_owned())),
-    }
-}
-
 /// The id of a version that was written while the bucket kept none.
 pub(crate) const NULL: &str = "null";
 
 const BUCKETS: &str = "s3_buckets";
-const VERSIONS: &str = "s3_versions";
+pub(crate) const VERSIONS: &str = "s3_versions";
 const UPLOADS: &str = "s3_uploads";

@@ -74,19 +74,18 @@ async fn ranges_and_conditions_hold() {
     );
     let head = request(Method::HEAD, "/firmware/a", "").with("range", "bytes=2-4");
     assert_eq!(bench.send(head).await.status, 206);
-    // AWS ignores what it does not understand.
-    for odd in ["bytes=4-2", "bytes=0-1,4-5", "bytes=-", "lines=1-2"] {
-        let whole = bench.send(get("range", odd)).await;
-        assert_eq!((whole.status.as_u16(), whole.text()), (200, "0123456789"), "{odd}");
-    }
-    let forged = bench.send_as(get("range", "bytes=4-2"), "test", "wrong").await;
-    assert_eq!(forged.refusal(), (403, "SignatureDoesNotMatch".to_owned()));
+    // AWS ignores what it does not understand, here only where it is not signed.
     let objects = bench.cloud.ports.objects().unwrap();
     let minute = std::time::Duration::from_secs(60);
     let url = objects.presign("firmware", "a", None, false, minute).unwrap();
     let target = url.strip_prefix(&format!("http://{}", bench.host)).unwrap();
     let several = request(Method::GET, target, "").with("range", "bytes=0-1,4-5");
     assert_eq!(bench.send_plain(several).await.text(), "0123456789");
+    // Nobody comes in by a refusal that speaks of ranges.
+    let target = "/firmware/a?zX-Amz-Signature=1&X-Amz-Algorithm=invalid%20header:%20range:";
+    let sly = request(Method::GET, target, "").with("range", "bytes=-");
+    let refused = bench.send_plain(sly.with("authorization", "range")).await;
+    assert!(refused.status.is_client_error() && !refused.text().contains("0123456789"));
 
     let same = bench.send(get("if-none-match", &etag)).await;
     assert_eq!((same.status.as_u16(), same.body.len(), same.header("etag")), (304, 0, &*etag));
