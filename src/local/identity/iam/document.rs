@@ -5,6 +5,8 @@
 //! [`Policy`], which says what remains. Where AWS says only that a document is wrong, this
 //! says where.
 
+use std::collections::BTreeSet;
+
 use iotstack_local_kernel::Fault;
 use iotstack_local_kernel::policy::{Policy, like};
 use serde_json::{Map, Value};
@@ -71,9 +73,15 @@ pub(super) fn check_trust(text: &str) -> Result<(), Fault> {
     Policy::parse_trust(text).map(drop).map_err(|reason| detailed(SYNTAX, &reason))
 }
 
+/// The characters that any document may have, whatever it is for.
+const LONGEST: usize = 131_072;
+
 /// The statements of a document that has the shape of a policy.
 fn syntax(text: &str) -> Result<(Members, Vec<Members>), Fault> {
     let refuse = |reason: String| detailed(SYNTAX, &reason);
+    if text.len() > LONGEST {
+        return Err(refuse(format!("it has more than {LONGEST} characters")));
+    }
     let document: Value =
         serde_json::from_str(text).map_err(|error| refuse(format!("it is not JSON: {error}")))?;
     let Value::Object(document) = document else {
@@ -179,9 +187,9 @@ fn legacy_resource(text: &str) -> Result<(), Fault> {
 
 /// Names of statements are unique in a document; empty ones are none.
 fn unique_names(statements: &[Members]) -> Result<(), Fault> {
-    let names: Vec<&str> = statements.iter().flat_map(|one| texts(one, "Sid")).collect();
-    let twice = |(at, name): (usize, &&str)| !name.is_empty() && names[..at].contains(name);
-    match names.iter().enumerate().any(twice) {
+    let mut known = BTreeSet::new();
+    let mut names = statements.iter().flat_map(|one| texts(one, "Sid"));
+    match names.any(|name| !name.is_empty() && !known.insert(name)) {
         true => Err(malformed("Statement IDs (SID) in a single policy must be unique.")),
         false => Ok(()),
     }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::aws_policies::managed;
 use super::document::{check_identity, check_trust};
 use super::entity::encoded;
-use super::{AccessKey, Entity, Iam, Kind, conflict, exists, no_policy, no_such, tags};
+use super::{Entity, Iam, Kind, conflict, exists, no_policy, no_such, tags};
 use crate::records::Written;
 
 /// What a new role or user needs.
@@ -100,39 +100,17 @@ impl Iam {
         Ok((entity, commit))
     }
 
-    /// Gives a user another name or path. Its keys stay its own.
+    /// Gives a user another path. A name is what keys and policies know a user by, so that
+    /// it stays.
     pub(super) fn update_user(&self, call: Call) -> Written {
         let name = loose::required(&call.input, "UserName")?;
-        let new_name = loose::text(&call.input, "NewUserName")?;
+        if loose::text(&call.input, "NewUserName")?.is_some_and(|new| new != name) {
+            return Err(Fault::not_implemented("another name for a user; create another user"));
+        }
         let new_path = loose::text(&call.input, "NewPath")?;
         let path = new_path.map(|path| check_path(Some(path))).transpose()?;
-        new_name.as_deref().map(|name| check_name(name, 64)).transpose()?;
-        let key = Kind::User.key(&name);
-        let ((old, new), renamed) = self.entities.change(|users| {
-            let missing = || no_such(Kind::User.word(), &name);
-            let mut user = users.get(&key).cloned().ok_or_else(missing)?;
-            let old = user.name.clone();
-            user.name = new_name.unwrap_or(user.name);
-            user.path = path.unwrap_or(user.path);
-            let new_key = Kind::User.key(&user.name);
-            if new_key != key && users.get(&new_key).is_some() {
-                return Err(exists(Kind::User, &user.name));
-            }
-            users.remove(&key);
-            users.put(&new_key, user.clone());
-            Ok((old, user.name))
-        })?;
-        self.forget();
-        if old == new {
-            return Ok((Reply::empty(), renamed));
-        }
-        let ((), commit) = self.keys.change(|keys| {
-            let of_user = |key: &&AccessKey| key.user == old;
-            let moved: Vec<AccessKey> = keys.values().filter(of_user).cloned().collect();
-            for mut key in moved {
-                key.user = new.clone();
-                keys.put(&key.id.clone(), key);
-            }
+        let ((), commit) = self.edit(Kind::User, &name, |user| {
+            user.path = path.unwrap_or(std::mem::take(&mut user.path));
             Ok(())
         })?;
         Ok((Reply::empty(), commit))

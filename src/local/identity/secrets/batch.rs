@@ -3,10 +3,11 @@
 //! What cannot be read does not hold up the others; it is told beside them.
 
 use iotstack_local_kernel::page::Paging;
-use iotstack_local_kernel::{Call, Fault, loose};
+use iotstack_local_kernel::{Call, Cloud, Fault, loose};
 use serde_json::json;
 
 use super::filter::Filter;
+use super::secret::Secret;
 use super::{Secrets, merge};
 use crate::records::Written;
 
@@ -37,9 +38,25 @@ impl Secrets {
                 (found.into_iter().map(|secret| secret.name).collect(), next)
             }
         };
+        let cloud = Cloud::held(&self.cloud)?;
+        let credentials = cloud.ports.credentials()?;
+        let may_read = |secret: &Secret| {
+            let arn = &secret.arn;
+            match credentials.allows(&call.caller, "secretsmanager:GetSecretValue", arn) {
+                true => Ok(()),
+                false => Err(Fault::new(
+                    "AccessDeniedException",
+                    400,
+                    format!(
+                        "You are not authorized to perform secretsmanager:GetSecretValue on {arn}"
+                    ),
+                )),
+            }
+        };
         let (mut values, mut errors, mut read) = (Vec::new(), Vec::new(), Vec::new());
         for id in found {
             let value = self.living(&id).and_then(|secret| {
+                may_read(&secret)?;
                 let mut shown = secret.short();
                 merge(&mut shown, secret.value(None, None)?.shown());
                 Ok((shown, secret))

@@ -11,13 +11,14 @@
 mod batch;
 mod filter;
 mod password;
+mod policy;
 pub(crate) mod resources;
 mod secret;
 #[cfg(test)]
 mod tests;
 mod versions;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use iotstack_local_kernel::page::Paging;
@@ -39,11 +40,13 @@ pub(crate) struct Secrets {
     account: Account,
     clock: Clock,
     secrets: Records<Secret>,
+    cloud: Weak<Cloud>,
 }
 
 impl Secrets {
-    pub(crate) fn restore(cloud: &Cloud) -> Result<Self, StoreError> {
+    pub(crate) fn restore(cloud: &Arc<Cloud>) -> Result<Self, StoreError> {
         Ok(Secrets {
+            cloud: Arc::downgrade(cloud),
             account: cloud.account.clone(),
             clock: cloud.clock.clone(),
             secrets: Records::restore(&cloud.store, "secrets")?,
@@ -397,36 +400,6 @@ impl Secrets {
             Ok(())
         })?;
         Ok((Reply::empty(), commit))
-    }
-
-    fn get_policy(&self, call: Call) -> Result<Reply, Fault> {
-        let secret = self.called(&call)?;
-        let mut reply = secret.short();
-        if let Some(policy) = secret.policy {
-            reply["ResourcePolicy"] = json!(policy);
-        }
-        Ok(reply.into())
-    }
-
-    fn put_policy(&self, call: Call) -> Written {
-        let secret = self.called(&call)?;
-        let policy = loose::required(&call.input, "ResourcePolicy")?;
-        iotstack_local_kernel::policy::Policy::parse(&policy)
-            .map_err(|reason| Fault::new("MalformedPolicyDocumentException", 400, reason))?;
-        let (reply, commit) = self.edit(&secret.name, |secret| {
-            secret.policy = Some(policy);
-            Ok(secret.short())
-        })?;
-        Ok((reply.into(), commit))
-    }
-
-    fn delete_policy(&self, call: Call) -> Written {
-        let secret = self.called(&call)?;
-        let (reply, commit) = self.edit(&secret.name, |secret| {
-            secret.policy = None;
-            Ok(secret.short())
-        })?;
-        Ok((reply.into(), commit))
     }
 
     fn random_password(&self, call: Call) -> Result<Reply, Fault> {

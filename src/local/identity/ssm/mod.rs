@@ -9,6 +9,7 @@
 //! is not a parameter.
 
 mod filter;
+mod labels;
 mod parameter;
 pub(crate) mod resources;
 #[cfg(test)]
@@ -27,7 +28,7 @@ use serde_json::{Map, Value, json};
 
 use crate::kms::Kms;
 use crate::records::{Records, Written};
-use crate::wire::{Tags, add_tags, tag_list};
+use crate::wire::{Tags, add_tags};
 use filter::{Asked, Filter};
 use parameter::{ADVANCED, Kind, Parameter, TIERS, Version, check_name, check_value};
 
@@ -304,58 +305,6 @@ impl Parameters {
         Ok((reply.into(), commit))
     }
 
-    fn label(&self, call: Call) -> Written {
-        let name = loose::required(&call.input, "Name")?;
-        let labels = loose::texts(&call.input, "Labels")?;
-        let wanted = loose::integer(&call.input, "ParameterVersion")?;
-        let (reply, commit) = self.edit(&name, |parameter| {
-            let number = match wanted.and_then(|number| u64::try_from(number).ok()) {
-                Some(number) => number,
-                None => parameter.newest().number,
-            };
-            let invalid = parameter.label(number, &labels)?;
-            Ok(json!({"InvalidLabels": invalid, "ParameterVersion": number}))
-        })?;
-        Ok((reply.into(), commit))
-    }
-
-    fn unlabel(&self, call: Call) -> Written {
-        let name = loose::required(&call.input, "Name")?;
-        let labels = loose::texts(&call.input, "Labels")?;
-        let number = loose::integer(&call.input, "ParameterVersion")?
-            .ok_or_else(|| Fault::invalid_input("ParameterVersion is required"))?;
-        let (reply, commit) = self.edit(&name, |parameter| {
-            let (removed, invalid) = parameter.unlabel(number, &labels)?;
-            Ok(json!({"RemovedLabels": removed, "InvalidLabels": invalid}))
-        })?;
-        Ok((reply.into(), commit))
-    }
-
-    fn tag(&self, call: Call) -> Written {
-        let name = tagged(&call)?;
-        let tags = loose::pairs(&call.input, "Tags", ("Key", "Value"))?;
-        let ((), commit) = self
-            .edit(&name, |parameter| add_tags(&mut parameter.tags, tags))
-            .map_err(no_resource)?;
-        Ok((Reply::empty(), commit))
-    }
-
-    fn untag(&self, call: Call) -> Written {
-        let name = tagged(&call)?;
-        let keys = loose::texts(&call.input, "TagKeys")?;
-        let change = |parameter: &mut Parameter| {
-            parameter.tags.retain(|key, _| !keys.contains(key));
-            Ok(())
-        };
-        let ((), commit) = self.edit(&name, change).map_err(no_resource)?;
-        Ok((Reply::empty(), commit))
-    }
-
-    fn list_tags(&self, call: Call) -> Result<Reply, Fault> {
-        let parameter = self.named(&tagged(&call)?).map_err(no_resource)?;
-        Ok(json!({"TagList": tag_list(&parameter.tags, ("Key", "Value"))}).into())
-    }
-
     /// A parameter, written with its first slash or without where that says the same.
     fn named(&self, name: &str) -> Result<Parameter, Fault> {
         self.parameters.get(plain(name)).ok_or_else(|| missing(name))
@@ -493,15 +442,6 @@ impl Service for Parameters {
             ("StartAutomationExecution", "only parameters are offered"),
         ]
     }
-}
-
-fn tagged(call: &Call) -> Result<String, Fault> {
-    let kind = loose::required(&call.input, "ResourceType")?;
-    if kind != "Parameter" {
-        let reason = format!("only resources of type Parameter are offered, not `{kind}`");
-        return Err(Fault::new("InvalidResourceType", 400, reason));
-    }
-    loose::required(&call.input, "ResourceId")
 }
 
 /// A name, and the version or label behind a colon.
