@@ -65,9 +65,10 @@ impl Queues {
             let value = |set: &Attributes, name: &String| {
                 set.get(name).cloned().or_else(|| defaults(fifo).remove(name))
             };
-            let differs = attributes
-                .keys()
-                .find(|name| value(&attributes, name) != value(&known.attributes, name));
+            let mut there = known.attributes.clone();
+            normalize(&mut there);
+            let differs =
+                attributes.keys().find(|name| value(&attributes, name) != value(&there, name));
             return match differs {
                 None => Ok(self.store.commit(self.store.batch())),
                 Some(attribute) => Err(fault(
@@ -185,6 +186,9 @@ impl Queues {
         tags: Option<BTreeMap<String, String>>,
     ) -> Result<Commit, Fault> {
         self.judge(name, &attributes)?;
+        if let Some(tags) = &tags {
+            check_tags(name, tags)?;
+        }
         normalize(&mut attributes);
         self.change(name, |queue| {
             queue.attributes.extend(attributes);

@@ -6,6 +6,7 @@
 mod delivery;
 mod http_endpoint;
 mod operations;
+mod publish;
 mod resource;
 #[cfg(test)]
 mod tests;
