@@ -30,6 +30,21 @@ impl ResourcePolicy {
 impl Logs {
     pub(super) fn put_resource_policy(&self, call: Call) -> Result<(Reply, Commit), Fault> {
         let (name, document) = (call.text("policyName")?, call.text("policyDocument")?);
+        let (shown, commit) = self.keep_policy(name, document, call.at)?;
+        Ok((json!({ "resourcePolicy": shown }).into(), commit))
+    }
+
+    pub(super) fn delete_resource_policy(&self, call: Call) -> Result<(Reply, Commit), Fault> {
+        Ok((Reply::empty(), self.drop_policy(call.text("policyName")?)?))
+    }
+
+    /// Keeps a policy, in place of the one of its name, and shows it.
+    pub(super) fn keep_policy(
+        &self,
+        name: &str,
+        document: &str,
+        at: Timestamp,
+    ) -> Result<(Value, Commit), Fault> {
         if document.len() > LONGEST {
             return Err(Fault::invalid_input(format!(
                 "policyDocument must have at most {LONGEST} characters, not {}",
@@ -43,23 +58,24 @@ impl Logs {
         if groups.policies.len() >= MOST && !groups.policies.contains_key(name) {
             return Err(Fault::new("LimitExceededException", 400, "Resource limit exceeded."));
         }
-        let policy = ResourcePolicy { document: document.to_owned(), updated: call.at };
+        let policy = ResourcePolicy { document: document.to_owned(), updated: at };
         let mut batch = self.store.batch();
         batch.put(POLICIES, name, &policy);
         let shown = policy.shown(name);
         groups.policies.insert(name.to_owned(), policy);
-        Ok((json!({ "resourcePolicy": shown }).into(), self.store.commit(batch)))
+        Ok((shown, self.store.commit(batch)))
     }
 
-    pub(super) fn delete_resource_policy(&self, call: Call) -> Result<(Reply, Commit), Fault> {
-        let name = call.text("policyName")?;
-        if self.groups().policies.remove(name).is_none() {
+    /// Forgets a policy.
+    pub(super) fn drop_policy(&self, name: &str) -> Result<Commit, Fault> {
+        let mut groups = self.groups();
+        if groups.policies.remove(name).is_none() {
             let message = format!("Policy with name [{name}] does not exist");
             return Err(Fault::new("ResourceNotFoundException", 400, message));
         }
         let mut batch = self.store.batch();
         batch.remove(POLICIES, name);
-        Ok((Reply::empty(), self.store.commit(batch)))
+        Ok(self.store.commit(batch))
     }
 
     pub(super) fn describe_resource_policies(&self, call: Call) -> Result<Reply, Fault> {

@@ -57,6 +57,14 @@ pub(super) fn register(cloud: &Cloud, logs: &Arc<Logs>) {
         },
     }
     .register(cloud);
+    Immediate {
+        service: logs.clone(),
+        type_name: "AWS::Logs::ResourcePolicy",
+        create: put_policy,
+        update: put_policy,
+        delete: |logs, request| Ok(logs.drop_policy(request.physical_id()?)?),
+    }
+    .register(cloud);
 }
 
 type Changed = Result<(ResourceState, Commit), ResourceFault>;
@@ -113,6 +121,15 @@ fn delete_stream(logs: &Logs, request: &ResourceRequest) -> Result<Commit, Resou
     let group = loose::required(&request.members()?, "LogGroupName")?;
     logs.remove_stream(&group, request.physical_id()?)?;
     Ok(logs.store.commit(logs.store.batch()))
+}
+
+/// Keeps a policy, which has no name but its own.
+fn put_policy(logs: &Logs, request: &ResourceRequest) -> Changed {
+    let input = request.members()?;
+    let name = loose::required(&input, "PolicyName")?;
+    let document = loose::required(&input, "PolicyDocument")?;
+    let (_, commit) = logs.keep_policy(&name, &document, logs.clock.now())?;
+    Ok((ResourceState::new(name), commit))
 }
 
 fn put_filter(logs: &Logs, request: &ResourceRequest) -> Changed {

@@ -298,6 +298,17 @@ async fn resource_policies_are_kept() {
     on(&cloud, "DeleteResourcePolicy", input.clone()).await.unwrap();
     let gone = on(&cloud, "DeleteResourcePolicy", input).await.unwrap_err();
     assert_eq!(gone.code, "ResourceNotFoundException");
+    let handler = cloud.resource("AWS::Logs::ResourcePolicy").unwrap();
+    let properties = json!({"PolicyName": "of-stack", "PolicyDocument": document.to_string()});
+    let mut request = ResourceRequest { properties, ..ResourceRequest::default() };
+    request.physical_id = Some(handler.create(&request).await.unwrap().physical_id);
+    let names = async || {
+        let shown = on(&cloud, "DescribeResourcePolicies", json!({})).await.unwrap();
+        shown["resourcePolicies"].to_string().matches("of-stack").count()
+    };
+    assert_eq!(names().await, 1);
+    handler.delete(&request).await.unwrap();
+    assert_eq!(names().await, 0);
 }
 
 /// Functions that remember what they were sent; `denied` may not be called.
