@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use iotstack_local_kernel::Fault;
 
@@ -134,17 +135,35 @@ fn interpreter(kind: Kind, runtime: &str) -> Option<PathBuf> {
 /// version that they have, and refuse to run the ones that are not chosen.
 fn runs(program: &Path) -> bool {
     static KNOWN: Mutex<Option<HashMap<PathBuf, bool>>> = Mutex::new(None);
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = known.get_or_insert_default();
-    if let Some(runs) = known.get(program) {
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(runs) = known().as_ref().and_then(|known| known.get(program)) {
         return *runs;
     }
-    let mut command = std::process::Command::new(program);
-    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let runs = command.status().is_ok_and(|status| status.success());
-    known.insert(program.to_owned(), runs);
+    // A machine that cannot start anything just now says nothing of the program.
+    let Some(runs) = tells_its_version(program) else { return false };
+    known().get_or_insert_default().insert(program.to_owned(), runs);
     runs
 }
+
+/// Whether a program tells its version, and soon; nothing if it could not be started.
+fn tells_its_version(program: &Path) -> Option<bool> {
+    let mut command = std::process::Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        if let Some(status) = child.try_wait().ok()? {
+            return Some(status.success());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    Some(false)
+}
+
+/// How long an interpreter may take to tell its version.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
