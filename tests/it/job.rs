@@ -9,6 +9,8 @@ use crate::acceptance::live::Live;
 use crate::project::Project;
 
 const KEY: &str = "firmware/1.4.0/pump.bin";
+/// What could be the id of a version, and is none.
+const ABSENT: &str = "0123456789abcdef0123456789abcdef";
 const THINGS: [&str; 2] = ["firmware-dev-0001", "firmware-dev-0002"];
 
 /// A stack with two things and signed firmware.
@@ -135,7 +137,8 @@ fn a_job_is_cancelled_also_on_things_that_are_at_it() {
             2,
             "job ids of this fleet begin with `firmware-dev-`",
         ),
-        (vec!["create", KEY, "--version-id", "nope"], 3, "in version `nope`"),
+        (vec!["create", KEY, "--version-id", "nope"], 2, "in version `nope`"),
+        (vec!["create", KEY, "--version-id", ABSENT], 3, "there is no object"),
         (vec!["status", "firmware-dev-none"], 3, "there is no job `firmware-dev-none`"),
         (vec!["watch", "firmware-dev-none"], 3, "hint: `iotstack job list` shows the jobs"),
         (vec!["cancel", "somebody-elses"], 2, "job ids of this fleet begin with `firmware-dev-`"),

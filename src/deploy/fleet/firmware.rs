@@ -169,19 +169,22 @@ impl Fleet {
     }
 
     async fn delete_signatures(&self, keys: &[String]) -> Result<()> {
+        let mut outcome = Ok(());
         for job in self.signing_jobs(None).await? {
             let source = job.source().and_then(|source| source.s3()).map(|source| source.key());
             let Some(key) = source.filter(|source| keys.iter().any(|key| key == source)) else {
                 continue;
             };
-            match self.wait_for_signature(job.job_id().unwrap_or_default(), key).await {
-                Ok(signature) => self.delete_versions(&signature).await?,
+            let deleted = match self.wait_for_signature(job.job_id().unwrap_or_default(), key).await
+            {
+                Ok(signature) => self.delete_versions(&signature).await,
                 // Signer has made none.
-                Err(Error::SigningFailed { .. }) => {}
-                Err(error) => return Err(error),
-            }
+                Err(Error::SigningFailed { .. }) => Ok(()),
+                Err(error) => Err(error),
+            };
+            outcome = outcome.and(deleted);
         }
-        Ok(())
+        outcome
     }
 
     /// Deletes every version of an object.
@@ -215,6 +218,13 @@ impl Fleet {
         }
         let head = self.sdk.s3.head_object().bucket(bucket).key(key);
         let head = head.set_version_id(version_id.map(str::to_owned)).send().await;
+        if let Err(error) = &head
+            && error.raw_response().is_some_and(|answer| answer.status().as_u16() == 400)
+            && version_id.is_some()
+        {
+            // So S3 answers where no version could have such an id.
+            return Err(not_found());
+        }
         let head = head.map_err(self.clients.failed("s3:HeadObject")).map_err(|error| {
             match &error {
                 // An answer without a body has no better words.
