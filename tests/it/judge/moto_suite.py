@@ -73,16 +73,18 @@ class Cloud:
         if self.process:
             self.process.kill()
             self.process.wait()
+            self.process.stdin.close()
             self.process.stdout.close()
             self.process = None
 
     def url(self, region=None):
         if self.process is None:
             command = [order["program"], "local", "--port", "0", "--mqtt-port", "0", "--json"]
-            command += ["--region", region or "us-east-1"]
+            command += ["--region", region or "us-east-1", "--until-input-ends"]
             self.process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                # What a test has lost sight of ends with this program.
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
