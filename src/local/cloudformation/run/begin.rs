@@ -88,7 +88,8 @@ pub fn creation(run: &Run, token: Option<String>) -> Result<Commit> {
 }
 
 /// Writes that an update of a stack begins. What the stack is now is kept if it
-/// stands well; after a failure that left it as it was, the older copy stays.
+/// stands well. After a failure that left it as it was, or for an outer update that has
+/// not ended, the older copy stays.
 ///
 /// # Errors
 /// That another operation runs.
@@ -99,8 +100,8 @@ pub fn update(run: &Run, token: Option<String>) -> Result<Commit> {
             return Err(refused(stack));
         }
         stack.head.operation = Some(operation("UPDATE_STACK", token));
-        stack.head.serves_outer = false;
         let stands = !stack.head.status.as_str().ends_with("_FAILED") && !stack.head.awaits_outer();
+        stack.head.serves_outer = false;
         if let Some(before) = stack.definition.replace(definition)
             && stands
         {

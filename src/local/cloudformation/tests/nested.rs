@@ -143,6 +143,21 @@ async fn a_failed_update_that_stays_goes_on_or_back_inside_as_well() {
 }
 
 #[tokio::test]
+async fn a_second_failure_takes_back_what_the_first_one_left() {
+    let world = world();
+    let mut input = new_inside_and_failing_outside(&world, "true").await;
+    assert_eq!(world.end("s").await, "UPDATE_FAILED");
+    world.shelf.objects.lock().unwrap().insert("b/inner.json".into(), inner("q3"));
+    input["DisableRollback"] = json!("false");
+    world.ask("UpdateStack", input).await;
+    assert_eq!(world.end("s").await, "UPDATE_ROLLBACK_COMPLETE");
+    assert_eq!(world.shelf.names(), ["AWS::SNS::Topic about-q", "AWS::SQS::Queue q"]);
+    let id = inner_id(&world).await;
+    assert_eq!(world.outputs(&id).await["Name"], "q");
+    assert_eq!(world.stack(&id).await["StackStatus"], "UPDATE_ROLLBACK_COMPLETE");
+}
+
+#[tokio::test]
 async fn an_inner_stack_can_be_updated_by_itself() {
     let world = world();
     world.create("s", outer(1, None)).await;
