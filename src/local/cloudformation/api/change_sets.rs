@@ -9,7 +9,7 @@ use iotstack_local_kernel::{Call, Reply, id, page::page};
 use serde_json::{Value, json};
 
 use super::input::{self, flag, items, required, text};
-use super::stacks::{Options, fault, go, is_failed, proposed, text_of, updatable};
+use super::stacks::{Options, fault, go, proposed, text_of, updatable};
 use super::{CloudFormation, wrong_state};
 use crate::engine::plan::{Detail, Plan, PlannedChange, plan};
 use crate::engine::{prepare_again, validate};
@@ -47,7 +47,7 @@ pub async fn create(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
     let mut present = service.engine.read(|state| begin::present(state, &stack_id));
     present.nested_changes = nested::changes(&service.engine, &cloud, &present).await;
     let planned = plan(&prepared, &present, &cloud.account, (&stack_name, &stack_id));
-    let is_forced = matches!(&place, Place::Update { status, .. } if is_failed(*status));
+    let is_forced = matches!(&place, Place::Update { status, .. } if status.was_left());
     let disables = flag(&call, "DisableValidation")?.unwrap_or_default();
     let findings =
         if disables { Vec::new() } else { validate::properties(&cloud, &prepared.template) };

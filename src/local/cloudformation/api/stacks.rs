@@ -66,7 +66,7 @@ pub async fn update(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
     let mut present = service.engine.read(|state| begin::present(state, &id));
     present.nested_changes = nested::changes(&service.engine, &cloud, &present).await;
     let planned = plan::plan(&prepared, &present, &cloud.account, (&stack_name, &id))?;
-    if planned.changes.is_empty() && !planned.changes_stack && !is_failed(status) {
+    if planned.changes.is_empty() && !planned.changes_stack && !status.was_left() {
         return Err(Error::invalid("No updates are to be performed."));
     }
     // A new policy is for the updates that follow; for this one another may stand in.
@@ -180,7 +180,7 @@ pub async fn cancel_update(service: Arc<CloudFormation>, call: Call) -> Result<R
 pub async fn roll_back(service: Arc<CloudFormation>, call: Call) -> Result<Reply> {
     let cloud = service.cloud()?;
     let head = head_of(&service, required(&call, "StackName")?)?;
-    if !is_failed(head.status) {
+    if !head.status.was_left() {
         return Err(Error::invalid(format!(
             "Stack:{} is in {} state and can not be rolled back; CREATE_FAILED and UPDATE_FAILED can",
             head.id,
@@ -190,7 +190,7 @@ pub async fn roll_back(service: Arc<CloudFormation>, call: Call) -> Result<Reply
     let retains = flag(&call, "RetainExceptOnCreate")?;
     let run = begin::bare(&service.engine, &cloud, &head.id);
     let token = text_of(&call, "ClientRequestToken");
-    let commit = begin::way_back(&run, "ROLLBACK", token, |head| is_failed(head.status))?;
+    let commit = begin::way_back(&run, "ROLLBACK", token, |head| head.status.was_left())?;
     let _ = run.ledger.change(|stack, batch| {
         if let Some(retains) = retains {
             stack.head.retain_except_on_create = retains;
@@ -376,11 +376,6 @@ pub fn check_role(cloud: &Cloud, definition: &Definition) -> Result<()> {
             Err(Error::invalid(format!("Role {role} is invalid or cannot be assumed")))
         }
     }
-}
-
-/// Whether a stack was left after a failure on purpose.
-pub fn is_failed(status: StackStatus) -> bool {
-    matches!(status, StackStatus::CreateFailed | StackStatus::UpdateFailed)
 }
 
 /// A member that is a text if it is there.

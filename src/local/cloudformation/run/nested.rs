@@ -97,8 +97,8 @@ pub fn update<'a>(
         let planned = plan::plan(&prepared, &present, &cloud.account, (&head.name, stack_id))
             .map_err(|error| Failure::of(error.to_string()))?;
         let run = begin::run(engine, cloud, stack_id, Arc::new(prepared));
-        let was_left = matches!(head.status, StackStatus::CreateFailed | StackStatus::UpdateFailed);
-        if planned.changes.is_empty() && !planned.changes_stack && stands && !was_left {
+        if planned.changes.is_empty() && !planned.changes_stack && stands && !head.status.was_left()
+        {
             return Ok(state(&run));
         }
         let run = run.guarded(None).map_err(|error| Failure::of(error.to_string()))?;

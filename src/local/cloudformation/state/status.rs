@@ -88,6 +88,11 @@ impl StackStatus {
             CreateComplete | UpdateComplete | UpdateRollbackComplete | CreateFailed | UpdateFailed
         )
     }
+
+    /// Whether the stack was left after a failure on purpose.
+    pub fn was_left(self) -> bool {
+        matches!(self, StackStatus::CreateFailed | StackStatus::UpdateFailed)
+    }
 }
 
 impl ResourceStatus {
