@@ -56,27 +56,18 @@ impl ReadCondition {
 
     /// For the source of a copy, which knows no 304.
     pub(crate) fn demand(&self, version: &Version) -> Result<(), Error> {
-        let outcome = match self.judge(version) {
-            Err(error) => Err(error),
-            Ok(Verdict::Read) => Ok(()),
-            Ok(Verdict::NotModified) => Err(Error::PreconditionFailed("If-None-Match")),
-        };
         // The headers have names of their own there.
-        outcome.map_err(|error| match error {
-            Error::PreconditionFailed("If-Match") => {
-                Error::PreconditionFailed("x-amz-copy-source-If-Match")
+        let header = match self.judge(version) {
+            Ok(Verdict::Read) => return Ok(()),
+            Ok(Verdict::NotModified) if self.if_none_match.is_some() => {
+                "x-amz-copy-source-If-None-Match"
             }
-            Error::PreconditionFailed("If-Unmodified-Since") => {
-                Error::PreconditionFailed("x-amz-copy-source-If-Unmodified-Since")
-            }
-            Error::PreconditionFailed(_) if self.if_none_match.is_some() => {
-                Error::PreconditionFailed("x-amz-copy-source-If-None-Match")
-            }
-            Error::PreconditionFailed(_) => {
-                Error::PreconditionFailed("x-amz-copy-source-If-Modified-Since")
-            }
-            other => other,
-        })
+            Ok(Verdict::NotModified) => "x-amz-copy-source-If-Modified-Since",
+            Err(Error::PreconditionFailed("If-Match")) => "x-amz-copy-source-If-Match",
+            Err(Error::PreconditionFailed(_)) => "x-amz-copy-source-If-Unmodified-Since",
+            Err(other) => return Err(other),
+        };
+        Err(Error::PreconditionFailed(header))
     }
 }
 

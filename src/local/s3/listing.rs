@@ -413,9 +413,9 @@ fn version_entry(
 }
 
 fn algorithms(checksums: &Checksums) -> Option<dto::ChecksumAlgorithmList> {
-    let names = checksums.algorithms();
-    let wire = |name: &&'static str| dto::ChecksumAlgorithm::from_static(name);
-    (!names.is_empty()).then(|| names.iter().map(wire).collect())
+    let names = checksums.each().map(|(name, _)| dto::ChecksumAlgorithm::from_static(name));
+    let names: dto::ChecksumAlgorithmList = names.collect();
+    (!names.is_empty()).then_some(names)
 }
 
 fn common_prefixes(prefixes: &[String], url: bool) -> dto::CommonPrefixList {

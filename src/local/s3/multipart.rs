@@ -207,24 +207,39 @@ pub(crate) async fn complete(
     content.parts = sizes;
     content.upload = Some(upload.id.clone());
     content.blob = buckets.blobs.join(blobs).await?;
-    if let Some(algorithm) = upload.checksum_algorithm.as_deref() {
-        let sums: Vec<&Checksums> = parts.iter().map(|(_, part)| &part.checksums).collect();
-        content.checksums = match of_parts(algorithm, upload.checksum_type.as_deref()) {
-            true => composite(algorithm, &sums),
-            false => {
-                let bytes = object::read_all(buckets, &content.blob).await?;
-                let found = checksums(&bytes, |name| name == algorithm);
-                let told = announced!(input);
-                if told.get(algorithm).is_some_and(|told| found.get(algorithm) != Some(told)) {
-                    return Err(Error::BadDigest("the whole object"));
-                }
-                found
-            }
-        };
+    let sums: Vec<&Checksums> = parts.iter().map(|(_, part)| &part.checksums).collect();
+    match checksums_of(buckets, &upload, &content.blob, &sums, &announced!(input)).await {
+        Ok(found) => content.checksums = found,
+        Err(error) => {
+            buckets.blobs.remove(&content.blob);
+            return Err(error);
+        }
     }
     let condition = WriteCondition { if_match: input.if_match, if_none_match: input.if_none_match };
     let made = buckets.complete(&upload, content, &condition).await?;
     completed(buckets, input.bucket, input.key, &made)
+}
+
+/// The checksums of what an upload's parts have become, if it was to have any.
+async fn checksums_of(
+    buckets: &Buckets,
+    upload: &Upload,
+    whole: &Blob,
+    parts: &[&Checksums],
+    announced: &Checksums,
+) -> Result<Checksums, Error> {
+    let Some(algorithm) = upload.checksum_algorithm.as_deref() else {
+        return Ok(Checksums::default());
+    };
+    if of_parts(algorithm, upload.checksum_type.as_deref()) {
+        return Ok(composite(algorithm, parts));
+    }
+    let bytes = object::read_all(buckets, whole).await?;
+    let found = checksums(&bytes, |name| name == algorithm);
+    if announced.get(algorithm).is_some_and(|told| found.get(algorithm) != Some(told)) {
+        return Err(Error::BadDigest("the whole object"));
+    }
+    Ok(found)
 }
 
 /// What is answered when an upload has become an object.

@@ -165,8 +165,8 @@ pub(crate) const TAGGING: Setting =
     Setting { name: "tagging", missing: "NoSuchTagSet", message: "The TagSet does not exist" };
 
 impl Checksums {
-    /// The algorithms whose checksums these are.
-    pub(crate) fn algorithms(&self) -> Vec<&'static str> {
+    /// The checksums that there are, with their algorithms.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let all = [
             ("CRC32", &self.crc32),
             ("CRC32C", &self.crc32c),
@@ -174,29 +174,20 @@ impl Checksums {
             ("SHA1", &self.sha1),
             ("SHA256", &self.sha256),
         ];
-        all.into_iter().filter(|(_, sum)| sum.is_some()).map(|(name, _)| name).collect()
+        all.into_iter().filter_map(|(name, sum)| Some((name, sum.as_deref()?)))
     }
 
     /// Whether it is of the whole object or of the checksums of its parts, if there is any.
     pub(crate) fn kind(&self) -> Option<&'static str> {
-        let sums = [&self.crc32, &self.crc32c, &self.crc64nvme, &self.sha1, &self.sha256];
-        let mut sums = sums.into_iter().flatten().peekable();
+        let mut sums = self.each().peekable();
         sums.peek()?;
         // Such a checksum ends with the number of parts.
-        Some(if sums.any(|sum| sum.contains('-')) { COMPOSITE } else { FULL_OBJECT })
+        Some(if sums.any(|(_, sum)| sum.contains('-')) { COMPOSITE } else { FULL_OBJECT })
     }
 
     /// The checksum of an algorithm.
     pub(crate) fn get(&self, algorithm: &str) -> Option<&str> {
-        let sum = match algorithm {
-            "CRC32" => &self.crc32,
-            "CRC32C" => &self.crc32c,
-            "CRC64NVME" => &self.crc64nvme,
-            "SHA1" => &self.sha1,
-            "SHA256" => &self.sha256,
-            _ => &None,
-        };
-        sum.as_deref()
+        self.each().find(|(name, _)| *name == algorithm).map(|(_, sum)| sum)
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use http::Method;
 use iotstack_local_kernel::Store;
 
-use super::Bench;
 use super::bench::request;
+use super::{Bench, RequestExt};
 
 #[tokio::test]
 async fn everything_is_there_after_a_restart() {
@@ -66,8 +66,39 @@ async fn bytes_lie_in_private_files_with_names_that_no_key_can_choose() {
     assert!(!folder.path().parent().unwrap().join("escaped").exists());
     // What is overwritten leaves nothing behind.
     bench.put("/firmware/plain", "other").await;
-    let after = std::fs::read_dir(folder.path().join("objects")).unwrap().count();
-    assert_eq!(after, files.len());
+    assert_eq!(kept(folder.path()), files.len());
+}
+
+#[tokio::test]
+async fn an_upload_whose_checksum_does_not_fit_leaves_nothing_but_its_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::over(Store::open(folder.path()).unwrap()).await;
+    bench.bucket("firmware", false).await;
+    let begin = request(Method::POST, "/firmware/a?uploads", "")
+        .with("x-amz-checksum-algorithm", "CRC32")
+        .with("x-amz-checksum-type", "FULL_OBJECT");
+    let begun = bench.send(begin).await;
+    let upload = format!("uploadId={}", begun.all("UploadId")[0]);
+    let part = bench.put(&format!("/firmware/a?partNumber=1&{upload}"), "hello").await;
+    let parts = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{}</ETag></Part>\
+         </CompleteMultipartUpload>",
+        part.header("etag").trim_matches('"')
+    );
+    let complete = |sum: &str| {
+        request(Method::POST, &format!("/firmware/a?{upload}"), &parts)
+            .with("x-amz-checksum-crc32", sum)
+    };
+    let before = kept(folder.path());
+    assert_eq!(bench.send(complete("AAAAAA==")).await.refusal(), (400, "BadDigest".to_owned()));
+    assert_eq!(kept(folder.path()), before);
+    let made = bench.send(complete("NhCmhg==")).await;
+    assert_eq!(made.all("ChecksumType"), ["FULL_OBJECT"]);
+}
+
+/// How many files hold bytes.
+fn kept(folder: &Path) -> usize {
+    std::fs::read_dir(folder.join("objects")).unwrap().count()
 }
 
 #[tokio::test]
