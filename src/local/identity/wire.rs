@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use iotstack_local_kernel::{Fault, Timestamp, loose};
+use iotstack_local_kernel::{Fault, Timestamp, loose, violation, violations};
 use serde_json::{Map, Value, json};
 
 /// Tags by their key.
@@ -35,6 +35,12 @@ pub(crate) fn moment(at: Timestamp) -> Value {
 /// Tags as a list of pairs with the given member names.
 pub(crate) fn tag_list(tags: &Tags, (key, value): (&str, &str)) -> Value {
     tags.iter().map(|(k, v)| json!({ key: k, value: v })).collect()
+}
+
+/// A member that is not what the API's model says.
+pub(crate) fn violating(member: &str, value: Option<&str>, wanted: &str) -> Fault {
+    let reason = violations(&[violation(member, value, wanted)]);
+    Fault::new("ValidationException", 400, reason)
 }
 
 /// Adds tags, at most fifty.

@@ -44,6 +44,7 @@ pub mod signature;
 pub mod store;
 pub mod tags;
 pub mod testing;
+pub mod violation;
 pub mod wire;
 
 pub use account::Account;
@@ -61,6 +62,7 @@ pub use resource::{ResourceFault, ResourceHandler, ResourceRequest, ResourceStat
 pub use service::{Operation, Operations, Protocol, Service};
 pub use services::{Meant, Services};
 pub use store::{Batch, Commit, Store, StoreError};
+pub use violation::{violation, violations};
 
 /// A boxed future, the shape of every asynchronous answer behind a trait object.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

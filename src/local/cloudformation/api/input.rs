@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use iotstack_local_kernel::{Call, Cloud};
+use iotstack_local_kernel::{Call, Cloud, violation, violations};
 use serde_json::Value;
 
 use crate::engine::functions::scalar;
@@ -23,9 +23,8 @@ pub fn text<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
 
 /// A member that must be a text.
 pub fn required<'a>(call: &'a Call, name: &str) -> Result<&'a str> {
-    text(call, name).ok_or_else(|| {
-        Error::invalid(format!("1 validation error detected: {name} must not be empty"))
-    })
+    text(call, name)
+        .ok_or_else(|| Error::invalid(violations(&[format!("{name} must not be empty")])))
 }
 
 /// A member that is true or false if it is there.
@@ -177,9 +176,8 @@ pub fn new_name<'a>(call: &'a Call, member: &str) -> Result<&'a str> {
     if fits {
         Ok(name)
     } else {
-        Err(Error::invalid(format!(
-            "1 validation error detected: Value '{name}' at '{member}' failed to satisfy constraint: a letter, then letters, digits and hyphens, 128 at most"
-        )))
+        let wanted = "a letter, then letters, digits and hyphens, 128 at most";
+        Err(Error::invalid(violations(&[violation(member, Some(name), wanted)])))
     }
 }
 

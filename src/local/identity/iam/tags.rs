@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use iotstack_local_kernel::{Fault, loose};
+use iotstack_local_kernel::{Fault, loose, violation, violations};
 use serde_json::{Map, Value};
 
 /// The tags that a request gives.
@@ -61,9 +61,7 @@ fn check_count(member: &str, count: usize) -> Result<(), Fault> {
         return Ok(());
     }
     let wanted = "Member must have length less than or equal to 50";
-    Err(Fault::invalid_input(format!(
-        "1 validation error detected: Value at '{member}' failed to satisfy constraint: {wanted}"
-    )))
+    Err(Fault::invalid_input(violations(&[violation(member, None, wanted)])))
 }
 
 fn check(member: &str, text: &str, longest: usize) -> Result<(), Fault> {
@@ -75,10 +73,7 @@ fn check(member: &str, text: &str, longest: usize) -> Result<(), Fault> {
     } else {
         return Ok(());
     };
-    Err(Fault::invalid_input(format!(
-        "1 validation error detected: Value '{text}' at '{member}' failed to satisfy constraint: \
-         {wanted}"
-    )))
+    Err(Fault::invalid_input(violations(&[violation(member, Some(text), &wanted)])))
 }
 
 const MOST: usize = 50;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{new_id, random};
-use crate::wire::{Tags, add_tags, moment};
+use crate::wire::{Tags, add_tags, moment, violating};
 
 /// A key. Not `Debug`, for its material.
 #[derive(Clone, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ impl NewKey {
                 Some(given) => {
                     let known = known.join(", ");
                     let wanted = format!("Member must satisfy enum value set: [{known}]");
-                    return Err(constraint(&format!("Value '{given}' at '{member}'"), &wanted));
+                    return Err(violating(member, Some(&given), &wanted));
                 }
                 None => {}
             }
@@ -181,14 +181,13 @@ pub(super) fn rotation_days(input: &Map<String, Value>) -> Result<i64, Fault> {
 /// Aliases that users may make, change and delete.
 pub(super) fn check_alias(name: &str) -> Result<(), Fault> {
     let refuse = |reason: String| Err(Fault::new("ValidationException", 400, reason));
-    let at = format!("Value '{name}' at 'aliasName'");
+    let violating = |wanted| Err(violating("aliasName", Some(name), wanted));
     if name.len() > 256 {
-        return Err(constraint(&at, "Member must have length less than or equal to 256"));
+        return violating("Member must have length less than or equal to 256");
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || ":/_-".contains(c);
     if !name.chars().all(plain) {
-        let pattern = "Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$";
-        return Err(constraint(&at, pattern));
+        return violating("Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$");
     }
     let Some(rest) = name.strip_prefix("alias/").filter(|rest| !rest.is_empty()) else {
         return refuse("Alias must start with the prefix \"alias/\"".to_owned());
@@ -200,13 +199,6 @@ pub(super) fn check_alias(name: &str) -> Result<(), Fault> {
         return Err(Fault::new("NotAuthorizedException", 400, ""));
     }
     Ok(())
-}
-
-/// A member that is not what the API's model says, in AWS's words.
-pub(super) fn constraint(member: &str, wanted: &str) -> Fault {
-    let reason =
-        format!("1 validation error detected: {member} failed to satisfy constraint: {wanted}");
-    Fault::new("ValidationException", 400, reason)
 }
 
 fn default_policy(account: &Account) -> String {

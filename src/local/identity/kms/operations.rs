@@ -6,21 +6,20 @@
 use iotstack_local_kernel::{Call, Fault, Reply, loose};
 use serde_json::{Map, Value, json};
 
-use super::key::{Key, constraint};
+use super::key::Key;
 use super::{Context, Kms, cipher, random};
-use crate::wire::{base64, bytes};
+use crate::wire::{base64, bytes, violating};
 
 impl Kms {
     pub(super) fn encrypt(&self, call: Call) -> Result<Reply, Fault> {
         let key = self.usable(&loose::required(&call.input, "KeyId")?)?;
         let plain = required_bytes(&call.input, "Plaintext")?;
-        let at = "Value at 'plaintext'";
+        let violating = |wanted| Err(violating("plaintext", None, wanted));
         if plain.is_empty() {
-            let wanted = "Member must have length greater than or equal to 1";
-            return Err(constraint(at, wanted));
+            return violating("Member must have length greater than or equal to 1");
         }
         if plain.len() > 4096 {
-            return Err(constraint(at, "Member must have length less than or equal to 4096"));
+            return violating("Member must have length less than or equal to 4096");
         }
         let context = context(&call.input, "EncryptionContext")?;
         let sealed = cipher::seal(&key.id, &key.material, &plain, &context)?;

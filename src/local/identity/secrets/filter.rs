@@ -8,6 +8,7 @@ use iotstack_local_kernel::{Fault, loose};
 use serde_json::{Map, Value};
 
 use super::secret::Secret;
+use crate::wire::violating;
 
 /// A filter of a list.
 #[derive(Debug)]
@@ -45,13 +46,9 @@ impl Filter {
         }
         let Some((_, key)) = KEYS.iter().find(|(known, _)| *known == name) else {
             let known: Vec<&str> = KEYS.iter().map(|(known, _)| *known).collect();
-            let reason = format!(
-                "1 validation error detected: Value '{name}' at 'filters.{}.member.key' failed to \
-                 satisfy constraint: Member must satisfy enum value set: [{}]",
-                place + 1,
-                known.join(", ")
-            );
-            return Err(Fault::new("ValidationException", 400, reason));
+            let member = format!("filters.{}.member.key", place + 1);
+            let wanted = format!("Member must satisfy enum value set: [{}]", known.join(", "));
+            return Err(violating(&member, Some(name), &wanted));
         };
         let values = filter["Values"].as_array().into_iter().flatten();
         let values: Vec<String> = values.filter_map(Value::as_str).map(str::to_owned).collect();

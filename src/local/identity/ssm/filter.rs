@@ -3,7 +3,7 @@
 //! Parameters below a path are filtered by less than all parameters are, as those below a
 //! path come with their values. What AWS says of a wrong filter is said here too.
 
-use iotstack_local_kernel::{Fault, loose};
+use iotstack_local_kernel::{Fault, loose, violation, violations};
 use serde_json::{Map, Value};
 
 use super::parameter::{Kind, Parameter, TIERS};
@@ -39,10 +39,7 @@ impl Filter {
             .flat_map(|(place, filter)| constraints(place + 1, filter))
             .collect();
         if !wrong.is_empty() {
-            let count = wrong.len();
-            let errors = if count == 1 { "error" } else { "errors" };
-            let reason = format!("{count} validation {errors} detected: {}", wrong.join("; "));
-            return Err(Fault::new("ValidationException", 400, reason));
+            return Err(Fault::new("ValidationException", 400, violations(&wrong)));
         }
         let mut found: Vec<Filter> = Vec::new();
         for filter in new.iter().chain(&old) {
@@ -68,7 +65,7 @@ impl Filter {
             Asked::ByPath => &["Type", "KeyId", "Label"],
         };
         if !is_tag && !known.contains(&key.as_str()) {
-            return Err(invalid("Key", &key, "keys", known));
+            return Err(invalid("Key", &key, "filter keys", known));
         }
         let option = filter["Option"].as_str();
         let options: &[&str] = match (key.as_str(), asked) {
@@ -140,10 +137,7 @@ impl Filter {
 /// What the API's model does not allow in a filter.
 fn constraints(place: usize, filter: &Value) -> Vec<String> {
     let at = |value: &str, member: &str, wanted: &str| {
-        format!(
-            "Value '{value}' at 'parameterFilters.{place}.member.{member}' failed to satisfy \
-             constraint: {wanted}"
-        )
+        violation(&format!("parameterFilters.{place}.member.{member}"), Some(value), wanted)
     };
     let key = filter["Key"].as_str().unwrap_or_default();
     let option = filter["Option"].as_str().unwrap_or_default();
@@ -198,16 +192,12 @@ fn check_path(path: &str) -> Result<(), Fault> {
 }
 
 /// What a filter must not say, and what it may.
-fn invalid(part: &str, given: &str, parts: &str, known: &[&str]) -> Fault {
-    let what = part.to_lowercase();
+fn invalid(part: &str, given: &str, valid: &str, known: &[&str]) -> Fault {
     let reason = format!(
-        "The following filter {what} is not valid: {given}. Valid filter {parts} include: [{}].",
+        "The following filter {} is not valid: {given}. Valid {valid} include: [{}].",
+        part.to_lowercase(),
         known.join(", ")
     );
-    let reason = match part {
-        "Key" => reason,
-        _ => reason.replace(&format!("Valid filter {parts}"), &format!("Valid {parts}")),
-    };
     Fault::new(format!("InvalidFilter{part}"), 400, reason)
 }
 

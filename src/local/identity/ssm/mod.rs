@@ -28,7 +28,7 @@ use serde_json::{Map, Value, json};
 
 use crate::kms::Kms;
 use crate::records::{Records, Written};
-use crate::wire::{Tags, add_tags};
+use crate::wire::{Tags, add_tags, violating};
 use filter::{Asked, Filter};
 use parameter::{ADVANCED, Kind, Parameter, TIERS, Version, check_name, check_value};
 
@@ -179,7 +179,7 @@ impl Parameters {
         }
         if loose::text(input, "Value")?.is_some_and(|value| value.is_empty()) {
             let wanted = "Member must have length greater than or equal to 1.";
-            return Err(constraint("Value '' at 'value'", wanted));
+            return Err(violating("value", Some(""), wanted));
         }
         let ((version, tier), commit) = self.write(Wanted {
             name: loose::required(input, "Name")?,
@@ -209,12 +209,12 @@ impl Parameters {
     fn get_many(&self, call: Call) -> Result<Reply, Fault> {
         let names = loose::texts(&call.input, "Names")?;
         if names.is_empty() || names.len() > 10 {
-            let at = format!("Value '[{}]' at 'names'", names.join(", "));
+            let all = format!("[{}]", names.join(", "));
             let wanted = match names.is_empty() {
                 true => "Member must have length greater than or equal to 1.",
                 false => "Member must have length less than or equal to 10.",
             };
-            return Err(constraint(&at, wanted));
+            return Err(violating("names", Some(&all), wanted));
         }
         let decrypt = loose::flag(&call.input, "WithDecryption")?.unwrap_or(false);
         let (mut found, mut invalid) = (Vec::new(), Vec::new());
@@ -461,9 +461,8 @@ fn plain(name: &str) -> &str {
 fn check_most(input: &Map<String, Value>, most: u16) -> Result<(), Fault> {
     match loose::integer(input, "MaxResults")? {
         Some(wanted) if wanted > most.into() => {
-            let at = format!("Value '{wanted}' at 'maxResults'");
             let reason = format!("Member must have value less than or equal to {most}.");
-            Err(constraint(&at, &reason))
+            Err(violating("maxResults", Some(&wanted.to_string()), &reason))
         }
         _ => Ok(()),
     }
@@ -471,13 +470,6 @@ fn check_most(input: &Map<String, Value>, most: u16) -> Result<(), Fault> {
 
 fn missing(name: &str) -> Fault {
     Fault::new("ParameterNotFound", 400, format!("Parameter {name} not found."))
-}
-
-/// A member that is not what the API's model says, in AWS's words.
-fn constraint(member: &str, wanted: &str) -> Fault {
-    let reason =
-        format!("1 validation error detected: {member} failed to satisfy constraint: {wanted}");
-    Fault::new("ValidationException", 400, reason)
 }
 
 fn no_resource(fault: Fault) -> Fault {

@@ -8,8 +8,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::constraint;
-use crate::wire::{Tags, moment};
+use crate::wire::{Tags, moment, violating};
 
 /// A parameter. Not `Debug`, for its values.
 #[derive(Clone, Serialize, Deserialize)]
@@ -56,7 +55,7 @@ impl Kind {
             other => {
                 let wanted =
                     "Member must satisfy enum value set: [SecureString, StringList, String]";
-                Err(constraint(&format!("Value '{other}' at 'type'"), wanted))
+                Err(violating("type", Some(other), wanted))
             }
         }
     }

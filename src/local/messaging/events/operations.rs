@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use iotstack_local_kernel::ports::BusEvent;
-use iotstack_local_kernel::{Call, Commit, Fault, Reply, loose, page};
+use iotstack_local_kernel::{Call, Commit, Fault, Reply, loose, page, violation, violations};
 use serde_json::{Map, Value, json};
 
 use super::delivery::Event;
@@ -206,10 +206,10 @@ impl Events {
     pub(super) async fn put_events(self: Arc<Self>, call: Call) -> Result<Reply, Fault> {
         let entries = loose::list(&call.input, "Entries")?;
         if entries.is_empty() {
-            return Err(violates("entries", "Member must have length greater than or equal to 1"));
+            return Err(violating("entries", "Member must have length greater than or equal to 1"));
         }
         if entries.len() > 10 {
-            return Err(violates("entries", "Member must have length less than or equal to 10"));
+            return Err(violating("entries", "Member must have length less than or equal to 10"));
         }
         let size: usize = entries.iter().map(|entry| entry.to_string().len()).sum();
         if size > LARGEST_ENTRIES {
@@ -355,17 +355,15 @@ fn judge_count(count: usize) -> Result<(), Fault> {
 pub(super) fn limit(call: &Call) -> Result<usize, Fault> {
     let limit = loose::integer(&call.input, "Limit")?.unwrap_or(100);
     match limit {
-        ..=0 => Err(violates("limit", "Member must have value greater than or equal to 1")),
-        101.. => Err(violates("limit", "Member must have value less than or equal to 100")),
+        ..=0 => Err(violating("limit", "Member must have value greater than or equal to 1")),
+        101.. => Err(violating("limit", "Member must have value less than or equal to 100")),
         _ => Ok(usize::try_from(limit).unwrap_or(100)),
     }
 }
 
 /// A member that its shape does not allow.
-fn violates(member: &str, constraint: &str) -> Fault {
-    invalid(format!(
-        "1 validation error detected: Value at '{member}' failed to satisfy constraint: {constraint}"
-    ))
+fn violating(member: &str, wanted: &str) -> Fault {
+    invalid(violations(&[violation(member, None, wanted)]))
 }
 
 const MOST_RULES: usize = 300;

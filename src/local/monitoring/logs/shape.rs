@@ -3,7 +3,7 @@
 //! Judged before anything is looked up, and told in AWS's words, all violations at once. A
 //! member means the same in every operation, so that one table does for all of them.
 
-use iotstack_local_kernel::{Call, Fault};
+use iotstack_local_kernel::{Call, Fault, violation, violations};
 use serde_json::Value;
 
 /// A pattern as AWS tells it, and which characters it means.
@@ -19,19 +19,19 @@ struct Shape {
 
 /// Judges the members of a request.
 pub(super) fn judge(call: &Call) -> Result<(), Fault> {
-    let mut violations = Vec::new();
+    let mut found = Vec::new();
     for shape in SHAPES {
         if let Some(Value::String(text)) = call.input.get(shape.member) {
-            shape.judge(text, &mut violations);
+            shape.judge(text, &mut found);
         }
     }
     if let Some(Value::String(order)) = call.input.get("orderBy")
         && !ORDERS.contains(&order.as_str())
     {
         let wanted = format!("Member must satisfy enum value set: [{}]", ORDERS.join(", "));
-        violations.push(violation("orderBy", Some(order), &wanted));
+        found.push(violation("orderBy", Some(order), &wanted));
     }
-    if violations.is_empty() { Ok(()) } else { Err(refused(&violations)) }
+    if found.is_empty() { Ok(()) } else { Err(Fault::invalid_input(violations(&found))) }
 }
 
 /// How many items an operation is asked for, `most` if it does not say.
@@ -42,7 +42,8 @@ pub(super) fn limit(call: &Call, most: i64) -> Result<usize, Fault> {
         _ if limit > most => format!("Member must have value less than or equal to {most}"),
         _ => return Ok(usize::try_from(limit).unwrap_or(1)),
     };
-    Err(refused(&[violation("limit", Some(&limit.to_string()), &wanted)]))
+    let violation = violation("limit", Some(&limit.to_string()), &wanted);
+    Err(Fault::invalid_input(violations(&[violation])))
 }
 
 impl Shape {
@@ -54,12 +55,12 @@ impl Shape {
         Shape { member, shortest, longest, pattern }
     }
 
-    fn judge(&self, text: &str, violations: &mut Vec<String>) {
+    fn judge(&self, text: &str, found: &mut Vec<String>) {
         let length = text.chars().count();
         let mut tell = |wanted: &str| {
             // AWS does not repeat what may be an ARN of somebody else's.
             let shown = (self.member != "logGroupIdentifier").then_some(text);
-            violations.push(violation(self.member, shown, wanted));
+            found.push(violation(self.member, shown, wanted));
         };
         if length < self.shortest {
             tell(&format!("Member must have length greater than or equal to {}", self.shortest));
@@ -73,17 +74,6 @@ impl Shape {
             tell(&format!("Member must satisfy regular expression pattern: {pattern}"));
         }
     }
-}
-
-fn violation(member: &str, value: Option<&str>, wanted: &str) -> String {
-    let value = value.map(|value| format!("'{value}' ")).unwrap_or_default();
-    format!("Value {value}at '{member}' failed to satisfy constraint: {wanted}")
-}
-
-fn refused(violations: &[String]) -> Fault {
-    let count = violations.len();
-    let errors = if count == 1 { "error" } else { "errors" };
-    Fault::invalid_input(format!("{count} validation {errors} detected: {}", violations.join("; ")))
 }
 
 const GROUP: Option<Pattern> =
