@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use iotstack_local_kernel::Fault;
-use iotstack_local_kernel::policy::{Policy, like};
+use iotstack_local_kernel::policy::{DOCUMENT, Policy, STATEMENT, known_members, like};
 use serde_json::{Map, Value};
 
 /// The members of a document or a statement.
@@ -87,7 +87,7 @@ fn syntax(text: &str) -> Result<(Members, Vec<Members>), Fault> {
     let Value::Object(document) = document else {
         return Err(refuse("it must be a JSON object".to_owned()));
     };
-    known(&document, &["Version", "Id", "Statement"])?;
+    known_members(&document, DOCUMENT).map_err(refuse)?;
     if !document.get("Version").is_none_or(|it| it == "2012-10-17" || it == "2008-10-17") {
         return Err(refuse("Version must be 2012-10-17 or 2008-10-17".to_owned()));
     }
@@ -105,17 +105,10 @@ fn syntax(text: &str) -> Result<(Members, Vec<Members>), Fault> {
             return Err(refuse(format!("a statement must be an object, not {statement}")));
         };
         check_statement(&statement).map_err(refuse)?;
-        known(&statement, MEMBERS)?;
+        known_members(&statement, STATEMENT).map_err(refuse)?;
         read.push(statement);
     }
     Ok((document, read))
-}
-
-fn known(members: &Members, known: &[&str]) -> Result<(), Fault> {
-    match members.keys().find(|name| !known.contains(&name.as_str())) {
-        Some(name) => Err(detailed(SYNTAX, &format!("`{name}` is no member of a policy"))),
-        None => Ok(()),
-    }
 }
 
 fn check_statement(statement: &Members) -> Result<(), String> {
@@ -350,18 +343,6 @@ fn detailed(sentence: &str, reason: &str) -> Fault {
 
 const SYNTAX: &str = "Syntax errors in policy.";
 const LEGACY: &str = "The policy failed legacy parsing";
-
-const MEMBERS: &[&str] = &[
-    "Sid",
-    "Effect",
-    "Principal",
-    "NotPrincipal",
-    "Action",
-    "NotAction",
-    "Resource",
-    "NotResource",
-    "Condition",
-];
 
 /// What a trust policy may allow.
 const TAKING: &[&str] = &[

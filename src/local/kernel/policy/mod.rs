@@ -53,6 +53,22 @@ struct Principals {
     others: bool,
 }
 
+/// The members that a document may have.
+pub const DOCUMENT: &[&str] = &["Version", "Id", "Statement"];
+
+/// The members that a statement may have.
+pub const STATEMENT: &[&str] = &[
+    "Sid",
+    "Effect",
+    "Principal",
+    "NotPrincipal",
+    "Action",
+    "NotAction",
+    "Resource",
+    "NotResource",
+    "Condition",
+];
+
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
@@ -101,7 +117,7 @@ impl Policy {
         let Value::Object(document) = document else {
             return Err("it must be a JSON object".to_owned());
         };
-        known_members(&document, &["Version", "Id", "Statement"])?;
+        known_members(&document, DOCUMENT)?;
         if let Some(version) = document.get("Version")
             && version != "2012-10-17"
             && version != "2008-10-17"
@@ -210,20 +226,7 @@ impl Statement {
         let Value::Object(members) = value else {
             return Err(format!("a statement must be an object, not {value}"));
         };
-        known_members(
-            members,
-            &[
-                "Sid",
-                "Effect",
-                "Principal",
-                "NotPrincipal",
-                "Action",
-                "NotAction",
-                "Resource",
-                "NotResource",
-                "Condition",
-            ],
-        )?;
+        known_members(members, STATEMENT)?;
         let allow = match members.get("Effect").and_then(Value::as_str) {
             Some("Allow") => true,
             Some("Deny") => false,
@@ -347,7 +350,11 @@ impl Principals {
     }
 }
 
-fn known_members(members: &Map<String, Value>, known: &[&str]) -> Result<(), String> {
+/// Refuses a member that is not among the known ones.
+///
+/// # Errors
+/// Which member it is.
+pub fn known_members(members: &Map<String, Value>, known: &[&str]) -> Result<(), String> {
     match members.keys().find(|name| !known.contains(&name.as_str())) {
         Some(name) => Err(format!("`{name}` is no member of a policy")),
         None => Ok(()),
