@@ -227,6 +227,19 @@ impl<S: Send + Sync + 'static> Operations<S> {
         self
     }
 
+    /// Has every call of the operations so far judged before they run.
+    #[must_use]
+    pub fn judged(mut self, judge: fn(&Call) -> Result<(), Fault>) -> Self {
+        for operation in &mut self.list {
+            let run = operation.handler.clone();
+            operation.handler = Arc::new(move |call| match judge(&call) {
+                Ok(()) => run(call),
+                Err(fault) => Box::pin(std::future::ready(Err(fault))),
+            });
+        }
+        self
+    }
+
     /// The table.
     pub fn list(self) -> Vec<Operation> {
         self.list

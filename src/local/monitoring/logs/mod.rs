@@ -21,8 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use iotstack_local_kernel::ports::LogStreams;
 use iotstack_local_kernel::{
-    Account, Bus, Call, Clock, Cloud, CloudEvent, Commit, Fault, Operation, Operations, Protocol,
-    Service, Store, StoreError, Timestamp,
+    Account, Bus, Clock, Cloud, CloudEvent, Commit, Fault, Operation, Operations, Protocol,
+    Service, Store, StoreError, Timestamp, page as pages,
 };
 
 use filter::Measured;
@@ -163,33 +163,34 @@ impl Service for Logs {
 
     fn operations(self: Arc<Self>) -> Vec<Operation> {
         Operations::of(self)
-            .named_stored("CreateLogGroup", judged(Self::create_group))
-            .named_stored("DeleteLogGroup", judged(Self::delete_group))
-            .named("DescribeLogGroups", judged(Self::describe_groups))
-            .named_stored("PutRetentionPolicy", judged(Self::put_retention))
-            .named_stored("DeleteRetentionPolicy", judged(Self::delete_retention))
-            .named("CreateLogStream", judged(Self::create_stream))
-            .named("DeleteLogStream", judged(Self::delete_stream))
-            .named("DescribeLogStreams", judged(Self::describe_streams))
-            .named("PutLogEvents", judged(Self::put_events))
-            .named("GetLogEvents", judged(Self::get_events))
-            .named("FilterLogEvents", judged(Self::filter_events))
-            .named_stored("PutMetricFilter", judged(Self::put_metric_filter))
-            .named_stored("DeleteMetricFilter", judged(Self::delete_metric_filter))
-            .named("DescribeMetricFilters", judged(Self::describe_metric_filters))
-            .named("TestMetricFilter", judged(Self::test_metric_filter))
-            .named_stored("PutSubscriptionFilter", judged(Self::put_subscription))
-            .named_stored("DeleteSubscriptionFilter", judged(Self::delete_subscription))
-            .named("DescribeSubscriptionFilters", judged(Self::describe_subscriptions))
-            .named_stored("PutResourcePolicy", judged(Self::put_resource_policy))
-            .named_stored("DeleteResourcePolicy", judged(Self::delete_resource_policy))
-            .named("DescribeResourcePolicies", judged(Self::describe_resource_policies))
-            .named_stored("TagResource", judged(Self::tag))
-            .named_stored("UntagResource", judged(Self::untag))
-            .named("ListTagsForResource", judged(Self::list_tags))
-            .named_stored("TagLogGroup", judged(Self::tag))
-            .named_stored("UntagLogGroup", judged(Self::untag))
-            .named("ListTagsLogGroup", judged(Self::list_tags))
+            .named_stored("CreateLogGroup", Self::create_group)
+            .named_stored("DeleteLogGroup", Self::delete_group)
+            .named("DescribeLogGroups", Self::describe_groups)
+            .named_stored("PutRetentionPolicy", Self::put_retention)
+            .named_stored("DeleteRetentionPolicy", Self::delete_retention)
+            .named("CreateLogStream", Self::create_stream)
+            .named("DeleteLogStream", Self::delete_stream)
+            .named("DescribeLogStreams", Self::describe_streams)
+            .named("PutLogEvents", Self::put_events)
+            .named("GetLogEvents", Self::get_events)
+            .named("FilterLogEvents", Self::filter_events)
+            .named_stored("PutMetricFilter", Self::put_metric_filter)
+            .named_stored("DeleteMetricFilter", Self::delete_metric_filter)
+            .named("DescribeMetricFilters", Self::describe_metric_filters)
+            .named("TestMetricFilter", Self::test_metric_filter)
+            .named_stored("PutSubscriptionFilter", Self::put_subscription)
+            .named_stored("DeleteSubscriptionFilter", Self::delete_subscription)
+            .named("DescribeSubscriptionFilters", Self::describe_subscriptions)
+            .named_stored("PutResourcePolicy", Self::put_resource_policy)
+            .named_stored("DeleteResourcePolicy", Self::delete_resource_policy)
+            .named("DescribeResourcePolicies", Self::describe_resource_policies)
+            .named_stored("TagResource", Self::tag)
+            .named_stored("UntagResource", Self::untag)
+            .named("ListTagsForResource", Self::list_tags)
+            .named_stored("TagLogGroup", Self::tag)
+            .named_stored("UntagLogGroup", Self::untag)
+            .named("ListTagsLogGroup", Self::list_tags)
+            .judged(shape::judge)
             .list()
     }
 
@@ -230,16 +231,6 @@ fn make_room(all: &mut BTreeMap<String, Group>, size: &mut usize) {
     }
 }
 
-/// An operation that is asked only for what has the shape that it should.
-fn judged<R>(
-    run: impl Fn(&Logs, Call) -> Result<R, Fault> + Send + Sync + 'static,
-) -> impl Fn(&Logs, Call) -> Result<R, Fault> + Send + Sync + 'static {
-    move |logs, call| {
-        shape::judge(&call)?;
-        run(logs, call)
-    }
-}
-
 fn tell(bus: &Bus, group: &str) {
     bus.tell(&CloudEvent::LogWritten { group: group.into() });
 }
@@ -255,6 +246,16 @@ fn no_stream() -> Fault {
 fn missing(what: &str) -> Fault {
     let message = format!("The specified {what} does not exist.");
     Fault::new("ResourceNotFoundException", 400, message)
+}
+
+/// The items after a token, and the token of what follows.
+fn page<T>(
+    items: impl IntoIterator<Item = T>,
+    key: impl Fn(&T) -> String,
+    token: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<T>, Option<String>), Fault> {
+    pages::page(items, key, token, limit).map_err(|_| invalid_token())
 }
 
 fn invalid_token() -> Fault {

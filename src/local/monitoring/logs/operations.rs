@@ -3,14 +3,14 @@
 //! Only groups are stored; streams and lines live in memory, so that those operations
 //! need not wait.
 
-use iotstack_local_kernel::{Call, Commit, Fault, Reply, loose, page};
+use iotstack_local_kernel::{Call, Commit, Fault, Reply, loose};
 use serde_json::{Value, json};
 
 use super::filter::MetricFilter;
 use super::group::{Group, Stream, judge_group, judge_retention, judge_stream};
 use super::pattern::Pattern;
 use super::shape::limit;
-use super::{GROUPS, Logs, SEQUENCE_TOKEN, invalid_token, missing, no_group, no_stream};
+use super::{GROUPS, Logs, SEQUENCE_TOKEN, invalid_token, missing, no_group, no_stream, page};
 
 impl Logs {
     pub(super) fn create_group(&self, call: Call) -> Result<(Reply, Commit), Fault> {
@@ -62,8 +62,7 @@ impl Logs {
             .values()
             .filter(|group| group.name.starts_with(prefix) && group.name.contains(part));
         let token = call.optional_text("nextToken")?;
-        let (found, next) = page::page(fitting, |group| group.name.clone(), token, limit)
-            .map_err(|_| invalid_token())?;
+        let (found, next) = page(fitting, |group| group.name.clone(), token, limit)?;
         let shown: Vec<Value> = found.into_iter().map(|group| self.shown(group)).collect();
         Ok(json!({"logGroups": shown, "nextToken": next}).into())
     }
@@ -250,8 +249,7 @@ impl Logs {
                 filter.name.starts_with(prefix) && filter.is_of(namespace, metric)
             });
         let key = |(group, filter): &(&str, &MetricFilter)| format!("{group}\0{}", filter.name);
-        let (found, next) = page::page(fitting, key, call.optional_text("nextToken")?, limit)
-            .map_err(|_| invalid_token())?;
+        let (found, next) = page(fitting, key, call.optional_text("nextToken")?, limit)?;
         let shown: Vec<Value> =
             found.into_iter().map(|(group, filter)| filter.shown(group)).collect();
         Ok(json!({"metricFilters": shown, "nextToken": next}).into())

@@ -3,11 +3,11 @@
 //! They are kept for those who read them: the services of this cloud write without.
 
 use iotstack_local_kernel::policy::Policy;
-use iotstack_local_kernel::{Call, Commit, Fault, Reply, Timestamp, page};
+use iotstack_local_kernel::{Call, Commit, Fault, Reply, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Logs, POLICIES, invalid_token, shape};
+use super::{Logs, POLICIES, page, shape};
 
 /// A resource policy of the account.
 #[derive(Serialize, Deserialize)]
@@ -82,8 +82,7 @@ impl Logs {
         let limit = shape::limit(&call, 50)?;
         let token = call.optional_text("nextToken")?;
         let groups = self.groups();
-        let (found, next) = page::page(&groups.policies, |(name, _)| (*name).clone(), token, limit)
-            .map_err(|_| invalid_token())?;
+        let (found, next) = page(&groups.policies, |(name, _)| (*name).clone(), token, limit)?;
         let shown: Vec<Value> =
             found.into_iter().map(|(name, policy)| policy.shown(name)).collect();
         Ok(json!({"resourcePolicies": shown, "nextToken": next}).into())

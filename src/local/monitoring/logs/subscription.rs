@@ -13,14 +13,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use iotstack_local_kernel::{Account, Call, Cloud, Commit, Fault, Reply, Timestamp, loose, page};
+use iotstack_local_kernel::{Account, Call, Cloud, Commit, Fault, Reply, Timestamp, loose};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::group::Line;
 use super::pattern::{Pattern, member};
 use super::shape::limit;
-use super::{Logs, invalid_token, missing, no_group};
+use super::{Logs, missing, no_group, page};
 
 /// A subscription filter, as it is kept.
 #[derive(Clone, Serialize, Deserialize)]
@@ -138,8 +138,7 @@ impl Logs {
         let group = groups.all.get(name).ok_or_else(no_group)?;
         let fitting = group.subscriptions.values().filter(|one| one.name.starts_with(prefix));
         let token = call.optional_text("nextToken")?;
-        let (found, next) = page::page(fitting, |one| one.name.clone(), token, limit)
-            .map_err(|_| invalid_token())?;
+        let (found, next) = page(fitting, |one| one.name.clone(), token, limit)?;
         let shown: Vec<Value> = found.into_iter().map(|one| one.shown(name)).collect();
         Ok(json!({"subscriptionFilters": shown, "nextToken": next}).into())
     }
