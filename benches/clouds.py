@@ -6,9 +6,10 @@
 For each cloud: kilobytes of its memory per idle MQTT connection over mutual TLS, its CPU
 per handshake with and without CONNECT, its CPU per job execution (notified, started,
 updated, over MQTT), and deploying the firmware-update stack with `--things` things and
-destroying it by `iotstack deploy` and `destroy`. CPU is user and system time of the cloud and of those of
-its children that have ended; what the devices use does not count, so that one driver in
-Python serves both. The peer gets fewer devices because it needs minutes for many.
+destroying it by `iotstack deploy` and `destroy`. CPU is user and system time of the cloud
+and of those of its children that have ended; what the devices use does not count, so that
+one driver in Python serves both. The peer gets fewer devices because it needs minutes for
+many.
 
 It measures and judges nothing, as times depend on the machine. ministack comes from the
 pins of the judges, which `cargo test` installs; Linux only, as it reads /proc.

@@ -54,9 +54,16 @@ impl Pattern {
             return Err("the pattern is too long".to_owned());
         }
         match serde_json::from_str(text) {
-            Ok(Value::Object(members)) if !members.is_empty() => Self::read(&members, 0),
-            Ok(_) => Err("the pattern must be a JSON object that is not empty".to_owned()),
+            Ok(pattern) => Self::of(&pattern),
             Err(error) => Err(format!("the pattern is not JSON: {error}")),
+        }
+    }
+
+    /// The same of a pattern that is JSON already.
+    pub(crate) fn of(pattern: &Value) -> Result<Self, String> {
+        match pattern {
+            Value::Object(members) if !members.is_empty() => Self::read(members, 0),
+            _ => Err("the pattern must be a JSON object that is not empty".to_owned()),
         }
     }
 

@@ -59,6 +59,22 @@ impl Kind {
         }
     }
 
+    /// The member that shows it, which filters take as well.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Kind::Role => "Role",
+            Kind::User => "User",
+        }
+    }
+
+    /// The member with its id.
+    pub(crate) fn id_member(self) -> &'static str {
+        match self {
+            Kind::Role => "RoleId",
+            Kind::User => "UserId",
+        }
+    }
+
     /// The member that names it.
     pub(crate) fn member(self) -> &'static str {
         match self {
@@ -83,12 +99,8 @@ impl Entity {
         if !self.tags.is_empty() {
             shown["Tags"] = shown_tags(&self.tags);
         }
-        let (name, id) = match self.kind {
-            Kind::Role => ("RoleName", "RoleId"),
-            Kind::User => ("UserName", "UserId"),
-        };
-        shown[name] = json!(self.name);
-        shown[id] = json!(self.id);
+        shown[self.kind.member()] = json!(self.name);
+        shown[self.kind.id_member()] = json!(self.id);
         if let Some(boundary) = &self.boundary {
             shown["PermissionsBoundary"] = json!({
                 "PermissionsBoundaryType": "Policy",
@@ -103,9 +115,7 @@ impl Entity {
         }
         shown
     }
-}
 
-impl Entity {
     /// As lists show it, which leave something out.
     pub(crate) fn listed(&self, account: &Account) -> Value {
         let mut shown = self.shown(account);

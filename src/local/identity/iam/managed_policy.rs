@@ -347,15 +347,11 @@ impl Iam {
         let attached = self.attached_to(&arn);
         let filter = loose::text(&call.input, "EntityFilter")?;
         let list = |wanted: Kind| -> Vec<Value> {
-            let name = if wanted == Kind::Role { "Role" } else { "User" };
-            if filter.as_deref().is_some_and(|filter| filter != name) {
+            if filter.as_deref().is_some_and(|filter| filter != wanted.title()) {
                 return Vec::new();
             }
             let fitting = attached.iter().filter(|entity| entity.kind == wanted);
-            let shown = |entity: &Entity| {
-                let id = if wanted == Kind::Role { "RoleId" } else { "UserId" };
-                json!({ wanted.member(): entity.name, id: entity.id })
-            };
+            let shown = |entity: &Entity| json!({ wanted.member(): entity.name, wanted.id_member(): entity.id });
             fitting.map(shown).collect()
         };
         Ok(json!({

@@ -254,9 +254,6 @@ fn conflict(reason: impl Into<String>) -> Fault {
 }
 
 fn exists(kind: Kind, name: &str) -> Fault {
-    let what = match kind {
-        Kind::Role => "Role",
-        Kind::User => "User",
-    };
+    let what = kind.title();
     Fault::new("EntityAlreadyExists", 409, format!("{what} with name {name} already exists."))
 }

@@ -240,8 +240,7 @@ impl Iam {
             return self.get_caller(&call);
         }
         let entity = self.named(kind, &call)?;
-        let member = if kind == Kind::Role { "Role" } else { "User" };
-        Ok(json!({ member: entity.shown(&self.account) }).into())
+        Ok(json!({ kind.title(): entity.shown(&self.account) }).into())
     }
 
     /// Whoever asks without naming anybody.

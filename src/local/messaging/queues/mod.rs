@@ -212,6 +212,9 @@ fn refused(member: &str, value: impl std::fmt::Display, reason: &str) -> Fault {
     invalid(format!("Value {value} for parameter {member} is invalid. Reason: {reason}"))
 }
 
+/// Why a member is refused that is for queues of the other kind.
+const OTHER_KIND: &str = "The request include parameter that is not valid for this queue type.";
+
 fn invalid(message: impl Into<String>) -> Fault {
     Fault::new("InvalidParameterValue", 400, message)
 }

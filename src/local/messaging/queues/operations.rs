@@ -14,7 +14,7 @@ use super::attribute::{Attributes, defaults, judge, normalize, unknown};
 use super::batch::entries;
 use super::message::{Message, Outgoing};
 use super::queue::{FIFO, Queue, Received};
-use super::{MESSAGES, QUEUES, Queues, fault, invalid, name_of, no_queue, refused};
+use super::{MESSAGES, OTHER_KIND, QUEUES, Queues, fault, invalid, name_of, no_queue, refused};
 use crate::policy::Guard;
 
 impl Queues {
@@ -486,10 +486,6 @@ fn most(call: &Call, member: &str, default: i64, most: i64) -> Result<usize, Fau
     }
     Ok(usize::try_from(value).unwrap_or(1))
 }
-
-/// Why a member is refused that is for queues of the other kind.
-pub(super) const OTHER_KIND: &str =
-    "The request include parameter that is not valid for this queue type.";
 
 /// What a batch may bring in all.
 const LARGEST_BATCH: usize = 1_048_576;

@@ -14,8 +14,7 @@ use tokio::sync::Notify;
 
 use super::attribute::{Attributes, Redrive, number, redrive};
 use super::message::{Message, Outgoing, number_of};
-use super::operations::OTHER_KIND;
-use super::{fault, invalid, refused};
+use super::{OTHER_KIND, fault, invalid, refused};
 use crate::policy::Guard;
 
 /// A queue. Its messages are stored apart.

@@ -11,7 +11,7 @@ use iotstack_local_kernel::{Cloud, Commit, Fault, Timestamp, id};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::topic::{Subscription, Topic};
+use super::topic::{Subscription, Topic, rounded};
 use super::{TOPICS, Topics, http_endpoint, invalid, no_topic};
 use crate::queues::{Outgoing, message::Attribute};
 
@@ -142,7 +142,7 @@ impl Topics {
             publication: &publication,
             sequence: sequence.as_deref(),
         };
-        let filters = publication.for_filters();
+        let filters = rounded(publication.for_filters());
         let mut stored = vec![commit];
         for subscription in subscriptions {
             let text = publication.text(&subscription.protocol);

@@ -54,13 +54,13 @@ impl Subscription {
         self.attributes.get("RawMessageDelivery").is_some_and(|value| value == "true")
     }
 
-    /// Whether a message fits its filter policy.
+    /// Whether a message fits its filter policy; of `attributes`, numbers are [`rounded`].
     pub(super) fn wants(&self, attributes: &Value, body: &str) -> bool {
         let Some(policy) = self.attributes.get("FilterPolicy") else { return true };
         let Ok(policy) = serde_json::from_str(policy) else { return true };
-        let Ok(pattern) = Pattern::parse(&rounded(policy).to_string()) else { return true };
+        let Ok(pattern) = Pattern::of(&rounded(policy)) else { return true };
         if !is_of_body(&self.attributes) {
-            return pattern.fits(&rounded(attributes.clone()));
+            return pattern.fits(attributes);
         }
         serde_json::from_str(body).is_ok_and(|body: Value| pattern.fits(&rounded(body)))
     }
@@ -164,7 +164,7 @@ fn is_of_body(attributes: &BTreeMap<String, String>) -> bool {
 }
 
 /// Numbers count with five digits after the point, in policies and in messages.
-fn rounded(mut value: Value) -> Value {
+pub(super) fn rounded(mut value: Value) -> Value {
     match &mut value {
         Value::Number(number) => {
             let exact = number.as_f64().filter(|number| number.fract() != 0.0);
