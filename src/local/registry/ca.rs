@@ -2,21 +2,28 @@
 //!
 //! One P-256 key, made at the first start and kept in the state. Devices trust
 //! its certificate and nothing else, so one file makes a client work. The keys
-//! that it makes for devices leave in the answer and are not kept; the key of
-//! the server is made anew at every start.
+//! that it makes for devices are RSA, as AWS makes them; they leave in the answer
+//! and are not kept. The key of the server is made anew at every start.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use iotstack_local_kernel::{Store, StoreError, Timestamp, id};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber,
 };
+use rsa::RsaPrivateKey;
+use rsa::pkcs1::{EncodeRsaPrivateKey, EncodeRsaPublicKey};
+use rsa::pkcs8::{EncodePublicKey, LineEnding};
+use rsa::rand_core::UnwrapErr;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 
 use crate::state::table;
-use crate::x509;
+use crate::x509::{self, SubjectKey};
 
 /// The local authority. `Debug` does not show the key.
 pub struct LocalCa {
@@ -27,6 +34,9 @@ pub struct LocalCa {
     not_before: Timestamp,
     /// When this process began to use it.
     started: Timestamp,
+    /// Who may make keys at the same time: a fleet that asks for its keys all at once
+    /// leaves a processor to everything else.
+    makers: Semaphore,
 }
 
 /// A certificate for a server. `Debug` does not show the key.
@@ -46,7 +56,8 @@ pub struct Issued {
     pub keys: Option<Keys>,
 }
 
-/// A pair of keys, PEM. It is handed to whoever asked and then forgotten.
+/// A pair of keys, PEM: PKCS #1 for the private one, as AWS writes it. It is handed to
+/// whoever asked and then forgotten.
 pub struct Keys {
     pub public: String,
     pub private: String,
@@ -74,8 +85,7 @@ impl LocalCa {
         if let Some((_, record)) = store.load::<Record>(table::CA)?.into_iter().next() {
             let key = KeyPair::from_pem(&record.key).map_err(refuse)?;
             let issuer = Issuer::new(params(&record.name, record.made), key);
-            let pem = record.certificate;
-            return Ok(LocalCa { pem, issuer, not_before: record.made, started: now });
+            return Ok(LocalCa::new(record.certificate, issuer, record.made, now));
         }
         let made = Timestamp(now.millis() - ONE_HOUR);
         let name = format!("iotstack local CA {}", id::hex_digits(8));
@@ -88,7 +98,18 @@ impl LocalCa {
         // Everything that this authority signs is stored after it, so nothing
         // waits for this batch.
         drop(store.commit(batch));
-        Ok(LocalCa { pem, issuer: Issuer::new(params, key), not_before: made, started: now })
+        Ok(LocalCa::new(pem, Issuer::new(params, key), made, now))
+    }
+
+    fn new(
+        pem: String,
+        issuer: Issuer<'static, KeyPair>,
+        not_before: Timestamp,
+        started: Timestamp,
+    ) -> Self {
+        let processors = available_parallelism().map_or(1, usize::from);
+        let makers = Semaphore::new(processors.saturating_sub(1).max(1));
+        LocalCa { pem, issuer, not_before, started, makers }
     }
 
     /// The certificate of the authority, PEM: what devices must trust.
@@ -124,14 +145,27 @@ impl LocalCa {
         })
     }
 
-    /// Makes a pair of keys and certifies it.
-    pub fn issue_keys(&self) -> Result<Issued, String> {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
-            .map_err(|error| format!("no key can be made: {error}"))?;
+    /// Makes a pair of keys and certifies it. It takes a processor a tenth of a second, on
+    /// a thread where nobody waits.
+    pub async fn issue_keys(self: &Arc<Self>) -> Result<Issued, String> {
+        let _maker = self.makers.acquire().await.map_err(|error| error.to_string())?;
+        let ca = self.clone();
+        let made = tokio::task::spawn_blocking(move || ca.make_keys());
+        made.await.map_err(|error| format!("no key can be made: {error}"))?
+    }
+
+    fn make_keys(&self) -> Result<Issued, String> {
+        let refuse = |error: &dyn std::fmt::Display| format!("no key can be made: {error}");
+        let key = RsaPrivateKey::new(&mut UnwrapErr(getrandom::SysRng), RSA_BITS)
+            .map_err(|error| refuse(&error))?;
+        let public = key.to_public_key();
+        let subject = public.to_pkcs1_der().map_err(|error| refuse(&error))?;
         let mut params = self.device();
         params.distinguished_name.push(DnType::CommonName, "AWS IoT Certificate");
-        let mut issued = self.issue(&params, &key)?;
-        issued.keys = Some(Keys { public: key.public_key_pem(), private: key.serialize_pem() });
+        let mut issued = self.issue(&params, &SubjectKey::rsa(subject.into_vec()))?;
+        let public = public.to_public_key_pem(LineEnding::LF).map_err(|error| refuse(&error))?;
+        let private = key.to_pkcs1_pem(LineEnding::LF).map_err(|error| refuse(&error))?;
+        issued.keys = Some(Keys { public, private: private.to_string() });
         Ok(issued)
     }
 
@@ -227,25 +261,40 @@ fn moment(at: Timestamp) -> OffsetDateTime {
 }
 
 const KEY: &str = "ca";
+const RSA_BITS: usize = 2048;
 const ONE_HOUR: i64 = 3_600_000;
 /// The last second of 2049, as AWS IoT has it.
 const END_OF_TIME: Timestamp = Timestamp(2_524_607_999_000);
 
 #[cfg(test)]
 mod tests {
+    use rsa::RsaPublicKey;
+    use rsa::pkcs1::DecodeRsaPrivateKey;
+    use rsa::pkcs8::DecodePublicKey;
+    use rsa::traits::PublicKeyParts;
+    use x509_parser::prelude::{FromDer, X509Certificate};
+
     use super::*;
 
-    fn ca() -> LocalCa {
-        LocalCa::restore(&Store::memory(), Timestamp(1_767_225_600_000)).unwrap()
+    fn ca() -> Arc<LocalCa> {
+        Arc::new(LocalCa::restore(&Store::memory(), Timestamp(1_767_225_600_000)).unwrap())
     }
 
-    #[test]
-    fn certifies_keys_of_its_own_and_of_requests() {
+    #[tokio::test]
+    async fn certifies_keys_of_its_own_and_of_requests() {
         let ca = ca();
         let authority = x509::certificate_der(ca.pem()).unwrap();
-        let issued = ca.issue_keys().unwrap();
+        let issued = ca.issue_keys().await.unwrap();
         assert!(x509::signed_by(&issued.der, &authority));
-        assert!(issued.keys.unwrap().private.contains("BEGIN PRIVATE KEY"));
+        let keys = issued.keys.unwrap();
+        let private = RsaPrivateKey::from_pkcs1_pem(&keys.private).unwrap();
+        assert_eq!(private.size() * 8, 2048);
+        assert!(keys.public.starts_with("-----BEGIN PUBLIC KEY-----\n"));
+        let public = RsaPublicKey::from_public_key_pem(&keys.public).unwrap();
+        assert_eq!(public, private.to_public_key());
+        let (_, certificate) = X509Certificate::from_der(&issued.der).unwrap();
+        let certified = &certificate.public_key().subject_public_key.data;
+        assert_eq!(certified.as_ref(), public.to_pkcs1_der().unwrap().as_bytes());
         assert_eq!(
             x509::subject_part(&issued.der, "CommonName").as_deref(),
             Some("AWS IoT Certificate")
@@ -298,9 +347,9 @@ mod tests {
             LocalCa::restore(&store, Timestamp(0)).unwrap().pem().to_owned()
         };
         let store = Store::open(folder.path()).unwrap();
-        let again = LocalCa::restore(&store, Timestamp(9)).unwrap();
+        let again = Arc::new(LocalCa::restore(&store, Timestamp(9)).unwrap());
         assert_eq!(again.pem(), first);
-        let issued = again.issue_keys().unwrap();
+        let issued = again.issue_keys().await.unwrap();
         assert!(x509::signed_by(&issued.der, &x509::certificate_der(&first).unwrap()));
     }
 }

@@ -110,17 +110,24 @@ pub fn variable(der: &[u8], path: &str) -> Vec<String> {
 pub struct Request {
     /// The subject as pairs of object identifier and text.
     pub subject: Vec<(Vec<u64>, String)>,
-    pub key: RequestedKey,
+    pub key: SubjectKey,
 }
 
-/// The public key of a request.
+/// A public key to certify.
 #[derive(Debug)]
-pub struct RequestedKey {
+pub struct SubjectKey {
     algorithm: &'static rcgen::SignatureAlgorithm,
     bytes: Vec<u8>,
 }
 
-impl rcgen::PublicKeyData for RequestedKey {
+impl SubjectKey {
+    /// An RSA key in PKCS #1, DER.
+    pub fn rsa(pkcs1: Vec<u8>) -> Self {
+        SubjectKey { algorithm: &rcgen::PKCS_RSA_SHA256, bytes: pkcs1 }
+    }
+}
+
+impl rcgen::PublicKeyData for SubjectKey {
     fn der_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -170,7 +177,7 @@ pub fn request(pem: &str) -> Result<Request, String> {
         }
     }
     let bytes = key.subject_public_key.data.to_vec();
-    Ok(Request { subject, key: RequestedKey { algorithm, bytes } })
+    Ok(Request { subject, key: SubjectKey { algorithm, bytes } })
 }
 
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {

@@ -2,8 +2,9 @@
 
 Reads one JSON object from standard input: endpoint (HTTP), host, port, authority (PEM).
 Makes what the table needs (a thing with a certificate, jobs, a provisioning template)
-through the API, then speaks as the device, with AWS's own MQTT client. Prints one JSON object: for
-every step, by the topic, the answers, with ids, keys and times replaced by words.
+through the API, then speaks as the device, with AWS's own MQTT client. Prints one JSON
+object: for every step, by the topic, the answers, with ids, keys and times replaced by
+words.
 
 A step is over when its answer has come and then that of a barrier, which is a harmless
 request to the same service on the same connection: what the step causes besides its
@@ -25,6 +26,7 @@ QOS = mqtt.QoS.AT_LEAST_ONCE
 SHADOW = f"$aws/things/{THING}/shadow"
 JOBS = f"$aws/things/{THING}/jobs"
 TEMPLATE = "parity"
+KEYS = "$aws/certificates/create/json"
 
 FILTERS = [
     f"{SHADOW}/+/+",
@@ -138,7 +140,7 @@ def provisioning_steps(said):
     yield "provisioning: no JSON", register, "{"
     yield "provisioning: unreadable request for a certificate", (
         "$aws/certificates/create-from-csr/json"), {"certificateSigningRequest": "x"}
-    yield "provisioning: keys and certificate", "$aws/certificates/create/json", {}
+    yield "provisioning: keys and certificate", KEYS, {}
     token = said()["certificateOwnershipToken"]
     yield "provisioning: missing parameter", register, {
         "certificateOwnershipToken": token, "parameters": {}}
@@ -222,13 +224,16 @@ class Device:
         open_barriers = {f"{SHADOW}/name/barrier/get"}
         if f"{JOBS}/" in topic:
             open_barriers.add(f"{JOBS}/barrier/get")
-        while open_barriers:
-            topic, payload = self.heard.get(timeout=PATIENCE)
-            barrier = topic.rsplit("/", 1)[0]
+        # Keys take longer to make than barriers to answer.
+        is_awaited = topic == KEYS
+        while open_barriers or is_awaited:
+            at, payload = self.heard.get(timeout=PATIENCE)
+            barrier = at.rsplit("/", 1)[0]
             if barrier in open_barriers:
                 open_barriers.discard(barrier)
             else:
-                heard.append((topic, json.loads(payload)))
+                heard.append((at, json.loads(payload)))
+                is_awaited = is_awaited and at not in answers
         return heard, answers
 
     def publish(self, topic, text):

@@ -3,25 +3,29 @@
 //! A certificate is deleted only when it is not ACTIVE and nothing is attached
 //! to it. Transfers between accounts are refused by name: there is one account.
 
-use iotstack_local_kernel::{Call, Fault, Timestamp, id};
+use std::sync::Arc;
+
+use iotstack_local_kernel::{Call, Fault, Reply, Timestamp, id};
 use serde_json::{Value, json};
 
 use super::input::marked;
+use super::routes::stored;
 use crate::ca::Issued;
 use crate::core::{Changed, Registry, Tx};
 use crate::state::{Ca, CertStatus, Certificate, Ownership};
 use crate::{fault, x509};
 
-pub fn create_keys(registry: &Registry, call: &Call) -> Changed {
+pub async fn create_keys(registry: Arc<Registry>, call: Call) -> Result<Reply, Fault> {
     let active = call.flag("setAsActive")?;
-    let issued = registry.ca.issue_keys().map_err(Fault::internal)?;
-    registry.change(|tx| {
+    let issued = registry.ca.issue_keys().await.map_err(Fault::internal)?;
+    let created = registry.change(|tx| {
         let mut answer = tx.issued(&issued, active);
         if let Some(keys) = &issued.keys {
             answer["keyPair"] = json!({"PublicKey": keys.public, "PrivateKey": keys.private});
         }
         Ok(answer)
-    })
+    });
+    stored(created).await
 }
 
 pub fn create_from_csr(registry: &Registry, call: &Call) -> Changed {

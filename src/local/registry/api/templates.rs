@@ -4,12 +4,14 @@
 //! the rest shows when a device is provisioned.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use iotstack_local_kernel::{Call, Fault, tags};
+use iotstack_local_kernel::{Call, Fault, Reply, tags};
 use serde_json::{Map, Value, json};
 
 use super::input::{self, listed, object, text_of};
 use super::policies::MOST_VERSIONS;
+use super::routes::stored;
 use crate::core::{Changed, Registry, Tx};
 use crate::fault;
 use crate::provisioning::{self, Evaluated, Plan};
@@ -181,11 +183,11 @@ pub fn versions(registry: &Registry, call: &Call) -> Result<Value, Fault> {
     })
 }
 
-pub fn claim(registry: &Registry, call: &Call) -> Changed {
+pub async fn claim(registry: Arc<Registry>, call: Call) -> Result<Reply, Fault> {
     let name = call.text("templateName")?;
     registry.read(|state| known(state, name).map(drop))?;
-    let issued = registry.ca.issue_keys().map_err(Fault::internal)?;
-    registry.change(|tx| {
+    let issued = registry.ca.issue_keys().await.map_err(Fault::internal)?;
+    let created = registry.change(|tx| {
         let until = tx.issued_as_claim(&issued);
         let document = provisioning::claim_policy(tx.account, name);
         let policy = provisioning::policy_of(tx, &document)?;
@@ -201,7 +203,8 @@ pub fn claim(registry: &Registry, call: &Call) -> Changed {
             },
             "expiration": until.fractional_seconds(),
         }))
-    })
+    });
+    stored(created).await
 }
 
 /// RegisterThing: a template that is not kept, evaluated at once.

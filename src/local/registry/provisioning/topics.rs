@@ -48,7 +48,7 @@ impl Reserved for Topics {
             Err(reason) => return answering.reject(&bad_request(reason)),
         };
         match request {
-            Request::CreateKeys => answering.finish(create_keys(&self.registry)),
+            Request::CreateKeys => create_keys(answering),
             Request::CreateFromCsr => answering.finish(create_from_csr(&self.registry, &payload)),
             Request::Provision(template) => provision(answering, &template, &payload),
         }
@@ -119,18 +119,25 @@ fn read_topic(topic: &str) -> Option<(Request, Format)> {
     Some((request, format))
 }
 
-fn create_keys(registry: &Registry) -> Changed {
-    let issued = registry.ca.issue_keys().map_err(Fault::internal)?;
-    registry.change(|tx| {
-        let token = tx.issued_for_owner(&issued)?;
-        let keys = issued.keys.as_ref();
-        Ok(json!({
-            "certificateId": issued.id,
-            "certificatePem": tx.certificate(&issued.id)?.pem(),
-            "privateKey": keys.map(|keys| &keys.private),
-            "certificateOwnershipToken": token,
-        }))
-    })
+/// CreateKeysAndCertificate. The client goes on while its keys are made.
+fn create_keys(answering: Answering) {
+    tokio::spawn(async move {
+        let registry = answering.registry.clone();
+        let issued = match registry.ca.issue_keys().await {
+            Ok(issued) => issued,
+            Err(reason) => return answering.reject(&Fault::internal(reason)),
+        };
+        answering.finish(registry.change(|tx| {
+            let token = tx.issued_for_owner(&issued)?;
+            let keys = issued.keys.as_ref();
+            Ok(json!({
+                "certificateId": issued.id,
+                "certificatePem": tx.certificate(&issued.id)?.pem(),
+                "privateKey": keys.map(|keys| &keys.private),
+                "certificateOwnershipToken": token,
+            }))
+        }));
+    });
 }
 
 fn create_from_csr(registry: &Registry, payload: &Map<String, Value>) -> Changed {

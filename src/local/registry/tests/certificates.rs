@@ -64,7 +64,7 @@ async fn a_certificate_goes_only_when_nothing_holds_it() {
 async fn keys_are_shown_once_and_the_certificate_always() {
     let cloud = cloud();
     let made = iot(&cloud, "CreateKeysAndCertificate", json!({})).await;
-    assert!(made["keyPair"]["PrivateKey"].as_str().unwrap().starts_with("-----BEGIN PRIVATE KEY"));
+    assert!(made["keyPair"]["PrivateKey"].as_str().unwrap().starts_with("-----BEGIN RSA PRIVATE"));
     let found =
         iot(&cloud, "DescribeCertificate", json!({"certificateId": made["certificateId"]})).await;
     let description = &found["certificateDescription"];

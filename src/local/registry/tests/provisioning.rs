@@ -88,7 +88,8 @@ impl Device {
     }
 
     /// What came back, which is nothing but one message.
-    fn answer(&self) -> (String, Bytes) {
+    async fn answer(&self) -> (String, Bytes) {
+        until(async || !self.broker.sent.lock().unwrap().is_empty()).await;
         let mut sent = std::mem::take(&mut *self.broker.sent.lock().unwrap());
         assert_eq!(sent.len(), 1, "{sent:?}");
         let (client, message) = sent.remove(0);
@@ -99,8 +100,7 @@ impl Device {
     pub async fn ask(&self, topic: &str, payload: Value) -> (bool, Value) {
         let payload = if payload.is_null() { String::new() } else { payload.to_string() };
         self.publish(topic, payload);
-        until(async || !self.broker.sent.lock().unwrap().is_empty()).await;
-        let (answered, payload) = self.answer();
+        let (answered, payload) = self.answer().await;
         let accepted = answered == format!("{topic}/accepted");
         assert!(accepted || answered == format!("{topic}/rejected"), "{answered}");
         (accepted, serde_json::from_slice(&payload).unwrap())
@@ -118,6 +118,11 @@ impl Device {
     }
 }
 
+fn signing_request() -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    rcgen::CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap()
+}
+
 #[tokio::test]
 async fn a_device_with_a_claim_becomes_a_thing() {
     let cloud = cloud();
@@ -125,7 +130,7 @@ async fn a_device_with_a_claim_becomes_a_thing() {
     let device = Device::new(&cloud).await;
     let keys = device.keys().await;
     let der = crate::x509::certificate_der(keys["certificatePem"].as_str().unwrap()).unwrap();
-    assert!(keys["privateKey"].as_str().unwrap().contains("PRIVATE KEY"));
+    assert!(keys["privateKey"].as_str().unwrap().contains("BEGIN RSA PRIVATE KEY"));
     let authority = cloud.ports.authority().unwrap();
     assert_eq!(authority.admits(&der), Admission::Inactive, "it waits for its owner");
     let (accepted, answer) = device.provision(&keys["certificateOwnershipToken"], "7").await;
@@ -150,9 +155,7 @@ async fn a_device_may_bring_its_own_key() {
     let cloud = cloud();
     template(&cloud, "fleet", json!({})).await;
     let device = Device::new(&cloud).await;
-    let key = rcgen::KeyPair::generate().unwrap();
-    let request =
-        rcgen::CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
+    let request = signing_request();
     let topic = "$aws/certificates/create-from-csr/json";
     let (accepted, made) = device.ask(topic, json!({"certificateSigningRequest": request})).await;
     assert!(accepted && made.get("privateKey").is_none(), "{made}");
@@ -180,7 +183,7 @@ async fn cbor_is_answered_with_cbor() {
     }
     let read = |payload: Bytes| -> Value { ciborium::from_reader(&payload[..]).unwrap() };
     device.publish("$aws/certificates/create/cbor", "");
-    let (topic, payload) = device.answer();
+    let (topic, payload) = device.answer().await;
     assert_eq!(topic, "$aws/certificates/create/cbor/accepted");
     let token = read(payload)["certificateOwnershipToken"].clone();
     let mut request = Vec::new();
@@ -190,7 +193,7 @@ async fn cbor_is_answered_with_cbor() {
     )
     .unwrap();
     device.publish("$aws/provisioning-templates/fleet/provision/cbor", request);
-    let (topic, payload) = device.answer();
+    let (topic, payload) = device.answer().await;
     assert_eq!(topic, "$aws/provisioning-templates/fleet/provision/cbor/accepted");
     assert_eq!(read(payload)["thingName"], "lamp-c");
 }
@@ -200,17 +203,18 @@ async fn answers_reach_only_who_subscribed() {
     let cloud = cloud();
     template(&cloud, "fleet", json!({})).await;
     let device = Device::new(&cloud).await;
+    let request = json!({"certificateSigningRequest": signing_request()}).to_string();
     device.broker.subscriptions.lock().unwrap().clear();
-    device.publish("$aws/certificates/create/json", "");
+    device.publish("$aws/certificates/create-from-csr/json", request.clone());
     assert!(device.broker.sent.lock().unwrap().is_empty());
     // Nothing goes through the broker, where others could hear it.
     assert!(device.broker.published.lock().unwrap().is_empty());
-    device.broker.subscribe("$aws/certificates/create/json/accepted");
+    device.broker.subscribe("$aws/certificates/create-from-csr/json/accepted");
     iot(&cloud, "DetachPolicy", json!({
         "policyName": "claim",
         "target": format!("arn:aws:iot:us-east-1:123456789012:cert/{}", device.publisher.principal),
     })).await;
-    device.publish("$aws/certificates/create/json", "");
+    device.publish("$aws/certificates/create-from-csr/json", request.clone());
     assert!(device.broker.sent.lock().unwrap().is_empty(), "it may not receive");
 }
 
@@ -377,7 +381,7 @@ async fn the_hook_decides_and_overrides() {
     assert!(device.broker.sent.lock().unwrap().is_empty());
     cloud.clock.step(Duration::from_secs(5));
     until(async || !device.broker.sent.lock().unwrap().is_empty()).await;
-    assert!(device.answer().0.ends_with("/rejected"));
+    assert!(device.answer().await.0.ends_with("/rejected"));
     assert!(cloud.ports.registry().unwrap().thing("lamp-2").is_none());
 }
 
@@ -438,9 +442,7 @@ async fn templates_have_versions_and_a_name_of_36() {
 #[tokio::test]
 async fn an_operator_registers_a_thing_by_a_template() {
     let cloud = cloud();
-    let key = rcgen::KeyPair::generate().unwrap();
-    let request =
-        rcgen::CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
+    let request = signing_request();
     iot(&cloud, "CreateThingGroup", json!({"thingGroupName": "g"})).await;
     let body = json!({
         "Parameters": {"CSR": {"Type": "String"}},

@@ -205,7 +205,7 @@ pub fn add_provisioning(table: Table) -> Table {
             "CreateProvisioningClaim",
             M::POST,
             "/provisioning-templates/{templateName}/provisioning-claim",
-            write(templates::claim),
+            templates::claim,
         )
         .rest_async("RegisterThing", M::POST, "/things", write(templates::register_thing))
 }

@@ -16,7 +16,7 @@ pub fn add(table: Table) -> Table {
             "CreateKeysAndCertificate",
             M::POST,
             "/keys-and-certificate?setAsActive:bool",
-            write(certificates::create_keys),
+            certificates::create_keys,
         )
         .rest_async(
             "CreateCertificateFromCsr",

@@ -39,10 +39,13 @@ pub fn write(
 {
     move |registry, call| {
         let outcome = run(&registry, &call);
-        Box::pin(async move {
-            let (members, commit) = outcome?;
-            commit.stored().await?;
-            Ok(Reply::from(members))
-        })
+        Box::pin(stored(outcome))
     }
+}
+
+/// The answer to a change, when it is stored.
+pub async fn stored(outcome: Changed) -> Result<Reply, Fault> {
+    let (members, commit) = outcome?;
+    commit.stored().await?;
+    Ok(Reply::from(members))
 }
