@@ -201,6 +201,12 @@ pub enum Error {
         /// The request, for AWS support.
         request_id: Option<String>,
     },
+    /// A key for a device cannot be made.
+    #[error("no key can be made for a device: {source}")]
+    DeviceKey {
+        /// Why.
+        source: rcgen::Error,
+    },
     /// An answer without what every answer has.
     #[error("the answer to {action} has no {missing}")]
     UnexpectedAnswer {
@@ -407,7 +413,7 @@ impl Error {
             Assembly(_) | Io { .. } | NoStacks | TemplateTooLarge { .. } => Kind::Stack,
             TemplateTooLargeForBucket { .. } | AssetMissing { .. } => Kind::Stack,
             AssetInvalid { .. } | DockerAssets { .. } => Kind::Stack,
-            UnexpectedAnswer { .. } | Task { .. } => Kind::Bug,
+            UnexpectedAnswer { .. } | DeviceKey { .. } | Task { .. } => Kind::Bug,
             _ => Kind::Cloud,
         }
     }

@@ -65,7 +65,7 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
         match arguments.action {
             Action::Provision { thing, into, json } => {
                 let folder = into.unwrap_or_else(|| PathBuf::from(thing.as_str()));
-                // A key is given out once, so the place for it must be there first.
+                // A certificate is of no use without its key, so the place for that comes first.
                 prepare(&folder)?;
                 let credentials = fleet.provision(thing.as_str()).await?;
                 let endpoint = fleet.endpoint().await?;

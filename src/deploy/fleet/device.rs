@@ -1,12 +1,13 @@
 //! Devices of a fleet: their certificates, shadows and state, and the claim
 //! certificate with which they provision themselves.
 //!
-//! Private keys are made by AWS IoT or read from the secret, handed to the
-//! caller in types whose `Debug` does not show them, and are never logged.
+//! Private keys are made here or read from the secret, handed to the caller in types
+//! whose `Debug` does not show them, and are never logged.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -119,8 +120,8 @@ impl Fleet {
         Ok((name.ok_or_else(|| missing("certname"))?, certificate))
     }
 
-    /// Makes a thing of the fleet with a certificate of its own. One that exists
-    /// gets one certificate more.
+    /// Makes a thing of the fleet with a certificate of its own, whose key is made here
+    /// and goes nowhere. One that exists gets one certificate more.
     pub async fn provision(&self, thing: &str) -> Result<DeviceCredentials> {
         let policy = self.device_policy()?;
         let group = self.thing_group()?;
@@ -133,11 +134,13 @@ impl Fleet {
         }
         let request = iot.add_thing_to_thing_group().thing_name(thing).thing_group_name(group);
         request.send().await.map_err(self.clients.failed("iot:AddThingToThingGroup"))?;
-        let keys = iot.create_keys_and_certificate().set_as_active(true).send().await;
-        let keys = keys.map_err(self.clients.failed("iot:CreateKeysAndCertificate"))?;
+        let (private_key, request) = new_key().map_err(|source| Error::DeviceKey { source })?;
+        let request = iot.create_certificate_from_csr().certificate_signing_request(request);
+        let made = request.set_as_active(true).send().await;
+        let made = made.map_err(self.clients.failed("iot:CreateCertificateFromCsr"))?;
         let missing =
-            |missing| Error::UnexpectedAnswer { action: "iot:CreateKeysAndCertificate", missing };
-        let arn = keys.certificate_arn.ok_or_else(|| missing("certificateArn"))?;
+            |missing| Error::UnexpectedAnswer { action: "iot:CreateCertificateFromCsr", missing };
+        let arn = made.certificate_arn.ok_or_else(|| missing("certificateArn"))?;
         // The thing first: by it the certificate is found again if something fails.
         let request = iot.attach_thing_principal().thing_name(thing).principal(&arn);
         let attached = request.send().await;
@@ -148,11 +151,10 @@ impl Fleet {
         }
         let request = iot.attach_policy().policy_name(policy).target(&arn);
         request.send().await.map_err(self.clients.failed("iot:AttachPolicy"))?;
-        let private_key = keys.key_pair.and_then(|pair| pair.private_key);
         Ok(DeviceCredentials {
-            certificate_id: keys.certificate_id.ok_or_else(|| missing("certificateId"))?,
-            certificate_pem: keys.certificate_pem.ok_or_else(|| missing("certificatePem"))?,
-            private_key: private_key.ok_or_else(|| missing("PrivateKey"))?,
+            certificate_id: made.certificate_id.ok_or_else(|| missing("certificateId"))?,
+            certificate_pem: made.certificate_pem.ok_or_else(|| missing("certificatePem"))?,
+            private_key,
         })
     }
 
@@ -278,6 +280,13 @@ impl Fleet {
         }
         Ok(found)
     }
+}
+
+/// A key, and the request for its certificate, both PEM.
+fn new_key() -> std::result::Result<(String, String), rcgen::Error> {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let request = CertificateParams::default().serialize_request(&key)?;
+    Ok((key.serialize_pem(), request.pem()?))
 }
 
 fn is_there_already(error: &Error) -> bool {
