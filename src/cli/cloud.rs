@@ -51,8 +51,10 @@ pub fn block_on_tidily<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 /// Work that ends with the next Ctrl-C.
 pub async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
-        result = work => result,
+        // Listened for before the work begins, which may take a while until it first waits.
+        biased;
         () = interrupt() => Err(interrupted()),
+        result = work => result,
     }
 }
 
@@ -60,11 +62,12 @@ pub async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> Result<T
 pub async fn stopping<T>(work: impl Future<Output = Result<T>>, stopped: &AtomicBool) -> Result<T> {
     let mut work = std::pin::pin!(work);
     tokio::select! {
-        result = &mut work => result,
+        biased;
         () = interrupt() => {
             stopped.store(true, Ordering::Relaxed);
             work.await.and(Err(interrupted()))
         }
+        result = &mut work => result,
     }
 }
 
