@@ -5,11 +5,12 @@
 //! that it makes for devices are RSA, as AWS makes them; they leave in the answer
 //! and are not kept. The key of the server is made anew at every start.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use iotstack_local_kernel::{Store, StoreError, Timestamp, id};
+use iotstack_local_kernel::{Fault, Store, StoreError, Timestamp, id};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber,
@@ -36,7 +37,9 @@ pub struct LocalCa {
     started: Timestamp,
     /// Who may make keys at the same time: a fleet that asks for its keys all at once
     /// leaves a processor to everything else.
-    makers: Semaphore,
+    makers: Arc<Semaphore>,
+    /// Who may wait for that.
+    queue: Semaphore,
 }
 
 /// A certificate for a server. `Debug` does not show the key.
@@ -108,8 +111,9 @@ impl LocalCa {
         started: Timestamp,
     ) -> Self {
         let processors = available_parallelism().map_or(1, usize::from);
-        let makers = Semaphore::new(processors.saturating_sub(1).max(1));
-        LocalCa { pem, issuer, not_before, started, makers }
+        let makers = Arc::new(Semaphore::new(processors.saturating_sub(1).max(1)));
+        let queue = Semaphore::new(MOST_WAITING);
+        LocalCa { pem, issuer, not_before, started, makers, queue }
     }
 
     /// The certificate of the authority, PEM: what devices must trust.
@@ -145,26 +149,35 @@ impl LocalCa {
         })
     }
 
-    /// Makes a pair of keys and certifies it. It takes a processor a tenth of a second, on
-    /// a thread where nobody waits.
-    pub async fn issue_keys(self: &Arc<Self>) -> Result<Issued, String> {
-        let _maker = self.makers.acquire().await.map_err(|error| error.to_string())?;
+    /// Makes a pair of keys and certifies it. That takes a processor a tenth of a second,
+    /// so it is done on a thread of its own.
+    pub async fn issue_keys(self: &Arc<Self>) -> Result<Issued, Fault> {
+        let _place = self.queue.try_acquire().map_err(|_| {
+            let reason = format!("{MOST_WAITING} wait for keys already: try again");
+            Fault::new("ThrottlingException", 429, reason)
+        })?;
+        let refuse = |error: &dyn Display| Fault::internal(format!("no key is made: {error}"));
+        let maker = self.makers.clone().acquire_owned();
+        let maker = maker.await.map_err(|error| refuse(&error))?;
         let ca = self.clone();
-        let made = tokio::task::spawn_blocking(move || ca.make_keys());
-        made.await.map_err(|error| format!("no key can be made: {error}"))?
+        // A key is made to its end although nobody may wait for it any more.
+        let made = tokio::task::spawn_blocking(move || {
+            let _maker = maker;
+            ca.make_keys()
+        });
+        made.await.map_err(|error| refuse(&error))?.map_err(|error| refuse(&error))
     }
 
     fn make_keys(&self) -> Result<Issued, String> {
-        let refuse = |error: &dyn std::fmt::Display| format!("no key can be made: {error}");
         let key = RsaPrivateKey::new(&mut UnwrapErr(getrandom::SysRng), RSA_BITS)
-            .map_err(|error| refuse(&error))?;
+            .map_err(|error| error.to_string())?;
         let public = key.to_public_key();
-        let subject = public.to_pkcs1_der().map_err(|error| refuse(&error))?;
+        let subject = public.to_pkcs1_der().map_err(|error| error.to_string())?;
         let mut params = self.device();
         params.distinguished_name.push(DnType::CommonName, "AWS IoT Certificate");
         let mut issued = self.issue(&params, &SubjectKey::rsa(subject.into_vec()))?;
-        let public = public.to_public_key_pem(LineEnding::LF).map_err(|error| refuse(&error))?;
-        let private = key.to_pkcs1_pem(LineEnding::LF).map_err(|error| refuse(&error))?;
+        let public = public.to_public_key_pem(LineEnding::LF).map_err(|error| error.to_string())?;
+        let private = key.to_pkcs1_pem(LineEnding::LF).map_err(|error| error.to_string())?;
         issued.keys = Some(Keys { public, private: private.to_string() });
         Ok(issued)
     }
@@ -262,6 +275,8 @@ fn moment(at: Timestamp) -> OffsetDateTime {
 
 const KEY: &str = "ca";
 const RSA_BITS: usize = 2048;
+/// As many as are made while a device is patient. AWS makes ten in a second.
+const MOST_WAITING: usize = 100;
 const ONE_HOUR: i64 = 3_600_000;
 /// The last second of 2049, as AWS IoT has it.
 const END_OF_TIME: Timestamp = Timestamp(2_524_607_999_000);

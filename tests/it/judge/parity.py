@@ -6,8 +6,8 @@ through the API, then speaks as the device, with AWS's own MQTT client. Prints o
 object: for every step, by the topic, the answers, with ids, keys and times replaced by
 words.
 
-A step is over when its answer has come and then that of a barrier, which is a harmless
-request to the same service on the same connection: what the step causes besides its
+A step is over when its answer has come and that of a barrier, which is a harmless request
+to the same service behind it on the same connection: what the step causes besides its
 answer (delta, documents, notify) was sent before. Nothing waits by the clock.
 """
 

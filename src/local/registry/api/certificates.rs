@@ -17,7 +17,7 @@ use crate::{fault, x509};
 
 pub async fn create_keys(registry: Arc<Registry>, call: Call) -> Result<Reply, Fault> {
     let active = call.flag("setAsActive")?;
-    let issued = registry.ca.issue_keys().await.map_err(Fault::internal)?;
+    let issued = registry.ca.issue_keys().await?;
     let created = registry.change(|tx| {
         let mut answer = tx.issued(&issued, active);
         if let Some(keys) = &issued.keys {

@@ -186,8 +186,10 @@ pub fn versions(registry: &Registry, call: &Call) -> Result<Value, Fault> {
 pub async fn claim(registry: Arc<Registry>, call: Call) -> Result<Reply, Fault> {
     let name = call.text("templateName")?;
     registry.read(|state| known(state, name).map(drop))?;
-    let issued = registry.ca.issue_keys().await.map_err(Fault::internal)?;
+    let issued = registry.ca.issue_keys().await?;
     let created = registry.change(|tx| {
+        // It may have gone while the key was made.
+        known(tx.state, name)?;
         let until = tx.issued_as_claim(&issued);
         let document = provisioning::claim_policy(tx.account, name);
         let policy = provisioning::policy_of(tx, &document)?;

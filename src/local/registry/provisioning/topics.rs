@@ -125,7 +125,7 @@ fn create_keys(answering: Answering) {
         let registry = answering.registry.clone();
         let issued = match registry.ca.issue_keys().await {
             Ok(issued) => issued,
-            Err(reason) => return answering.reject(&Fault::internal(reason)),
+            Err(fault) => return answering.reject(&fault),
         };
         answering.finish(registry.change(|tx| {
             let token = tx.issued_for_owner(&issued)?;
@@ -345,6 +345,10 @@ impl Answering {
         let topic = format!("{}/{outcome}", self.topic);
         let Ok(name) = topic.parse::<TopicName>() else { return };
         let Some(connection) = messages.connection(&self.to.client_id) else { return };
+        // Somebody else may have taken the client id meanwhile.
+        if connection.principal != self.to.principal {
+            return;
+        }
         let subscribed = connection.subscriptions.iter().any(|(filter, _)| {
             filter.parse::<TopicFilter>().is_ok_and(|filter| filter.matches(&name))
         });

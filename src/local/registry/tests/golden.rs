@@ -95,8 +95,7 @@ async fn a_device_of_the_ready_stack_provisions_itself_and_may_do_its_work() {
         thing: None,
         source: IpAddr::from([127, 0, 0, 1]),
     };
-    let device =
-        Device { cloud: cloud.clone(), broker: Broker::on(&cloud), publisher: publisher.into() };
+    let device = Device::of(&cloud, publisher);
     device.broker.subscribe("$aws/certificates/create/json/+");
     device.broker.subscribe(&format!("{provision}/+"));
     let (_, keys) = device.ask("$aws/certificates/create/json", Value::Null).await;

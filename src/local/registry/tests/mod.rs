@@ -53,7 +53,7 @@ async fn refusal(cloud: &Cloud, operation: &str, input: Value) -> (String, u16) 
 
 /// Waits until `done`, for a bounded time.
 async fn until(mut done: impl AsyncFnMut() -> bool) {
-    for _ in 0..2000 {
+    for _ in 0..10_000 {
         if done().await {
             return;
         }
@@ -99,6 +99,8 @@ pub struct Broker {
     published: Mutex<Vec<Message>>,
     sent: Mutex<Vec<(String, Message)>>,
     subscriptions: Mutex<Vec<(String, QoS)>>,
+    /// Whose connection its only client has.
+    principal: Mutex<String>,
 }
 
 impl Broker {
@@ -144,7 +146,7 @@ impl Messages for Broker {
     fn connection(&self, _: &str) -> Option<ConnectionInfo> {
         Some(ConnectionInfo {
             connected: true,
-            principal: "".into(),
+            principal: self.principal.lock().unwrap().as_str().into(),
             thing: None,
             since: iotstack_local_kernel::Timestamp(0),
             disconnect_reason: None,

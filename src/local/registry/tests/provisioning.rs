@@ -63,21 +63,28 @@ pub struct Device {
 
 impl Device {
     async fn new(cloud: &Arc<Cloud>) -> Self {
-        let broker = Broker::on(cloud);
         let (arn, _) = certificate(cloud).await;
         let policy = crate::provisioning::claim_policy(&cloud.account, "fleet");
         iot(cloud, "CreatePolicy", json!({"policyName": "claim", "policyDocument": policy})).await;
         iot(cloud, "AttachPolicy", json!({"policyName": "claim", "target": arn})).await;
-        broker.subscribe("$aws/certificates/+/json/+");
-        broker.subscribe("$aws/certificates/create-from-csr/json/+");
-        broker.subscribe("$aws/provisioning-templates/fleet/provision/json/+");
-        let publisher = Arc::new(Publisher {
+        let publisher = Publisher {
             client_id: "new-1".into(),
             principal: arn.rsplit('/').next().unwrap().into(),
             thing: None,
             source: IpAddr::from([127, 0, 0, 1]),
-        });
-        Device { cloud: cloud.clone(), broker, publisher }
+        };
+        let device = Device::of(cloud, publisher);
+        device.broker.subscribe("$aws/certificates/+/json/+");
+        device.broker.subscribe("$aws/certificates/create-from-csr/json/+");
+        device.broker.subscribe("$aws/provisioning-templates/fleet/provision/json/+");
+        device
+    }
+
+    /// A device that is connected and subscribed to nothing.
+    pub fn of(cloud: &Arc<Cloud>, publisher: Publisher) -> Self {
+        let broker = Broker::on(cloud);
+        *broker.principal.lock().unwrap() = publisher.principal.to_string();
+        Device { cloud: cloud.clone(), broker, publisher: Arc::new(publisher) }
     }
 
     fn publish(&self, topic: &str, payload: impl Into<Bytes>) {
@@ -216,6 +223,42 @@ async fn answers_reach_only_who_subscribed() {
     })).await;
     device.publish("$aws/certificates/create-from-csr/json", request.clone());
     assert!(device.broker.sent.lock().unwrap().is_empty(), "it may not receive");
+}
+
+#[tokio::test]
+async fn keys_do_not_reach_who_took_the_client_id_meanwhile() {
+    let cloud = cloud();
+    template(&cloud, "fleet", json!({})).await;
+    let device = Device::new(&cloud).await;
+    device.publish("$aws/certificates/create/json", "");
+    let owner = std::mem::replace(&mut *device.broker.principal.lock().unwrap(), "other".into());
+    let is_made = async || {
+        let list = iot(&cloud, "ListCertificates", json!({})).await;
+        list["certificates"].as_array().unwrap().len() == 2
+    };
+    until(is_made).await;
+    *device.broker.principal.lock().unwrap() = owner;
+    let request = json!({"certificateSigningRequest": signing_request()});
+    // It gets nothing but what it asks for from now on.
+    assert!(device.ask("$aws/certificates/create-from-csr/json", request).await.0);
+}
+
+#[tokio::test]
+async fn more_than_can_be_made_in_time_are_refused_at_once() {
+    let cloud = cloud();
+    template(&cloud, "fleet", json!({})).await;
+    let device = Device::new(&cloud).await;
+    for _ in 0..101 {
+        device.publish("$aws/certificates/create/json", "");
+    }
+    let rejected = || {
+        let sent = device.broker.sent.lock().unwrap();
+        let (_, message) = sent.iter().find(|(_, one)| one.topic.ends_with("/rejected"))?;
+        Some(message.payload.clone())
+    };
+    until(async || rejected().is_some()).await;
+    let refused: Value = serde_json::from_slice(&rejected().unwrap()).unwrap();
+    assert_eq!((&refused["statusCode"], &refused["errorCode"]), (&json!(429), &json!("Throttled")));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Which request means which operation: AWS's methods, paths and headers.
 //!
-//! Only tables stand here and in the files below, and the two ways in which an
-//! operation is run.
+//! Only tables stand here and in the files below, and the ways in which operations
+//! are run and answered.
 
 mod account;
 mod certificates;
