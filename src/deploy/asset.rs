@@ -193,7 +193,7 @@ async fn body(target: &Target) -> Result<(ByteStream, u64)> {
     let source = target.source.clone();
     if target.packaging == Packaging::Zip && source.is_dir() {
         let packed = tokio::task::spawn_blocking(move || zip_folder(&source)).await;
-        let bytes = packed.map_err(|error| Error::Task { reason: error.to_string() })??;
+        let bytes = packed.map_err(|error| Error::Task(error.to_string()))??;
         let length = bytes.len() as u64;
         return Ok((ByteStream::from(bytes), length));
     }

@@ -202,11 +202,8 @@ pub enum Error {
         request_id: Option<String>,
     },
     /// A key for a device cannot be made.
-    #[error("no key can be made for a device: {source}")]
-    DeviceKey {
-        /// Why.
-        source: rcgen::Error,
-    },
+    #[error("no key can be made for a device: {0}")]
+    DeviceKey(rcgen::Error),
     /// An answer without what every answer has.
     #[error("the answer to {action} has no {missing}")]
     UnexpectedAnswer {
@@ -394,11 +391,8 @@ pub enum Error {
         assets: Vec<String>,
     },
     /// A background task ended without a result.
-    #[error("a background task stopped: {reason}")]
-    Task {
-        /// What the runtime said.
-        reason: String,
-    },
+    #[error("a background task stopped: {0}")]
+    Task(String),
 }
 
 impl Error {
@@ -413,7 +407,7 @@ impl Error {
             Assembly(_) | Io { .. } | NoStacks | TemplateTooLarge { .. } => Kind::Stack,
             TemplateTooLargeForBucket { .. } | AssetMissing { .. } => Kind::Stack,
             AssetInvalid { .. } | DockerAssets { .. } => Kind::Stack,
-            UnexpectedAnswer { .. } | DeviceKey { .. } | Task { .. } => Kind::Bug,
+            UnexpectedAnswer { .. } | DeviceKey(_) | Task(_) => Kind::Bug,
             _ => Kind::Cloud,
         }
     }

@@ -41,7 +41,7 @@ fn provisions_shows_and_lists_devices() {
     let groups = ["iot", "list-thing-groups-for-thing", "--thing-name", "firmware-dev-pump-7"];
     assert_eq!(live.cloud.aws(&groups)["thingGroups"][0]["groupName"], "firmware-dev");
 
-    // A key is given out once: the folder keeps it, and nothing was made for the refusal.
+    // A key has no copy: the folder keeps it, and nothing was made for the refusal.
     live.run(["device", "provision", "firmware-dev-pump-7"]).failure(
         2,
         "error: `firmware-dev-pump-7/private-key.pem` exists already\n\

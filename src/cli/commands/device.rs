@@ -65,10 +65,10 @@ pub fn run(arguments: Arguments, context: &Context) -> Result<()> {
         match arguments.action {
             Action::Provision { thing, into, json } => {
                 let folder = into.unwrap_or_else(|| PathBuf::from(thing.as_str()));
-                // A certificate is of no use without its key, so the place for that comes first.
+                // The key has no copy, so whatever may fail comes first.
                 prepare(&folder)?;
-                let credentials = fleet.provision(thing.as_str()).await?;
                 let endpoint = fleet.endpoint().await?;
+                let credentials = fleet.provision(thing.as_str()).await?;
                 let about = json!({
                     "thing": thing.as_str(),
                     "endpoint": endpoint.host,

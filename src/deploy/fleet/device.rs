@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -121,7 +121,7 @@ impl Fleet {
     }
 
     /// Makes a thing of the fleet with a certificate of its own, whose key is made here
-    /// and goes nowhere. One that exists gets one certificate more.
+    /// and never crosses the network. One that exists gets one certificate more.
     pub async fn provision(&self, thing: &str) -> Result<DeviceCredentials> {
         let policy = self.device_policy()?;
         let group = self.thing_group()?;
@@ -134,7 +134,7 @@ impl Fleet {
         }
         let request = iot.add_thing_to_thing_group().thing_name(thing).thing_group_name(group);
         request.send().await.map_err(self.clients.failed("iot:AddThingToThingGroup"))?;
-        let (private_key, request) = new_key().map_err(|source| Error::DeviceKey { source })?;
+        let (private_key, request) = new_key().map_err(Error::DeviceKey)?;
         let request = iot.create_certificate_from_csr().certificate_signing_request(request);
         let made = request.set_as_active(true).send().await;
         let made = made.map_err(self.clients.failed("iot:CreateCertificateFromCsr"))?;
@@ -285,7 +285,9 @@ impl Fleet {
 /// A key, and the request for its certificate, both PEM.
 fn new_key() -> std::result::Result<(String, String), rcgen::Error> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let request = CertificateParams::default().serialize_request(&key)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "AWS IoT Certificate");
+    let request = params.serialize_request(&key)?;
     Ok((key.serialize_pem(), request.pem()?))
 }
 

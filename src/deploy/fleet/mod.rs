@@ -133,7 +133,7 @@ impl Fleet {
                 Some(Ok(Ok(one))) => found.push(one),
                 Some(Ok(Err(error))) => failure = failure.or(Some(error)),
                 Some(Err(error)) => {
-                    failure = failure.or(Some(Error::Task { reason: error.to_string() }));
+                    failure = failure.or(Some(Error::Task(error.to_string())));
                 }
                 None => return failure.map_or(Ok(found), Err),
             }

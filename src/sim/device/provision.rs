@@ -13,7 +13,7 @@ use iotstack_mqtt::wire::QoS;
 use iotstack_protocol::topic::{
     create_certificate_from_csr, create_keys_and_certificate, provision,
 };
-use rcgen::{CertificateParams, KeyPair as Generated, PKCS_ECDSA_P256_SHA256};
+use rcgen::{CertificateParams, DnType, KeyPair as Generated, PKCS_ECDSA_P256_SHA256};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
@@ -191,6 +191,8 @@ async fn wait<T>(
 fn signing_request() -> Result<(String, String)> {
     let failed = |error: rcgen::Error| Error::invalid("device key", error);
     let key = Generated::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
-    let request = CertificateParams::default().serialize_request(&key).map_err(failed)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "AWS IoT Certificate");
+    let request = params.serialize_request(&key).map_err(failed)?;
     Ok((key.serialize_pem(), request.pem().map_err(failed)?))
 }

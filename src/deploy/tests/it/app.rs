@@ -103,5 +103,5 @@ pub async fn deploy(cloud: &Cloud, app: &App, ears: &Ears) -> Result<(Deployed, 
             Proposal::Recover(recovery) => recover(&clients, &recovery, &[], ears).await?,
         }
     }
-    Err(Error::Task { reason: "the stack does not recover".into() })
+    Err(Error::Task("the stack does not recover".into()))
 }
