@@ -24,10 +24,11 @@ pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 pub fn block_on_stacks<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     run(tokio::runtime::Builder::new_current_thread(), async {
         tokio::select! {
-            result = work => result,
+            biased;
             () = interrupt() => Err(interrupted().hint(
                 "what CloudFormation has begun goes on there; run the command again to attach to it",
             )),
+            result = work => result,
         }
     })
 }
@@ -42,8 +43,9 @@ pub fn block_on_threads<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 pub fn block_on_tidily<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     run(tokio::runtime::Builder::new_multi_thread(), async {
         tokio::select! {
-            result = work => result,
+            biased;
             () = async { interrupt().await; interrupt().await } => Err(interrupted()),
+            result = work => result,
         }
     })
 }
@@ -51,7 +53,6 @@ pub fn block_on_tidily<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 /// Work that ends with the next Ctrl-C.
 pub async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
-        // Listened for before the work begins, which may take a while until it first waits.
         biased;
         () = interrupt() => Err(interrupted()),
         result = work => result,
@@ -71,7 +72,8 @@ pub async fn stopping<T>(work: impl Future<Output = Result<T>>, stopped: &Atomic
     }
 }
 
-/// Waits for the next Ctrl-C.
+/// Waits for the next Ctrl-C. Whoever does something else meanwhile polls this first, as
+/// what is pressed before nobody hears, and work may take a while until it first waits.
 pub async fn interrupt() {
     // Where nobody can press it, the work goes on.
     if tokio::signal::ctrl_c().await.is_err() {
