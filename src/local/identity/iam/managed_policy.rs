@@ -351,7 +351,8 @@ impl Iam {
                 return Vec::new();
             }
             let fitting = attached.iter().filter(|entity| entity.kind == wanted);
-            let shown = |entity: &Entity| json!({ wanted.member(): entity.name, wanted.id_member(): entity.id });
+            let (name, id) = (wanted.member(), wanted.id_member());
+            let shown = |entity: &Entity| json!({ name: entity.name, id: entity.id });
             fitting.map(shown).collect()
         };
         Ok(json!({
