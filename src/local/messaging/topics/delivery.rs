@@ -108,7 +108,7 @@ impl Publication {
         text.unwrap_or_default().to_owned()
     }
 
-    /// The attributes as filter policies see them.
+    /// The attributes as filter policies see them, numbers rounded.
     fn for_filters(&self) -> Value {
         let value = |attribute: &Attribute| match attribute.kind.as_str() {
             "Number" => attribute.value.parse().map_or(Value::Null, |number: f64| json!(number)),
@@ -120,7 +120,7 @@ impl Publication {
             .iter()
             .map(|(name, attribute)| (name.clone(), value(attribute)))
             .collect();
-        Value::Object(members)
+        rounded(Value::Object(members))
     }
 }
 
@@ -142,7 +142,7 @@ impl Topics {
             publication: &publication,
             sequence: sequence.as_deref(),
         };
-        let filters = rounded(publication.for_filters());
+        let filters = publication.for_filters();
         let mut stored = vec![commit];
         for subscription in subscriptions {
             let text = publication.text(&subscription.protocol);

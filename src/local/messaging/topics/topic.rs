@@ -54,7 +54,7 @@ impl Subscription {
         self.attributes.get("RawMessageDelivery").is_some_and(|value| value == "true")
     }
 
-    /// Whether a message fits its filter policy; of `attributes`, numbers are [`rounded`].
+    /// Whether a message fits its filter policy. Numbers of `attributes` are [`rounded`].
     pub(super) fn wants(&self, attributes: &Value, body: &str) -> bool {
         let Some(policy) = self.attributes.get("FilterPolicy") else { return true };
         let Ok(policy) = serde_json::from_str(policy) else { return true };
