@@ -183,13 +183,12 @@ pub(crate) async fn copy(
     buckets.read(&input.bucket, |_| ())?;
     // A copy is written at once, whatever its source was: with checksums of the whole.
     let wanted = input.checksum_algorithm.as_ref().map(|algorithm| algorithm.as_str().to_owned());
-    let kept = content.checksums.clone();
     let of_parts = !content.parts.is_empty();
     if of_parts || wanted.is_some() {
         let bytes = read_all(buckets, &content.blob).await?;
         let wants = |name: &str| match &wanted {
             Some(wanted) => wanted.eq_ignore_ascii_case(name),
-            None => kept.get(name).is_some(),
+            None => content.checksums.get(name).is_some(),
         };
         content.checksums = checksums(&bytes, wants);
         if of_parts {
